@@ -1,0 +1,249 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// PROFFER_STRICT is set by our own CI. Dependents must never inherit warnings as errors: a new
+// compiler would break their build over a warning in our code.
+let isStrict = Context.environment["PROFFER_STRICT"] != nil
+
+let edge: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    ] + (isStrict ? [.treatAllWarnings(as: .error)] : [])
+
+/// The pure ring contains no unsafe code at all.
+let pure: [SwiftSetting] = edge + [.strictMemorySafety()]
+
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let arguments = Target.Dependency.product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+let lifecycle = Target.Dependency.product(
+    name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let configuration = Target.Dependency.product(
+    name: "Configuration", package: "swift-configuration")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "proffer",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Proffer", targets: ["Proffer"]),
+        .library(name: "ProfferEmbedded", targets: ["ProfferEmbedded"]),
+        .library(name: "ProfferRuntime", targets: ["ProfferRuntime"]),
+        .library(name: "ProfferZeroMQ", targets: ["ProfferZeroMQ"]),
+        .library(
+            name: "ProfferCore",
+            targets: [
+                "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+            ]
+        ),
+        .executable(name: "proffer", targets: ["proffer-cli"]),
+        .executable(name: "proffer-master", targets: ["proffer-master"]),
+        .executable(name: "proffer-agent", targets: ["proffer-agent"]),
+        .executable(name: "proffer-executor", targets: ["proffer-executor"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.2.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.0.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
+        .package(
+            url: "https://github.com/apple/swift-protobuf", from: "1.36.0", traits: []),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.20.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.30.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
+    ],
+    targets: [
+        // Pure ring: no I/O, clock, randomness, log, async or Foundation.
+        .target(name: "ProfferKernel", dependencies: [collections], swiftSettings: pure),
+        .target(name: "ProfferModel", dependencies: ["ProfferKernel"], swiftSettings: pure),
+        .target(
+            name: "ProfferSession",
+            dependencies: ["ProfferKernel", collections], swiftSettings: pure),
+        .target(
+            name: "ProfferAllocation",
+            dependencies: ["ProfferKernel", "ProfferModel", collections], swiftSettings: pure),
+        .target(
+            name: "ProfferMaster",
+            dependencies: ["ProfferKernel", "ProfferModel", "ProfferAllocation", collections],
+            swiftSettings: pure),
+        .target(
+            name: "ProfferAgent",
+            dependencies: ["ProfferKernel", "ProfferModel", collections], swiftSettings: pure),
+        .target(
+            name: "ProfferExecutor",
+            dependencies: ["ProfferKernel", "ProfferModel", collections], swiftSettings: pure),
+        .target(
+            name: "ProfferFramework",
+            dependencies: ["ProfferKernel", "ProfferModel", collections], swiftSettings: pure),
+
+        // Edge ring: talks to the world.
+        .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+        .target(name: "ProfferZeroMQ", dependencies: ["CZeroMQ"], swiftSettings: edge),
+        .target(
+            name: "ProfferSchema", dependencies: [protobuf],
+            exclude: ["Schema", "README.md"],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .target(
+            name: "ProfferWire",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferSchema", protobuf,
+            ], swiftSettings: edge),
+        .target(
+            name: "ProfferTransport",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferWire", "ProfferZeroMQ",
+                collections,
+            ], swiftSettings: edge),
+        .target(
+            name: "ProfferRegistry",
+            dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb],
+            swiftSettings: edge),
+        .target(
+            name: "ProfferContainers",
+            dependencies: ["ProfferKernel", "ProfferModel"],
+            swiftSettings: edge),
+        .target(
+            name: "ProfferHTTP",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferWire", hummingbird, log, metrics, lifecycle,
+            ], swiftSettings: edge),
+
+        // The framework SDK: the driver's shell and the async face. No HTTP server, no SQLite.
+        .target(
+            name: "Proffer",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferFramework", "ProfferTransport",
+                "ProfferWire", log,
+            ], swiftSettings: edge),
+        // The executor's shell, shared by proffer-executor and the embedded cluster.
+        .target(
+            name: "ProfferExecutorShell",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
+                "ProfferTransport", "ProfferWire",
+            ], swiftSettings: edge),
+        .target(
+            name: "ProfferRuntime",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferMaster",
+                "ProfferAgent", "ProfferTransport", "ProfferWire", "ProfferRegistry",
+                "ProfferContainers", "ProfferHTTP", log, metrics, lifecycle,
+            ], swiftSettings: edge),
+        .target(
+            name: "ProfferEmbedded",
+            dependencies: [
+                "Proffer", "ProfferRuntime", "ProfferExecutorShell", "ProfferTransport", log,
+            ],
+            swiftSettings: edge),
+
+        // Programs.
+        .executableTarget(
+            name: "proffer-master",
+            dependencies: ["ProfferRuntime", arguments, configuration, lifecycle, log],
+            swiftSettings: edge),
+        .executableTarget(
+            name: "proffer-agent",
+            dependencies: ["ProfferRuntime", arguments, configuration, lifecycle, log],
+            swiftSettings: edge),
+        .executableTarget(
+            name: "proffer-executor", dependencies: ["ProfferExecutorShell"],
+            swiftSettings: edge),
+        .executableTarget(
+            name: "proffer-cli",
+            dependencies: ["ProfferCommands", arguments], swiftSettings: edge),
+        .target(
+            name: "ProfferCommands",
+            dependencies: ["ProfferTransport", "ProfferWire", arguments, httpClient, log],
+            swiftSettings: edge),
+
+        // Examples use public products only.
+        .executableTarget(
+            name: "HelloFramework", dependencies: ["Proffer"], path: "Examples/HelloFramework",
+            swiftSettings: edge),
+        .executableTarget(
+            name: "EmbeddedClusterExample", dependencies: ["Proffer", "ProfferEmbedded"],
+            path: "Examples/EmbeddedCluster", swiftSettings: edge),
+        .executableTarget(
+            name: "http-echo", path: "Examples/HTTPEcho", swiftSettings: edge),
+        .target(
+            name: "ServicePolicy", dependencies: ["Proffer"],
+            path: "Examples/ServiceScheduler/Policy", swiftSettings: edge),
+        .executableTarget(
+            name: "service-scheduler",
+            dependencies: [
+                "ServicePolicy", "Proffer", hummingbird, httpClient, grdb, arguments, lifecycle,
+                log,
+            ],
+            path: "Examples/ServiceScheduler/Server", swiftSettings: edge),
+        .target(
+            name: "BatchPolicy", dependencies: ["Proffer"],
+            path: "Examples/BatchScheduler/Policy", swiftSettings: edge),
+        .executableTarget(
+            name: "batch-scheduler",
+            dependencies: [
+                "BatchPolicy", "Proffer", hummingbird, httpClient, grdb, yams, arguments,
+                lifecycle, log,
+            ],
+            path: "Examples/BatchScheduler/Server", swiftSettings: edge),
+
+        // Tests, one folder per module.
+        .testTarget(
+            name: "KernelTests", dependencies: ["ProfferKernel"], swiftSettings: edge),
+        .testTarget(
+            name: "ModelTests", dependencies: ["ProfferModel"], swiftSettings: edge),
+        .testTarget(
+            name: "SessionTests", dependencies: ["ProfferSession"], swiftSettings: edge),
+        .testTarget(
+            name: "AllocationTests", dependencies: ["ProfferAllocation"], swiftSettings: edge),
+        .testTarget(
+            name: "MasterTests", dependencies: ["ProfferMaster"], swiftSettings: edge),
+        .testTarget(name: "AgentTests", dependencies: ["ProfferAgent"], swiftSettings: edge),
+        .testTarget(
+            name: "ExecutorTests", dependencies: ["ProfferExecutor", "ProfferExecutorShell"],
+            swiftSettings: edge),
+        .testTarget(
+            name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
+        .testTarget(
+            name: "ZeroMQTests", dependencies: ["ProfferZeroMQ"], swiftSettings: edge),
+        .testTarget(
+            name: "WireTests", dependencies: ["ProfferWire", "ProfferSchema", protobuf],
+            exclude: ["Fixtures"], swiftSettings: edge),
+        .testTarget(
+            name: "TransportTests", dependencies: ["ProfferTransport"], swiftSettings: edge),
+        .testTarget(
+            name: "RegistryTests", dependencies: ["ProfferRegistry", "ProfferContainers"],
+            swiftSettings: edge),
+        .testTarget(
+            name: "HTTPTests",
+            dependencies: [
+                "ProfferHTTP", .product(name: "HummingbirdTesting", package: "hummingbird"),
+            ], swiftSettings: edge),
+        .testTarget(
+            name: "EmbeddedTests", dependencies: ["ProfferEmbedded", "Proffer", "ProfferRuntime"],
+            swiftSettings: edge),
+        .testTarget(
+            name: "ProcessTests", dependencies: ["ProfferCommands", httpClient],
+            swiftSettings: edge),
+        .testTarget(
+            name: "CommandTests", dependencies: ["ProfferCommands"], swiftSettings: edge),
+        .testTarget(
+            name: "ServicePolicyTests", dependencies: ["ServicePolicy"], swiftSettings: edge),
+        .testTarget(
+            name: "BatchPolicyTests", dependencies: ["BatchPolicy"], swiftSettings: edge),
+        .testTarget(name: "TidyTests", swiftSettings: edge),
+    ]
+)
