@@ -17,7 +17,9 @@ let edge: [SwiftSetting] =
 /// The pure ring contains no unsafe code at all.
 let pure: [SwiftSetting] = edge + [.strictMemorySafety()]
 
-let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let collections: [Target.Dependency] = ["DequeModule", "HeapModule", "OrderedCollections"].map {
+    .product(name: $0, package: "swift-collections")
+}
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
@@ -68,27 +70,27 @@ let package = Package(
     ],
     targets: [
         // Pure ring: no I/O, clock, randomness, log, async or Foundation.
-        .target(name: "ProfferKernel", dependencies: [collections], swiftSettings: pure),
+        .target(name: "ProfferKernel", dependencies: collections, swiftSettings: pure),
         .target(name: "ProfferModel", dependencies: ["ProfferKernel"], swiftSettings: pure),
         .target(
             name: "ProfferSession",
-            dependencies: ["ProfferKernel", collections], swiftSettings: pure),
+            dependencies: ["ProfferKernel"] + collections, swiftSettings: pure),
         .target(
             name: "ProfferAllocation",
-            dependencies: ["ProfferKernel", "ProfferModel", collections], swiftSettings: pure),
+            dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
         .target(
             name: "ProfferMaster",
-            dependencies: ["ProfferKernel", "ProfferModel", "ProfferAllocation", collections],
+            dependencies: ["ProfferKernel", "ProfferModel", "ProfferAllocation"] + collections,
             swiftSettings: pure),
         .target(
             name: "ProfferAgent",
-            dependencies: ["ProfferKernel", "ProfferModel", collections], swiftSettings: pure),
+            dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
         .target(
             name: "ProfferExecutor",
-            dependencies: ["ProfferKernel", "ProfferModel", collections], swiftSettings: pure),
+            dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
         .target(
             name: "ProfferFramework",
-            dependencies: ["ProfferKernel", "ProfferModel", collections], swiftSettings: pure),
+            dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
 
         // Edge ring: talks to the world.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
@@ -106,8 +108,7 @@ let package = Package(
             name: "ProfferTransport",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferWire", "ProfferZeroMQ",
-                collections,
-            ], swiftSettings: edge),
+            ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRegistry",
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb],
@@ -119,7 +120,8 @@ let package = Package(
         .target(
             name: "ProfferHTTP",
             dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferWire", hummingbird, log, metrics, lifecycle,
+                "ProfferKernel", "ProfferModel", "ProfferWire", hummingbird, log, metrics,
+                lifecycle,
             ], swiftSettings: edge),
 
         // The framework SDK: the driver's shell and the async face. No HTTP server, no SQLite.

@@ -1,0 +1,41 @@
+/// Effects in the order in which they must be carried out.
+///
+/// Machines append; only a driver drains (`@_spi(Driver)`), so that no machine can read back what
+/// it has said.
+public struct Outbox<Effect>: ~Copyable {
+    private var effects: ContiguousArray<Effect> = []
+
+    /// Makes an empty outbox.
+    public init() {}
+
+    /// Whether nothing waits to be carried out.
+    public var isEmpty: Bool { effects.isEmpty }
+
+    /// Appends one effect.
+    ///
+    /// Amortised O(1).
+    public mutating func append(_ effect: consuming Effect) {
+        effects.append(effect)
+    }
+
+    /// Hands every effect to `body`, in order, and empties the outbox, keeping its storage.
+    @_spi(Driver)
+    public mutating func drain<Failure: Error>(
+        _ body: (Effect) throws(Failure) -> Void
+    ) throws(Failure) {
+        var index = 0
+        while index < effects.count {
+            try body(effects[index])
+            index += 1
+        }
+        effects.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes every effect out at once.
+    @_spi(Driver)
+    public mutating func takeAll() -> ContiguousArray<Effect> {
+        let taken = effects
+        effects = []
+        return taken
+    }
+}

@@ -1,0 +1,339 @@
+public import ProfferKernel
+
+/// What an operator asks or orders.
+public enum OperatorCall: Hashable, Sendable {
+    /// Every agent.
+    case agents
+    /// Every framework.
+    case frameworks
+    /// Every role.
+    case roles
+    /// Every outstanding offer.
+    case offers
+    /// Tasks of one framework, or of all.
+    case tasks(FrameworkID?)
+    /// Counts of everything.
+    case summary
+    /// Kills a task.
+    case kill(TaskKey)
+    /// Ends a framework.
+    case teardown(FrameworkID)
+    /// Sets a role's weight, in thousandths.
+    case setWeight(role: String, thousandths: Int64)
+}
+
+/// The answer to an ``OperatorCall``.
+public enum OperatorAnswer: Hashable, Sendable {
+    /// To `agents`.
+    case agents([AgentSummary])
+    /// To `frameworks`.
+    case frameworks([FrameworkSummary])
+    /// To `roles`.
+    case roles([RoleSummary])
+    /// To `offers`.
+    case offers([OfferSummary])
+    /// To `tasks`.
+    case tasks([TaskSummary])
+    /// To `summary`.
+    case summary(ClusterSummary)
+    /// The order is carried out.
+    case done
+    /// There is no such thing.
+    case notFound(String)
+    /// It cannot be done, and why.
+    case refused(String)
+}
+
+/// What an agent is to the master now.
+public enum AgentState: String, Hashable, Sendable, CaseIterable {
+    /// Connected and offered.
+    case active
+    /// Connected, not offered.
+    case deactivated
+    /// Its connection is broken; it is expected back.
+    case disconnected
+    /// Known from the registry, not seen yet.
+    case recovered
+    /// It has not answered for long.
+    case unreachable
+    /// Declared gone by the operator.
+    case gone
+}
+
+/// An agent as an operator sees it.
+public struct AgentSummary: Hashable, Sendable {
+    /// The agent, with its id.
+    public var info: AgentInfo
+    /// What it is to the master.
+    public var state: AgentState
+    /// What it has.
+    public var total: Resources
+    /// What tasks and executors hold.
+    public var allocated: Resources
+    /// What is offered.
+    public var offered: Resources
+    /// Its version.
+    public var version: String
+    /// When it joined.
+    public var registeredAt: WallTime?
+    /// Its live tasks.
+    public var tasks: Int
+    /// What it uses.
+    public var usage: AgentUsage?
+
+    /// Sets every field; what is left out has the default shown.
+    public init(
+        info: AgentInfo,
+        state: AgentState,
+        total: Resources = Resources(),
+        allocated: Resources = Resources(),
+        offered: Resources = Resources(),
+        version: String = "",
+        registeredAt: WallTime? = nil,
+        tasks: Int = 0,
+        usage: AgentUsage? = nil
+    ) {
+        self.info = info
+        self.state = state
+        self.total = total
+        self.allocated = allocated
+        self.offered = offered
+        self.version = version
+        self.registeredAt = registeredAt
+        self.tasks = tasks
+        self.usage = usage
+    }
+}
+
+/// A framework as an operator sees it.
+public struct FrameworkSummary: Hashable, Sendable {
+    /// The framework, with its id.
+    public var info: FrameworkInfo
+    /// Whether it has a subscription.
+    public var isConnected: Bool
+    /// Whether it gets offers.
+    public var isActive: Bool
+    /// Whether it has ended.
+    public var isRemoved: Bool
+    /// When it subscribed last.
+    public var subscribedAt: WallTime?
+    /// Roles without offers.
+    public var suppressedRoles: [String]
+    /// What its tasks and executors hold.
+    public var allocated: Resources
+    /// What it is offered.
+    public var offered: Resources
+    /// Its live tasks.
+    public var tasks: Int
+    /// Its outstanding offers.
+    public var offers: Int
+    /// Its dominant share of the cluster.
+    public var shareMillionths: Int64
+
+    /// Sets every field; what is left out has the default shown.
+    public init(
+        info: FrameworkInfo,
+        isConnected: Bool,
+        isActive: Bool,
+        isRemoved: Bool = false,
+        subscribedAt: WallTime? = nil,
+        suppressedRoles: [String] = [],
+        allocated: Resources = Resources(),
+        offered: Resources = Resources(),
+        tasks: Int = 0,
+        offers: Int = 0,
+        shareMillionths: Int64 = 0
+    ) {
+        self.info = info
+        self.isConnected = isConnected
+        self.isActive = isActive
+        self.isRemoved = isRemoved
+        self.subscribedAt = subscribedAt
+        self.suppressedRoles = suppressedRoles
+        self.allocated = allocated
+        self.offered = offered
+        self.tasks = tasks
+        self.offers = offers
+        self.shareMillionths = shareMillionths
+    }
+}
+
+/// A role as an operator sees it.
+public struct RoleSummary: Hashable, Sendable {
+    /// The role.
+    public var name: String
+    /// Its weight.
+    public var weightThousandths: Int64
+    /// Who subscribes in it.
+    public var frameworks: [FrameworkID]
+    /// What its tasks, executors and offers hold.
+    public var allocated: Resources
+    /// Its dominant share of the cluster, unweighted.
+    public var shareMillionths: Int64
+
+    /// Sets every field; what is left out has the default shown.
+    public init(
+        name: String,
+        weightThousandths: Int64 = 1000,
+        frameworks: [FrameworkID] = [],
+        allocated: Resources = Resources(),
+        shareMillionths: Int64 = 0
+    ) {
+        self.name = name
+        self.weightThousandths = weightThousandths
+        self.frameworks = frameworks
+        self.allocated = allocated
+        self.shareMillionths = shareMillionths
+    }
+}
+
+/// An outstanding offer as an operator sees it.
+public struct OfferSummary: Hashable, Sendable {
+    /// The offer.
+    public var offer: Offer
+    /// How long it is held.
+    public var age: Duration
+
+    /// Sets every field; what is left out has the default shown.
+    public init(
+        offer: Offer,
+        age: Duration = .zero
+    ) {
+        self.offer = offer
+        self.age = age
+    }
+}
+
+/// A task as an operator sees it.
+public struct TaskSummary: Hashable, Sendable {
+    /// The task.
+    public var key: TaskKey
+    /// For people.
+    public var name: String
+    /// The role its resources are allocated to.
+    public var role: String
+    /// Where it runs.
+    public var agentID: AgentID?
+    /// That agent's host name.
+    public var hostname: String?
+    /// Who runs it.
+    public var executorID: ExecutorID?
+    /// Its newest state.
+    public var state: TaskState
+    /// What it holds.
+    public var resources: Resources
+    /// Free text.
+    public var labels: [Label]
+    /// How others find it.
+    public var discovery: DiscoveryInfo?
+    /// The newest update.
+    public var lastStatus: TaskStatus?
+    /// When it began to run.
+    public var startedAt: WallTime?
+
+    /// Sets every field; what is left out has the default shown.
+    public init(
+        key: TaskKey,
+        name: String,
+        role: String,
+        agentID: AgentID? = nil,
+        hostname: String? = nil,
+        executorID: ExecutorID? = nil,
+        state: TaskState,
+        resources: Resources = Resources(),
+        labels: [Label] = [],
+        discovery: DiscoveryInfo? = nil,
+        lastStatus: TaskStatus? = nil,
+        startedAt: WallTime? = nil
+    ) {
+        self.key = key
+        self.name = name
+        self.role = role
+        self.agentID = agentID
+        self.hostname = hostname
+        self.executorID = executorID
+        self.state = state
+        self.resources = resources
+        self.labels = labels
+        self.discovery = discovery
+        self.lastStatus = lastStatus
+        self.startedAt = startedAt
+    }
+}
+
+/// Counts of everything.
+public struct ClusterSummary: Hashable, Sendable {
+    /// The master.
+    public var master: MasterInfo
+    /// When this master started.
+    public var startedAt: WallTime
+    /// The state of each agent.
+    public var agents: [AgentState]
+    /// Frameworks with a subscription.
+    public var frameworksConnected: Int
+    /// Frameworks without one.
+    public var frameworksDisconnected: Int
+    /// Offers that are not answered.
+    public var offersOutstanding: Int
+    /// The state of each live or unacknowledged task.
+    public var tasks: [TaskState]
+    /// What active agents have.
+    public var total: Resources
+    /// What tasks and executors hold.
+    public var allocated: Resources
+    /// What is offered.
+    public var offered: Resources
+
+    /// Sets every field; what is left out has the default shown.
+    public init(
+        master: MasterInfo,
+        startedAt: WallTime,
+        agents: [AgentState] = [],
+        frameworksConnected: Int = 0,
+        frameworksDisconnected: Int = 0,
+        offersOutstanding: Int = 0,
+        tasks: [TaskState] = [],
+        total: Resources = Resources(),
+        allocated: Resources = Resources(),
+        offered: Resources = Resources()
+    ) {
+        self.master = master
+        self.startedAt = startedAt
+        self.agents = agents
+        self.frameworksConnected = frameworksConnected
+        self.frameworksDisconnected = frameworksDisconnected
+        self.offersOutstanding = offersOutstanding
+        self.tasks = tasks
+        self.total = total
+        self.allocated = allocated
+        self.offered = offered
+    }
+}
+
+/// Something that happened in the cluster, for subscribers of the event stream.
+public enum ClusterEvent: Hashable, Sendable {
+    /// An agent joined, or changed its state.
+    case agent(AgentID, hostname: String, AgentState)
+    /// A framework subscribed, disconnected or ended.
+    case framework(FrameworkID, name: String, isConnected: Bool, isRemoved: Bool)
+    /// A task was launched or changed its state.
+    case task(TaskKey, name: String, agent: AgentID?, TaskState, message: String?)
+    /// An offer was made.
+    case offered(OfferID, FrameworkID, AgentID, Resources)
+    /// An offer ended.
+    case offerEnded(OfferID, OfferEnd)
+}
+
+/// How an offer ended.
+public enum OfferEnd: String, Hashable, Sendable, CaseIterable {
+    /// Accepted.
+    case accepted
+    /// Declined.
+    case declined
+    /// Taken back: its agent or role is not available any more.
+    case rescinded
+    /// Taken back: it was held too long.
+    case timedOut
+    /// Void: its framework subscribed anew, disconnected or ended.
+    case discarded
+}
