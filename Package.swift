@@ -117,10 +117,14 @@ let package = Package(
             name: "ProfferContainers",
             dependencies: ["ProfferKernel", "ProfferModel"],
             swiftSettings: edge),
+        // The JSON objects of the operator API, shared by server and command line.
+        .target(
+            name: "ProfferAPI", dependencies: ["ProfferKernel", "ProfferModel"],
+            swiftSettings: edge),
         .target(
             name: "ProfferHTTP",
             dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferWire", hummingbird, log, metrics,
+                "ProfferKernel", "ProfferModel", "ProfferAPI", hummingbird, log, metrics,
                 lifecycle,
             ], swiftSettings: edge),
 
@@ -169,7 +173,7 @@ let package = Package(
             dependencies: ["ProfferCommands", arguments], swiftSettings: edge),
         .target(
             name: "ProfferCommands",
-            dependencies: ["ProfferTransport", "ProfferWire", arguments, httpClient, log],
+            dependencies: ["ProfferAPI", "ProfferZeroMQ", arguments, httpClient, log],
             swiftSettings: edge),
 
         // Examples use public products only.

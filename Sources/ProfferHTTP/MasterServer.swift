@@ -1,0 +1,202 @@
+internal import Foundation
+public import Hummingbird
+internal import HTTPTypes
+public import Logging
+internal import ProfferAPI
+internal import ProfferKernel
+internal import ProfferModel
+
+/// The master's HTTP server: health, metrics and the operator API under `/v1`.
+///
+/// Reads are open to whoever reaches the port, which is why it listens on loopback unless told
+/// otherwise; orders need the operator's token.
+public struct MasterServer: Sendable {
+    private let view: any ClusterView
+    private let metrics: PrometheusRegistry
+    private let token: String
+
+    /// Makes a server over `view`; orders must carry `Authorization: Bearer <token>`.
+    public init(view: any ClusterView, metrics: PrometheusRegistry, token: String) {
+        self.view = view
+        self.metrics = metrics
+        self.token = token
+    }
+
+    /// The routes, for an application or a test client.
+    public func router() -> Router<BasicRequestContext> {
+        let router = Router()
+        router.add(middleware: SecurityHeaders())
+        router.get("/health") { _, _ in plain("ok\n") }
+        router.get("/metrics") { _, _ in
+            plain(metrics.render(), type: "text/plain; version=0.0.4; charset=utf-8")
+        }
+        addReads(to: router.group("/v1"))
+        addOrders(to: router.group("/v1"))
+        return router
+    }
+
+    /// The application, which listens on `address` once it runs.
+    public func application(
+        address: BindAddress, logger: Logger,
+        onStart: @escaping @Sendable (Int) async -> Void
+    ) -> some ApplicationProtocol {
+        Application(
+            router: router(),
+            configuration: .init(address: address, serverName: "proffer"),
+            onServerRunning: { channel in
+                await onStart(channel.localAddress?.port ?? 0)
+            },
+            logger: logger)
+    }
+
+    private func addReads(to group: RouterGroup<BasicRequestContext>) {
+        group.get("summary") { _, _ in
+            guard case .summary(let summary) = try await view.answer(.summary) else {
+                throw unexpected
+            }
+            return try json(SummaryObject(summary))
+        }
+        group.get("agents") { request, _ in
+            guard case .agents(let agents) = try await view.answer(.agents) else {
+                throw unexpected
+            }
+            return try page(agents.map(AgentObject.init), request, id: \.id)
+        }
+        group.get("frameworks") { request, _ in
+            guard case .frameworks(let list) = try await view.answer(.frameworks) else {
+                throw unexpected
+            }
+            return try page(list.map(FrameworkObject.init), request, id: \.id)
+        }
+        group.get("roles") { request, _ in
+            guard case .roles(let roles) = try await view.answer(.roles) else {
+                throw unexpected
+            }
+            return try page(roles.map(RoleObject.init), request, id: \.id)
+        }
+        group.get("offers") { request, _ in
+            guard case .offers(let offers) = try await view.answer(.offers) else {
+                throw unexpected
+            }
+            return try page(offers.map(OfferObject.init), request, id: \.id)
+        }
+        group.get("tasks") { request, _ in
+            let framework = request.uri.queryParameters["framework"].map {
+                FrameworkID(String($0))
+            }
+            guard case .tasks(let tasks) = try await view.answer(.tasks(framework)) else {
+                throw unexpected
+            }
+            return try page(tasks.map(TaskObject.init), request) { "\($0.framework)/\($0.id)" }
+        }
+        group.get("events") { _, _ in eventStream() }
+    }
+
+    private func addOrders(to group: RouterGroup<BasicRequestContext>) {
+        group.delete("tasks/:framework/:task") { request, context in
+            try authorize(request)
+            let framework = FrameworkID(try context.parameters.require("framework"))
+            let task = TaskID(try decoded(context.parameters.require("task")))
+            return try await carryOut(.kill(TaskKey(framework, task)))
+        }
+        group.delete("frameworks/:framework") { request, context in
+            try authorize(request)
+            return try await carryOut(
+                .teardown(FrameworkID(try context.parameters.require("framework"))))
+        }
+        group.put("roles/:role/weight") { request, context in
+            try authorize(request)
+            let role = try decoded(context.parameters.require("role"))
+            let body = try await request.body.collect(upTo: 1024)
+            guard let number = Double(String(buffer: body)), let weight = Milli(rounding: number),
+                weight > .zero
+            else {
+                throw ProblemObject(
+                    status: 400, title: "bad weight",
+                    detail: "the body must be a number above zero",
+                    advice: "send for example: 2.5")
+            }
+            return try await carryOut(
+                .setWeight(role: role, thousandths: weight.thousandths))
+        }
+    }
+
+    private var unexpected: ProblemObject {
+        ProblemObject(
+            status: 503, title: "no answer", detail: "the master did not answer this question",
+            advice: "try again; if it stays so, look at the master's log")
+    }
+
+    private func decoded(_ text: String) throws -> String {
+        guard let plain = text.removingPercentEncoding else {
+            throw ProblemObject(
+                status: 400, title: "bad path", detail: "'\(text)' is not percent-encoded text")
+        }
+        return plain
+    }
+
+    private func authorize(_ request: Request) throws {
+        let given = Array((request.headers[.authorization] ?? "").utf8)
+        let wanted = Array("Bearer \(token)".utf8)
+        // Every byte is looked at, so that the time taken tells nothing about the token.
+        var difference = UInt8(given.count == wanted.count ? 0 : 1)
+        for index in wanted.indices {
+            difference |= wanted[index] ^ (index < given.count ? given[index] : 0)
+        }
+        guard difference == 0 else {
+            throw ProblemObject(
+                status: 401, title: "not authorized",
+                detail: "this order needs the operator's token",
+                advice: "send 'Authorization: Bearer <token>' with the text of the master's"
+                    + " operator.token file")
+        }
+    }
+
+    private func carryOut(_ call: OperatorCall) async throws -> Response {
+        switch try await view.answer(call) {
+        case .done: return Response(status: .accepted)
+        case .notFound(let what):
+            throw ProblemObject(status: 404, title: "not found", detail: what)
+        case .refused(let why):
+            throw ProblemObject(status: 409, title: "refused", detail: why)
+        case .agents, .frameworks, .roles, .offers, .tasks, .summary: throw unexpected
+        }
+    }
+
+    private func page<Item: Codable & Sendable>(
+        _ items: [Item], _ request: Request, id: (Item) -> String
+    ) throws -> Response {
+        let query = request.uri.queryParameters
+        var rest = items.sorted { id($0).utf8.lexicographicallyPrecedes(id($1).utf8) }
+        if let after = query["after"].map(String.init) {
+            rest = rest.filter { after.utf8.lexicographicallyPrecedes(id($0).utf8) }
+        }
+        guard let text = query["limit"] else { return try json(ObjectList(rest)) }
+        guard let limit = Int(String(text)), limit > 0 else {
+            throw ProblemObject(
+                status: 400, title: "bad limit", detail: "'limit' must be a number above zero")
+        }
+        let first = Array(rest.prefix(limit))
+        let next = rest.count > limit ? first.last.map(id) : nil
+        return try json(ObjectList(first, next: next))
+    }
+
+    private func eventStream() -> Response {
+        let events = view.events()
+        return Response(
+            status: .ok,
+            headers: [.contentType: "text/event-stream"],
+            body: ResponseBody { writer in
+                try await writer.write(ByteBuffer(string: ": connected\n\n"))
+                for await event in events {
+                    let object = EventObject(event)
+                    let data = try APICoding.encode(object)
+                    try await writer.write(
+                        ByteBuffer(
+                            string: "event: \(object.kind)\ndata: "
+                                + String(decoding: data, as: UTF8.self) + "\n\n"))
+                }
+                try await writer.finish(nil)
+            })
+    }
+}

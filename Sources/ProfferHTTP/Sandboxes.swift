@@ -1,0 +1,163 @@
+internal import Foundation
+internal import Glibc
+public import ProfferAPI
+internal import ProfferKernel
+
+/// Read access to the sandboxes of an agent's tasks that cannot leave them.
+///
+/// Every step of a path is opened by itself below the one before, never following a symbolic link:
+/// a task that plants `../..`, absolute paths or links in its sandbox gains nothing.
+public struct Sandboxes: Sendable {
+    /// The most that one read returns, in bytes.
+    public static let chunkLimit = 1 << 20
+
+    private let root: String
+    private let newestDirectory: @Sendable (_ framework: String, _ task: String) -> String?
+
+    /// Serves the sandboxes below `root`.
+    ///
+    /// - Parameters:
+    ///   - root: The agent's sandbox directory.
+    ///   - directory: Names the sandbox of a task, relative to `root`; `nil` when there is none.
+    public init(
+        root: String,
+        directory: @escaping @Sendable (_ framework: String, _ task: String) -> String?
+    ) {
+        self.root = root
+        newestDirectory = directory
+    }
+
+    /// Part of a file.
+    public struct Chunk: Sendable {
+        /// The bytes.
+        public var bytes: [UInt8]
+        /// Where they start.
+        public var offset: Int64
+        /// How long the file is now.
+        public var fileSize: Int64
+    }
+
+    /// The files of a sandbox, directories included, at most 1,000.
+    public func list(framework: String, task: String) throws -> [FileObject] {
+        let base = try openSandbox(framework, task)
+        defer { close(base) }
+        var files: [FileObject] = []
+        collect(below: base, prefix: "", depth: 0, into: &files)
+        return files.sorted { $0.name < $1.name }
+    }
+
+    /// At most `length` bytes of one file, from `offset`; a negative offset counts from the end.
+    public func read(
+        framework: String, task: String, path: String, offset: Int64, length: Int64
+    ) throws -> Chunk {
+        let base = try openSandbox(framework, task)
+        defer { close(base) }
+        guard let plain = path.removingPercentEncoding else { throw refused(path) }
+        let steps = plain.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        let file = try openBelow(base, steps, isDirectory: false)
+        defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw ProblemObject(
+                status: 400, title: "not a file", detail: "'\(plain)' is not a regular file")
+        }
+        let size = Int64(status.st_size)
+        let start = offset >= 0 ? min(offset, size) : max(0, size + max(offset, -size))
+        let count = Int(max(0, min(length, Int64(Self.chunkLimit), size - start)))
+        let bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
+            let got = pread(file, buffer.baseAddress, count, off_t(start))
+            guard got >= 0 else {
+                throw ProblemObject(
+                    status: 500, title: "read failed", detail: String(cString: strerror(errno)))
+            }
+            used = got
+        }
+        return Chunk(bytes: bytes, offset: start, fileSize: size)
+    }
+
+    private func openSandbox(_ framework: String, _ task: String) throws -> Int32 {
+        guard let framework = framework.removingPercentEncoding,
+            let task = task.removingPercentEncoding,
+            let relative = newestDirectory(framework, task)
+        else {
+            throw ProblemObject(
+                status: 404, title: "not found",
+                detail: "there is no sandbox of task '\(task)' of framework '\(framework)' here",
+                advice: "look with 'proffer ps' on which agent the task ran")
+        }
+        let base = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard base >= 0 else { throw missing(root) }
+        defer { close(base) }
+        return try openBelow(
+            base, relative.split(separator: "/").map(String.init), isDirectory: true)
+    }
+
+    private func openBelow(_ base: Int32, _ steps: [String], isDirectory: Bool) throws -> Int32 {
+        var current = dup(base)
+        guard current >= 0 else { throw missing("sandbox") }
+        for (index, step) in steps.enumerated() {
+            guard !step.isEmpty, step != ".", step != "..", !step.utf8.contains(0) else {
+                close(current)
+                throw refused(steps.joined(separator: "/"))
+            }
+            let isLast = index == steps.count - 1
+            let wantsDirectory = !isLast || isDirectory
+            let flags =
+                O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
+                | (wantsDirectory ? O_DIRECTORY : 0)
+            let next = openat(current, step, flags)
+            let code = errno
+            close(current)
+            guard next >= 0 else {
+                if code == ELOOP || code == ENOTDIR { throw refused(step) }
+                throw missing(step)
+            }
+            current = next
+        }
+        return current
+    }
+
+    private func collect(
+        below directory: Int32, prefix: String, depth: Int, into files: inout [FileObject]
+    ) {
+        let copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard copy >= 0, let stream = fdopendir(copy) else { return }
+        defer { closedir(stream) }
+        while let entry = readdir(stream), files.count < 1000 {
+            let name = withUnsafePointer(to: entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name == "." || name == ".." { continue }
+            var status = stat()
+            guard fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
+            let kind = status.st_mode & S_IFMT
+            let modified = WallTime(
+                nanosecondsSince1970: Int64(status.st_mtim.tv_sec) * 1_000_000_000
+                    + Int64(status.st_mtim.tv_nsec))
+            files.append(
+                FileObject(
+                    name: prefix + name,
+                    state: kind == S_IFREG
+                        ? "file"
+                        : kind == S_IFDIR ? "directory" : kind == S_IFLNK ? "link" : "other",
+                    sizeBytes: Int64(status.st_size), modified: WallTimeText(modified)))
+            guard kind == S_IFDIR, depth < 16 else { continue }
+            let child = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            guard child >= 0 else { continue }
+            collect(below: child, prefix: prefix + name + "/", depth: depth + 1, into: &files)
+            close(child)
+        }
+    }
+
+    private func refused(_ path: String) -> ProblemObject {
+        ProblemObject(
+            status: 403, title: "path refused",
+            detail: "'\(path)' leaves the sandbox or goes through a link",
+            advice: "ask for the list of files and use one of those names")
+    }
+
+    private func missing(_ path: String) -> ProblemObject {
+        ProblemObject(
+            status: 404, title: "not found", detail: "there is no '\(path)' in the sandbox")
+    }
+}
