@@ -229,7 +229,8 @@ let package = Package(
             name: "WireTests", dependencies: ["ProfferWire", "ProfferSchema", protobuf],
             exclude: ["Fixtures"], swiftSettings: edge),
         .testTarget(
-            name: "TransportTests", dependencies: ["ProfferTransport"], swiftSettings: edge),
+            name: "TransportTests",
+            dependencies: ["ProfferTransport", "ProfferWire", "ProfferZeroMQ", "ProfferSession"], swiftSettings: edge),
         .testTarget(
             name: "RegistryTests", dependencies: ["ProfferRegistry", "ProfferContainers"],
             swiftSettings: edge),

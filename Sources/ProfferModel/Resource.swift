@@ -182,6 +182,12 @@ public enum ResourceValue: Hashable, Sendable {
     /// Named instances, sorted and without repetition.
     case set([String])
 
+    /// Whether it is exactly nothing: a negative amount is something, namely wrong.
+    var isNothing: Bool {
+        if case .scalar(let amount) = self { return amount == .zero }
+        return isEmpty
+    }
+
     /// Whether there is nothing of it (a scalar below one thousandth is nothing).
     public var isEmpty: Bool {
         switch self {

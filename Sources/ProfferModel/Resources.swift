@@ -56,8 +56,10 @@ public struct Resources: Hashable, Sendable {
     }
 
     /// Adds one resource.
+    ///
+    /// A negative amount is kept, so that whoever validates a message sees it.
     public static func += (left: inout Resources, right: Resource) {
-        guard !right.value.isEmpty else { return }
+        guard !right.value.isNothing else { return }
         if !right.isIndivisible,
             let index = left.items.firstIndex(where: { $0.isSameKind(as: right) })
         {

@@ -1,0 +1,36 @@
+internal import ProfferSchema
+internal import SwiftProtobuf
+
+/// Bytes of a generated message, or nothing at all: our own messages always have what they need.
+func bytes(_ message: some Message) -> [UInt8] {
+    let coded: [UInt8]? = try? message.serializedBytes(partial: true)
+    return coded ?? []
+}
+
+/// A generated message of bytes from outside.
+func parse<Proto: Message>(
+    _ type: Proto.Type, _ bytes: [UInt8], limit: Int = WireLimits.message, _ name: String
+) throws(WireError) -> Proto {
+    guard bytes.count <= limit else { throw .tooLarge(size: bytes.count, limit: limit) }
+    var options = BinaryDecodingOptions()
+    options.discardUnknownFields = true
+    options.messageDepthLimit = 32
+    do {
+        return try Proto(serializedBytes: bytes, partial: false, options: options)
+    } catch BinaryDecodingError.missingRequiredFields {
+        throw .missing("a required field of \(name)")
+    } catch {
+        throw .malformed(name)
+    }
+}
+
+extension Array {
+    func tryMap<Output>(
+        _ transform: (Element) throws(WireError) -> Output
+    ) throws(WireError) -> [Output] {
+        var result: [Output] = []
+        result.reserveCapacity(count)
+        for element in self { result.append(try transform(element)) }
+        return result
+    }
+}

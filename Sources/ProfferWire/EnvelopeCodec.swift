@@ -1,0 +1,52 @@
+internal import ProfferSchema
+public import ProfferSession
+
+#if canImport(FoundationEssentials)
+internal import FoundationEssentials
+#else
+internal import Foundation
+#endif
+
+/// Bytes of session envelopes.
+public enum EnvelopeCodec {
+    /// The bytes of an envelope.
+    public static func encode(_ envelope: Envelope) -> [UInt8] {
+        var coded = PBInternalEnvelope()
+        coded.version = envelope.version
+        if !envelope.clusterID.isEmpty { coded.clusterID = envelope.clusterID }
+        if envelope.epoch != 0 { coded.epoch = envelope.epoch }
+        coded.session = envelope.session
+        if envelope.sequence != 0 { coded.sequence = envelope.sequence }
+        if envelope.acknowledged != 0 { coded.acknowledged = envelope.acknowledged }
+        switch envelope.content {
+        case .open(let credential):
+            coded.open = .init()
+            if !credential.isEmpty { coded.open.credential = Data(credential) }
+        case .accepted(let lease): coded.accepted.leaseMilliseconds = lease
+        case .closed(let reason): coded.closed.reason = reason
+        case .message(let body): coded.message = Data(body)
+        case .keepAlive: coded.keepAlive = .init()
+        }
+        return bytes(coded)
+    }
+
+    /// The envelope in these bytes.
+    public static func decode(_ data: [UInt8]) throws(WireError) -> Envelope {
+        let coded = try parse(
+            PBInternalEnvelope.self, data, limit: WireLimits.state + 1024, "envelope")
+        let content: Envelope.Content
+        switch coded.content {
+        case .open(let open): content = .open(credential: [UInt8](open.credential))
+        case .accepted(let accepted):
+            content = .accepted(leaseMilliseconds: accepted.leaseMilliseconds)
+        case .closed(let closed): content = .closed(reason: closed.reason)
+        case .message(let body): content = .message([UInt8](body))
+        case .keepAlive: content = .keepAlive
+        case nil: throw .missing("content")
+        }
+        return Envelope(
+            version: coded.version, clusterID: coded.clusterID, epoch: coded.epoch,
+            session: coded.session, sequence: coded.sequence, acknowledged: coded.acknowledged,
+            content: content)
+    }
+}
