@@ -97,7 +97,7 @@ let package = Package(
         .target(name: "ProfferZeroMQ", dependencies: ["CZeroMQ"], swiftSettings: edge),
         .target(
             name: "ProfferSchema", dependencies: [protobuf],
-            exclude: ["Schema", "README.md"],
+            exclude: ["Schema", "README.md", "regenerate.sh"],
             swiftSettings: [.swiftLanguageMode(.v6)]),
         .target(
             name: "ProfferWire",

@@ -1,0 +1,139 @@
+public import ProfferSession
+public import ProfferZeroMQ
+
+/// Names an endpoint within its reactor.
+public struct EndpointID: Hashable, Sendable, CustomStringConvertible {
+    /// The name.
+    public let name: String
+
+    /// Names an endpoint.
+    public init(_ name: String) { self.name = name }
+
+    /// The name.
+    public var description: String { name }
+}
+
+/// How the peers of a listening endpoint prove who they are.
+public enum ListenSecurity: Sendable {
+    /// CURVE, with the keys that an allow-list has for a domain.
+    case curve(KeyPair, domain: String, AllowList)
+    /// None: for `inproc://` and for `ipc://` below a directory of the owner, where the credential
+    /// in the opening proves the peer.
+    case local
+}
+
+/// How a dialling endpoint proves who it is.
+public enum DialSecurity: Sendable {
+    /// CURVE, to one server key.
+    case curve(KeyPair, serverKey: String)
+    /// None: `inproc://` and `ipc://` only.
+    case local
+}
+
+/// A socket of a reactor.
+public enum Endpoint: Sendable {
+    /// Waits for peers.
+    case listen(EndpointID, address: String, ListenSecurity)
+    /// Keeps one session with one of several addresses open, for ever.
+    case dial(EndpointID, addresses: [String], credential: [UInt8] = [], DialSecurity)
+}
+
+/// Who a peer is.
+public struct PeerIdentity: Hashable, Sendable {
+    /// Its public key in Z85, where CURVE is used; checked at every message.
+    public var publicKey: String?
+    /// What it proved itself with in the opening.
+    public var credential: [UInt8]
+
+    /// Describes a peer.
+    public init(publicKey: String? = nil, credential: [UInt8] = []) {
+        self.publicKey = publicKey
+        self.credential = credential
+    }
+}
+
+/// Turns envelopes into bytes and back.
+public struct EnvelopeCoding: Sendable {
+    /// The bytes of an envelope.
+    public var encode: @Sendable (Envelope) -> [UInt8]
+    /// The envelope of some bytes; throws when they are none.
+    public var decode: @Sendable ([UInt8]) throws -> Envelope
+
+    /// Combines the two directions.
+    public init(
+        encode: @escaping @Sendable (Envelope) -> [UInt8],
+        decode: @escaping @Sendable ([UInt8]) throws -> Envelope
+    ) {
+        self.encode = encode
+        self.decode = decode
+    }
+}
+
+/// What a reactor is made of.
+public struct ReactorConfiguration: Sendable {
+    /// Its thread's name, at most 15 characters.
+    public var name: String
+    /// Its sockets.
+    public var endpoints: [Endpoint]
+    /// The cluster it belongs to; a client may leave it empty.
+    public var clusterID = ""
+    /// How often a master has taken over; told to clients.
+    public var epoch: UInt64 = 0
+    /// The limits of its sessions.
+    public var session = SessionLimits()
+    /// The limits of its sockets.
+    public var socket = SocketLimits()
+    /// How many messages one socket may bring in a turn.
+    public var batch = 512
+    /// How many items other threads may have posted that no turn has taken yet.
+    public var mailLimit = 1_000_000
+    /// The envelope codec.
+    public var coding: EnvelopeCoding
+
+    /// Describes a reactor.
+    public init(name: String, endpoints: [Endpoint], coding: EnvelopeCoding) {
+        self.name = name
+        self.endpoints = endpoints
+        self.coding = coding
+    }
+}
+
+/// Why a reactor cannot start.
+public struct TransportError: Error, CustomStringConvertible, Sendable {
+    /// What was tried and on what.
+    public let what: String
+    /// Why it failed.
+    public let because: String
+    /// The underlying error number; 0 when there is none.
+    public let code: Int32
+
+    init(_ what: String, because: String, code: Int32 = 0) {
+        self.what = what
+        self.because = because
+        self.code = code
+    }
+
+    init(_ error: ZeroMQError) {
+        self.init(
+            "\(error.operation) \(error.subject)", because: error.description, code: error.code)
+    }
+
+    /// One sentence.
+    public var description: String { "\(what): \(because)" }
+}
+
+/// What has been turned away at the sockets of a process.
+public struct TransportCounters: Hashable, Sendable {
+    /// Messages that were no envelope, or not one part.
+    public var malformed: UInt64 = 0
+    /// Messages of keys that are not (any more) allowed.
+    public var refused: UInt64 = 0
+    /// Envelopes of sessions that are not open.
+    public var strays: UInt64 = 0
+    /// Messages that a socket would not take; sent again later.
+    public var deferred: UInt64 = 0
+    /// Messages in.
+    public var received: UInt64 = 0
+    /// Messages out.
+    public var sent: UInt64 = 0
+}

@@ -1,0 +1,195 @@
+internal import Glibc
+@_spi(Driver) internal import ProfferKernel
+internal import ProfferSession
+internal import ProfferZeroMQ
+
+/// The sockets and sessions of one reactor, on its thread.
+struct ReactorLoop: ~Copyable {
+    private(set) var addresses: [EndpointID: String] = [:]
+    private let configuration: ReactorConfiguration
+    private let wakeUp: WakeUp
+    private var authenticator: AuthenticatorBox?
+    private var listeners: [Listener] = []
+    private var dialers: [Dialer] = []
+    private var owners: [PeerID: Int] = [:]
+    private var shared: LoopState
+    private var watched: [Int32] = []
+    private var isStopping = false
+
+    init(
+        _ configuration: ReactorConfiguration, context: Context, wakeUp: WakeUp
+    ) throws(TransportError) {
+        self.configuration = configuration
+        self.wakeUp = wakeUp
+        shared = LoopState(coding: configuration.coding)
+        do {
+            for endpoint in configuration.endpoints {
+                switch endpoint {
+                case .listen(let id, let address, let security):
+                    if case .curve(_, _, let allowList) = security, authenticator == nil {
+                        authenticator = try AuthenticatorBox(context, allowList)
+                    }
+                    let listener = try Listener(
+                        id: id, address: address, security: security, context: context,
+                        configuration: configuration)
+                    addresses[id] = listener.address
+                    listeners.append(listener)
+                case .dial(let id, let targets, let credential, let security):
+                    let dialer = try Dialer(
+                        id: id, addresses: targets, credential: credential, security: security,
+                        context: context, configuration: configuration)
+                    addresses[id] = targets.first ?? ""
+                    dialers.append(dialer)
+                }
+            }
+        } catch let error as ZeroMQError {
+            throw TransportError(error)
+        } catch let error as TransportError {
+            throw error
+        } catch {
+            throw TransportError("open the sockets", because: "\(error)")
+        }
+    }
+
+    mutating func run<Handler: ReactorHandler>(
+        _ handler: inout Handler, _ mailbox: Mailbox<Handler.Mail>
+    ) {
+        var poller = Poller()
+        var now = SystemClock.now()
+        var isFirst = true
+        while !isStopping {
+            let positions = prepare(&poller)
+            let timeout = isFirst ? 0 : milliseconds(until: deadline(handler.nextDeadline), now)
+            guard (try? poller.wait(milliseconds: timeout)) != nil else { break }
+            now = SystemClock.now()
+            if poller.isReady(positions.wakeUp) { wakeUp.clear() }
+            drain(poller, positions, at: now)
+            wakeSessions(at: now)
+            let mail = mailbox.take(shared.counters)
+            let isDue = handler.nextDeadline.map { $0 <= now } ?? false
+            if isFirst || isDue || !mail.isEmpty || !shared.events.isEmpty {
+                let events = shared.events
+                shared.events = []
+                var links = Links()
+                handler.turn(events: events, mail: mail, at: now, links: &links)
+                carryOut(links.commands, at: now)
+            }
+            isFirst = false
+        }
+        for listener in listeners { listener.closeAll(at: now, &shared) }
+        for dialer in dialers { dialer.stop(at: now, &shared) }
+    }
+
+    private struct Positions {
+        var wakeUp = 0
+        var authenticator: Int?
+        var listeners = 0
+        var dialers = 0
+        var watched = 0
+    }
+
+    private func prepare(_ poller: inout Poller) -> Positions {
+        var positions = Positions()
+        poller.removeAll()
+        positions.wakeUp = poller.add(descriptor: wakeUp.descriptor)
+        if let authenticator { positions.authenticator = authenticator.add(to: &poller) }
+        positions.listeners = 1 + (authenticator == nil ? 0 : 1)
+        for listener in listeners { listener.add(to: &poller) }
+        positions.dialers = positions.listeners + listeners.count
+        for dialer in dialers { dialer.add(to: &poller) }
+        positions.watched = positions.dialers + dialers.count
+        for descriptor in watched { poller.add(descriptor: descriptor) }
+        return positions
+    }
+
+    private mutating func drain(
+        _ poller: borrowing Poller, _ positions: Positions, at now: Instant
+    ) {
+        if let position = positions.authenticator, poller.isReady(position) {
+            authenticator?.answerAll()
+        }
+        for (index, listener) in listeners.enumerated()
+        where poller.isReady(positions.listeners + index) {
+            listener.drain(configuration.batch, at: now, &shared)
+        }
+        for (index, dialer) in dialers.enumerated()
+        where poller.isReady(positions.dialers + index) {
+            dialer.drain(configuration.batch, at: now, &shared)
+        }
+        for (index, descriptor) in watched.enumerated()
+        where poller.isReady(positions.watched + index) {
+            shared.events.append(.readable(descriptor))
+        }
+    }
+
+    private func deadline(_ handler: Instant?) -> Instant? {
+        var next = handler
+        for listener in listeners { next = earliest(next, listener.nextDeadline) }
+        for dialer in dialers { next = earliest(next, dialer.nextDeadline) }
+        return next
+    }
+
+    private mutating func wakeSessions(at now: Instant) {
+        for listener in listeners { listener.wake(at: now, &shared) }
+        for dialer in dialers { dialer.wake(at: now, &shared) }
+    }
+
+    private func milliseconds(until deadline: Instant?, _ now: Instant) -> Int {
+        guard let deadline else { return -1 }
+        let left = (deadline - SystemClock.now()).inNanoseconds
+        if left <= 0 { return 0 }
+        // Rounded up: waking early would spin until the deadline.
+        return Int(min(left / 1_000_000 + 1, 60_000))
+    }
+
+    private mutating func carryOut(_ commands: [Links.Command], at now: Instant) {
+        for command in commands {
+            switch command {
+            case .send(let body, let peer):
+                if listeners.contains(where: { $0.send(body, to: peer, at: now, &shared) }) {
+                    continue
+                }
+                _ = dialers.contains { $0.send(body, to: peer, at: now, &shared) }
+            case .close(let peer, let reason):
+                if listeners.contains(where: { $0.close(peer, reason, at: now, &shared) }) {
+                    continue
+                }
+                _ = dialers.contains { $0.close(peer, reason, at: now, &shared) }
+            case .watch(let descriptor):
+                watched.append(descriptor)
+            case .unwatch(let descriptor):
+                watched.removeAll { $0 == descriptor }
+            case .stop:
+                isStopping = true
+            }
+        }
+    }
+}
+
+/// What every endpoint of a loop writes to.
+struct LoopState {
+    let coding: EnvelopeCoding
+    var events: [TransportEvent] = []
+    var counters = TransportCounters()
+    private var lastPeer: UInt64 = 0
+
+    init(coding: EnvelopeCoding) { self.coding = coding }
+
+    mutating func nextPeer() -> PeerID {
+        lastPeer += 1
+        return PeerID(lastPeer)
+    }
+}
+
+/// Keeps the authenticator, which cannot be copied, in a loop that can be without one.
+private final class AuthenticatorBox {
+    private let authenticator: Authenticator
+
+    init(_ context: Context, _ allowList: AllowList) throws(ZeroMQError) {
+        authenticator = try Authenticator(in: context, allowList: allowList)
+    }
+
+    func add(to poller: inout Poller) -> Int { poller.add(authenticator.socket) }
+
+    func answerAll() { try? authenticator.answerAll() }
+}
