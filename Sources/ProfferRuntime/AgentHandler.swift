@@ -1,0 +1,205 @@
+internal import ProfferAgent
+@_spi(Driver) internal import ProfferKernel
+internal import ProfferModel
+internal import ProfferTransport
+internal import ProfferWire
+
+/// The endpoints of an agent.
+enum AgentEndpoint {
+    static let master = EndpointID("master")
+    static let executors = EndpointID("executors")
+}
+
+/// What reaches an agent's thread from other threads.
+enum AgentMail: Sendable {
+    case executorStarted(ContainerID, pid: Int, startTicks: UInt64)
+    case executorLaunchFailed(ContainerID, message: String)
+    case executorExited(ContainerID, status: Int)
+    case usage(AgentUsage)
+    case operation(AgentOperation, reply: @Sendable (AgentAnswer) -> Void)
+    case committed(ticket: UInt64)
+    case commitFailed(String)
+    case stop(unregister: Bool)
+}
+
+/// Starts and ends executors for an agent, each in whatever form suits the host process.
+public protocol ExecutorHost: Sendable {
+    /// Starts an executor; its fate is told through the callbacks the host was made with.
+    func launch(_ launch: ExecutorLaunch)
+
+    /// Kills an executor and everything in its session, if it is still the same process.
+    func kill(_ container: ContainerID, pid: Int, startTicks: UInt64)
+
+    /// Watches an executor that an earlier run of the agent started; `false` when it is gone.
+    func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool
+
+    /// Lets go of everything without killing what outlives the agent.
+    func close()
+}
+
+/// Runs an ``Agent`` on the thread that owns its sockets.
+struct AgentHandler: ReactorHandler {
+    private enum Side {
+        case master
+        case executor(credential: [UInt8])
+    }
+
+    private var machine: Agent
+    private var outbox = Outbox<AgentEffect>()
+    private var gate = CommitGate<AgentEffect>()
+    private var sides: [PeerID: Side] = [:]
+    private var master: PeerID?
+    private var replies: [QueryID: @Sendable (AgentAnswer) -> Void] = [:]
+    private var lastQuery: UInt64 = 0
+    private let store: any RecordStore<AgentRecord>
+    private let host: any ExecutorHost
+    private let sink: AgentSink
+    private let post: @Sendable (AgentMail) -> Void
+
+    init(
+        machine: Agent, store: any RecordStore<AgentRecord>, host: any ExecutorHost,
+        sink: AgentSink, post: @escaping @Sendable (AgentMail) -> Void
+    ) {
+        self.machine = machine
+        self.store = store
+        self.host = host
+        self.sink = sink
+        self.post = post
+    }
+
+    var nextDeadline: Instant? { machine.nextDeadline }
+
+    mutating func turn(
+        events: [TransportEvent], mail: [AgentMail], at now: Instant, links: inout Links
+    ) {
+        for event in events { take(event, at: now, links: &links) }
+        for item in mail { take(item, at: now, links: &links) }
+        if let deadline = machine.nextDeadline, deadline <= now {
+            machine.wake(at: now, into: &outbox)
+        }
+        perform(links: &links)
+    }
+
+    private mutating func take(_ event: TransportEvent, at now: Instant, links: inout Links) {
+        switch event {
+        case .opened(let peer, let endpoint, let identity):
+            if endpoint == AgentEndpoint.master {
+                sides[peer] = .master
+                master = peer
+                machine.handle(.masterOpened(peer), at: now, into: &outbox)
+            } else {
+                sides[peer] = .executor(credential: identity.credential)
+            }
+        case .message(let peer, let bytes):
+            guard let side = sides[peer] else { return }
+            do {
+                try deliver(bytes, from: peer, side, at: now)
+            } catch {
+                sink.malformed(peer, error)
+                links.close(peer, reason: "malformed message: \(error)")
+                forget(peer, reason: "malformed message", at: now)
+            }
+        case .closed(let peer, let reason):
+            forget(peer, reason: "\(reason)", at: now)
+        case .readable:
+            break
+        }
+    }
+
+    private mutating func deliver(
+        _ bytes: [UInt8], from peer: PeerID, _ side: Side, at now: Instant
+    ) throws {
+        switch side {
+        case .master:
+            let message = try WireCodec.decodeMasterToAgent(bytes)
+            machine.handle(.master(message, from: peer), at: now, into: &outbox)
+        case .executor(let credential):
+            let message = try WireCodec.decodeExecutorMessage(bytes)
+            machine.handle(
+                .executor(message, from: peer, credential: credential), at: now, into: &outbox)
+        }
+    }
+
+    private mutating func forget(_ peer: PeerID, reason: String, at now: Instant) {
+        guard let side = sides.removeValue(forKey: peer) else { return }
+        switch side {
+        case .master:
+            if master == peer { master = nil }
+            machine.handle(.masterClosed(peer, reason: reason), at: now, into: &outbox)
+        case .executor:
+            machine.handle(.executorClosed(peer), at: now, into: &outbox)
+        }
+    }
+
+    private mutating func take(_ mail: AgentMail, at now: Instant, links: inout Links) {
+        switch mail {
+        case .executorStarted(let container, let pid, let ticks):
+            machine.handle(
+                .executorStarted(container, pid: pid, startTicks: ticks), at: now, into: &outbox)
+        case .executorLaunchFailed(let container, let message):
+            machine.handle(
+                .executorLaunchFailed(container, message: message), at: now, into: &outbox)
+        case .executorExited(let container, let status):
+            machine.handle(.executorExited(container, status: status), at: now, into: &outbox)
+        case .usage(let usage):
+            machine.handle(.usage(usage), at: now, into: &outbox)
+        case .operation(let operation, let reply):
+            lastQuery += 1
+            let query = QueryID(value: lastQuery)
+            replies[query] = reply
+            machine.handle(.operation(operation, query), at: now, into: &outbox)
+        case .committed(let ticket):
+            var freed: [AgentEffect] = []
+            gate.release(ticket) { freed.append($0) }
+            for effect in freed { carryOut(effect, links: &links) }
+        case .commitFailed(let message):
+            sink.commitFailed(message)
+            links.stop()
+        case .stop(let unregister):
+            machine.handle(.stop(unregister: unregister), at: now, into: &outbox)
+        }
+    }
+
+    private mutating func perform(links: inout Links) {
+        for effect in outbox.takeAll() {
+            switch effect {
+            case .commit(let records):
+                let ticket = gate.openTicket()
+                let post = self.post
+                store.submit(records) { error in
+                    post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
+                }
+            case .observe(let observation):
+                sink.observe(observation)
+            case .tellMaster, .tellExecutor, .closePeer, .launchExecutor, .killExecutor, .answer,
+                .terminate:
+                if let free = gate.admit(effect) { carryOut(free, links: &links) }
+            }
+        }
+    }
+
+    private mutating func carryOut(_ effect: AgentEffect, links: inout Links) {
+        switch effect {
+        case .tellMaster(let message):
+            guard let master else { return }
+            links.send(WireCodec.encode(message), to: master)
+        case .tellExecutor(let event, let peer):
+            guard sides[peer] != nil else { return }
+            links.send(WireCodec.encode(event), to: peer)
+        case .closePeer(let peer, let reason):
+            if sides.removeValue(forKey: peer) != nil, master == peer { master = nil }
+            links.close(peer, reason: reason)
+        case .launchExecutor(let launch):
+            host.launch(launch)
+        case .killExecutor(let container, let pid, let ticks):
+            host.kill(container, pid: pid, startTicks: ticks)
+        case .answer(let answer, let query):
+            replies.removeValue(forKey: query)?(answer)
+        case .terminate(let reason, let exitCode):
+            sink.terminated(reason, exitCode)
+            links.stop()
+        case .commit, .observe:
+            break
+        }
+    }
+}

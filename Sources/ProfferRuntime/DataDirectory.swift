@@ -1,0 +1,120 @@
+internal import Foundation
+internal import Glibc
+public import ProfferZeroMQ
+
+/// The directory in which a daemon keeps its keys and state; readable by its owner only.
+public struct DataDirectory: Sendable {
+    /// Its absolute path.
+    public let path: String
+
+    /// Opens a directory, making it when it is missing.
+    ///
+    /// - Throws: ``DaemonProblem`` when it cannot be made, read and written.
+    public init(_ path: String) throws {
+        let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
+        self.path = absolute
+        do {
+            try FileManager.default.createDirectory(
+                atPath: absolute, withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw DaemonProblem(
+                .dataDirectory, "the data directory \(absolute) cannot be made",
+                because: "\(error.localizedDescription)",
+                try: "choose another with --data-dir, or make it writable for this user")
+        }
+        guard access(absolute, R_OK | W_OK | X_OK) == 0 else {
+            throw DaemonProblem(
+                .dataDirectory, "the data directory \(absolute) cannot be used",
+                because: String(cString: strerror(errno)),
+                try: "choose another with --data-dir, or make it writable for this user")
+        }
+    }
+
+    /// The path of a file in it.
+    public func file(_ name: String) -> String { path + "/" + name }
+
+    /// The key pair in `name`, made at the first use (mode 0600).
+    public func keyPair(_ name: String) throws -> KeyPair {
+        let path = file(name)
+        do {
+            if FileManager.default.fileExists(atPath: path) { return try KeyPair.load(path) }
+            let fresh = try KeyPair.generate()
+            try fresh.save(path)
+            return fresh
+        } catch {
+            throw DaemonProblem(
+                .key, "the key file \(path) cannot be used", because: "\(error)",
+                try: "give it mode 0600 and this user as owner, or delete it to get a new key")
+        }
+    }
+
+    /// The secret text in `name`, made at the first use (mode 0600).
+    public func secret(_ name: String) throws -> String {
+        let path = file(name)
+        if let data = FileManager.default.contents(atPath: path) {
+            let text = String(decoding: data, as: UTF8.self)
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+            if !text.isEmpty { return text }
+        }
+        var generator = SystemRandomNumberGenerator()
+        let text = (0..<4).map { _ in
+            let word = String(generator.next() as UInt64, radix: 16)
+            return String(repeating: "0", count: 16 - word.count) + word
+        }.joined()
+        guard
+            FileManager.default.createFile(
+                atPath: path, contents: Data((text + "\n").utf8),
+                attributes: [.posixPermissions: 0o600])
+        else {
+            throw DaemonProblem(
+                .dataDirectory, "the file \(path) cannot be written",
+                because: String(cString: strerror(errno)),
+                try: "make the data directory writable for this user")
+        }
+        return text
+    }
+}
+
+/// A failure of a daemon as its operator sees it: what failed, because of what, what to do.
+public struct DaemonProblem: Error, CustomStringConvertible, Sendable {
+    /// The exit codes of daemons; supervisors can tell by them whether a restart helps.
+    public enum Code: Int32, Sendable {
+        /// Something unexpected; a restart may help.
+        case failed = 1
+        /// The configuration is not valid.
+        case configuration = 78
+        /// The data directory cannot be used, or belongs to a running daemon.
+        case dataDirectory = 100
+        /// A key is missing or not safe.
+        case key = 101
+        /// An address is in use.
+        case address = 102
+        /// The disk refused a write.
+        case disk = 103
+        /// The master refused the agent.
+        case refused = 104
+    }
+
+    /// The exit code.
+    public var code: Code
+    /// What failed.
+    public var what: String
+    /// Because of what.
+    public var because: String
+    /// What to do.
+    public var advice: String
+
+    /// Describes a failure.
+    public init(_ code: Code, _ what: String, because: String, try advice: String) {
+        self.code = code
+        self.what = what
+        self.because = because
+        self.advice = advice
+    }
+
+    /// Three lines for standard error.
+    public var description: String {
+        "error[D\(code.rawValue)]: \(what)\n  because: \(because)\n  try: \(advice)"
+    }
+}

@@ -1,0 +1,62 @@
+internal import ProfferModel
+internal import Synchronization
+
+/// Hands cluster events to any number of readers; one that falls behind loses its stream.
+final class EventHub: Sendable {
+    private struct State {
+        var readers: [(id: UInt64, continuation: AsyncStream<ClusterEvent>.Continuation)] = []
+        var nextID: UInt64 = 0
+        var isClosed = false
+    }
+
+    /// How many events a reader may be behind, and how many readers there may be.
+    static let bufferLimit = 10_000
+    static let readerLimit = 1000
+
+    private let state = Mutex(State())
+
+    /// Everything from now on.
+    func subscribe() -> AsyncStream<ClusterEvent> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: ClusterEvent.self, bufferingPolicy: .bufferingOldest(Self.bufferLimit))
+        let id = state.withLock { state -> UInt64? in
+            guard !state.isClosed else { return nil }
+            // The newest reader is the one somebody is looking at.
+            if state.readers.count >= Self.readerLimit {
+                state.readers.removeFirst().continuation.finish()
+            }
+            state.nextID += 1
+            state.readers.append((state.nextID, continuation))
+            return state.nextID
+        }
+        guard let id else {
+            continuation.finish()
+            return stream
+        }
+        continuation.onTermination = { [weak self] _ in
+            self?.state.withLock { $0.readers.removeAll { $0.id == id } }
+        }
+        return stream
+    }
+
+    /// Whether anybody reads.
+    var hasReaders: Bool { state.withLock { !$0.readers.isEmpty } }
+
+    /// Gives one event to every reader.
+    func publish(_ event: ClusterEvent) {
+        let readers = state.withLock { $0.readers }
+        for reader in readers {
+            if case .dropped = reader.continuation.yield(event) { reader.continuation.finish() }
+        }
+    }
+
+    /// Ends every stream.
+    func close() {
+        let readers = state.withLock { state in
+            state.isClosed = true
+            defer { state.readers = [] }
+            return state.readers
+        }
+        for reader in readers { reader.continuation.finish() }
+    }
+}

@@ -1,0 +1,148 @@
+@_spi(Driver) internal import ProfferKernel
+internal import ProfferMaster
+internal import ProfferModel
+internal import ProfferTransport
+internal import ProfferWire
+
+/// The endpoints of a master.
+enum MasterEndpoint {
+    static let frameworks = EndpointID("frameworks")
+    static let agents = EndpointID("agents")
+}
+
+/// What reaches a master's thread from other threads.
+enum MasterMail: Sendable {
+    case operation(OperatorCall, reply: @Sendable (OperatorAnswer) -> Void)
+    case committed(ticket: UInt64)
+    case commitFailed(String)
+    case stop
+}
+
+/// Runs a ``Master`` on the thread that owns its sockets: translation and order of effects, no
+/// decisions.
+struct MasterHandler: ReactorHandler {
+    private enum Side {
+        case framework
+        case agent
+    }
+
+    private var machine: Master
+    private var outbox = Outbox<MasterEffect>()
+    private var gate = CommitGate<MasterEffect>()
+    private var sides: [PeerID: Side] = [:]
+    private var replies: [QueryID: @Sendable (OperatorAnswer) -> Void] = [:]
+    private var lastQuery: UInt64 = 0
+    private let store: any RecordStore<MasterRecord>
+    private let sink: MasterSink
+    private let post: @Sendable (MasterMail) -> Void
+
+    init(
+        machine: Master, store: any RecordStore<MasterRecord>, sink: MasterSink,
+        post: @escaping @Sendable (MasterMail) -> Void
+    ) {
+        self.machine = machine
+        self.store = store
+        self.sink = sink
+        self.post = post
+    }
+
+    var nextDeadline: Instant? { machine.nextDeadline }
+
+    mutating func turn(
+        events: [TransportEvent], mail: [MasterMail], at now: Instant, links: inout Links
+    ) {
+        for event in events { take(event, at: now, links: &links) }
+        for item in mail { take(item, at: now, links: &links) }
+        if let deadline = machine.nextDeadline, deadline <= now {
+            machine.wake(at: now, into: &outbox)
+        }
+        perform(links: &links)
+    }
+
+    private mutating func take(_ event: TransportEvent, at now: Instant, links: inout Links) {
+        switch event {
+        case .opened(let peer, let endpoint, _):
+            sides[peer] = endpoint == MasterEndpoint.agents ? .agent : .framework
+        case .message(let peer, let bytes):
+            guard let side = sides[peer] else { return }
+            do {
+                switch side {
+                case .framework:
+                    let call = try WireCodec.decodeFrameworkCall(bytes)
+                    machine.handle(.framework(call, from: peer), at: now, into: &outbox)
+                case .agent:
+                    let message = try WireCodec.decodeAgentToMaster(bytes)
+                    machine.handle(.agent(message, from: peer), at: now, into: &outbox)
+                }
+            } catch {
+                sink.malformed(peer, error)
+                links.close(peer, reason: "malformed message: \(error)")
+                forget(peer, reason: "malformed message", at: now)
+            }
+        case .closed(let peer, let reason):
+            forget(peer, reason: "\(reason)", at: now)
+        case .readable:
+            break
+        }
+    }
+
+    private mutating func forget(_ peer: PeerID, reason: String, at now: Instant) {
+        guard sides.removeValue(forKey: peer) != nil else { return }
+        machine.handle(.peerClosed(peer, reason: reason), at: now, into: &outbox)
+    }
+
+    private mutating func take(_ mail: MasterMail, at now: Instant, links: inout Links) {
+        switch mail {
+        case .operation(let call, let reply):
+            lastQuery += 1
+            let query = QueryID(value: lastQuery)
+            replies[query] = reply
+            machine.handle(.operation(call, query), at: now, into: &outbox)
+        case .committed(let ticket):
+            var freed: [MasterEffect] = []
+            gate.release(ticket) { freed.append($0) }
+            for effect in freed { carryOut(effect, links: &links) }
+        case .commitFailed(let message):
+            // Facts that cannot be kept must not be acted on: stop, and recover on the next start.
+            sink.commitFailed(message)
+            links.stop()
+        case .stop:
+            links.stop()
+        }
+    }
+
+    private mutating func perform(links: inout Links) {
+        for effect in outbox.takeAll() {
+            switch effect {
+            case .commit(let records):
+                let ticket = gate.openTicket()
+                let post = self.post
+                store.submit(records) { error in
+                    post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
+                }
+            case .observe(let observation):
+                sink.observe(observation)
+            case .tellFramework, .tellAgent, .closePeer, .answer:
+                if let free = gate.admit(effect) { carryOut(free, links: &links) }
+            }
+        }
+    }
+
+    private mutating func carryOut(_ effect: MasterEffect, links: inout Links) {
+        switch effect {
+        case .tellFramework(let event, let peer):
+            guard sides[peer] != nil else { return }
+            links.send(WireCodec.encode(event), to: peer)
+        case .tellAgent(let message, let peer):
+            guard sides[peer] != nil else { return }
+            links.send(WireCodec.encode(message), to: peer)
+        case .closePeer(let peer, let reason):
+            sides[peer] = nil
+            links.close(peer, reason: reason)
+        case .answer(let answer, let query):
+            replies.removeValue(forKey: query)?(answer)
+        case .commit, .observe:
+            break
+        }
+    }
+}
