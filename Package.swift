@@ -133,7 +133,7 @@ let package = Package(
             name: "Proffer",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferFramework", "ProfferTransport",
-                "ProfferWire", log,
+                "ProfferWire", "ProfferZeroMQ", log,
             ], swiftSettings: edge),
         // The executor's shell, shared by proffer-executor and the embedded cluster.
         .target(

@@ -17,7 +17,7 @@ public enum TransportEvent: Sendable {
 }
 
 /// The state machine of a process, run by a ``Reactor`` on the thread that owns the sockets.
-public protocol ReactorHandler {
+public protocol ReactorHandler: ~Copyable {
     /// What other threads can post.
     associatedtype Mail: Sendable
 
@@ -95,7 +95,7 @@ public final class Reactor<Mail: Sendable>: Sendable {
     ///
     /// - Returns: The addresses as they became, by endpoint; port 0 is replaced by the real one.
     /// - Throws: When a socket cannot be opened, for example because its port is in use.
-    public func start<Handler: ReactorHandler & SendableMetatype>(
+    public func start<Handler: ReactorHandler & ~Copyable & SendableMetatype>(
         _ makeHandler: @escaping @Sendable () -> Handler
     ) throws(TransportError) -> [EndpointID: String] where Handler.Mail == Mail {
         let started = Started()
@@ -119,7 +119,7 @@ public final class Reactor<Mail: Sendable>: Sendable {
     /// Opens the sockets and runs the handler on the calling thread until it stops.
     ///
     /// - Throws: When a socket cannot be opened.
-    public func run<Handler: ReactorHandler>(
+    public func run<Handler: ReactorHandler & ~Copyable>(
         _ makeHandler: () -> Handler
     ) throws(TransportError) where Handler.Mail == Mail {
         defer { finish() }
@@ -157,7 +157,7 @@ public final class Reactor<Mail: Sendable>: Sendable {
     /// What was turned away so far.
     public var counters: TransportCounters { state.withLock { $0.counters } }
 
-    private func run<Handler: ReactorHandler>(
+    private func run<Handler: ReactorHandler & ~Copyable>(
         _ loop: consuming ReactorLoop, _ handler: consuming Handler
     ) where Handler.Mail == Mail {
         let mailbox = Mailbox { [self] counters in

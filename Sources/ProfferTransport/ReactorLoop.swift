@@ -51,7 +51,7 @@ struct ReactorLoop: ~Copyable {
         }
     }
 
-    mutating func run<Handler: ReactorHandler>(
+    mutating func run<Handler: ReactorHandler & ~Copyable>(
         _ handler: inout Handler, _ mailbox: Mailbox<Handler.Mail>
     ) {
         var poller = Poller()

@@ -1,0 +1,112 @@
+internal import OrderedCollections
+internal import ProfferKernel
+internal import ProfferModel
+
+extension FrameworkDriver {
+    /// Says what the policy wants said, or keeps it, or tells the policy that it did not happen.
+    mutating func say(
+        _ call: SchedulerCall, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        remember(call, at: now)
+        guard isSubscribed else {
+            drop(call, at: now, into: &outbox)
+            return
+        }
+        send(call, into: &outbox)
+        if case .teardown = call {
+            phase = .ended
+            outbox.append(.ended(reason: nil))
+        }
+    }
+
+    private mutating func remember(_ call: SchedulerCall, at now: Instant) {
+        switch call {
+        case .accept(_, let operations, _):
+            guard isSubscribed else { return }
+            for task in Self.launched(operations) {
+                tasks[task.id] = LiveTask(agent: task.agentID, isLaunchedHere: true)
+            }
+        case .kill(let task, _, let policy):
+            kills[task] = (policy, now + options.killRepeat)
+        case .suppress(let roles):
+            suppressed = roles.isEmpty ? options.info.roles : suppressed.union(roles)
+        case .revive(let roles):
+            suppressed = roles.isEmpty ? [] : suppressed.filter { !roles.contains($0) }
+        case .updateFramework(let subscription):
+            let id = options.info.id
+            options.info = subscription.framework
+            options.info.id = id
+            options.constraints = subscription.constraints
+            suppressed = subscription.suppressedRoles
+        case .subscribe, .teardown, .decline, .acceptInverseOffers, .declineInverseOffers,
+            .shutdown, .acknowledge, .reconcile, .message, .request, .acknowledgeOperation,
+            .reconcileOperations:
+            break
+        }
+    }
+
+    private mutating func drop(
+        _ call: SchedulerCall, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        switch call {
+        case .kill, .suppress, .revive, .updateFramework: return
+        case .accept(_, let operations, _):
+            outbox.append(.observe(.dropped(call: call.name)))
+            for task in Self.launched(operations) {
+                let status = TaskStatus(
+                    taskID: task.id, state: .dropped,
+                    message: "there was no master when the task was launched",
+                    reason: .masterDisconnected, agentID: task.agentID)
+                tell(.update(status), at: now, into: &outbox)
+            }
+        case .subscribe, .teardown, .decline, .acceptInverseOffers, .declineInverseOffers,
+            .shutdown, .acknowledge, .reconcile, .message, .request, .acknowledgeOperation,
+            .reconcileOperations:
+            outbox.append(.observe(.dropped(call: call.name)))
+        }
+    }
+
+    private static func launched(_ operations: [Operation]) -> [TaskInfo] {
+        operations.flatMap { operation -> [TaskInfo] in
+            switch operation.action {
+            case .launch(let tasks), .launchGroup(_, let tasks): tasks
+            case .reserve, .unreserve, .create, .destroy, .grow, .shrink: []
+            }
+        }
+    }
+
+    mutating func repeatKills(at now: Instant, into outbox: inout Outbox<Effect>) {
+        for (task, kill) in kills where kill.next <= now {
+            send(
+                .kill(task, agent: tasks[task]?.agent ?? nil, policy: kill.policy), into: &outbox)
+            kills[task]?.next = now + options.killRepeat
+        }
+    }
+
+    /// Asks about every task without an answer; when there is none, about everything the master
+    /// holds, which finds tasks this framework has forgotten.
+    mutating func reconcile(at now: Instant, into outbox: inout Outbox<Effect>) {
+        if unanswered.isEmpty {
+            send(.reconcile([]), into: &outbox)
+            reconcilePause = options.reconcileFirstPause
+            reconcileAt = now + options.reconcileInterval
+            unanswered = OrderedSet(tasks.keys)
+            return
+        }
+        unanswered.removeAll { tasks[$0] == nil }
+        outbox.append(.observe(.reconciling(tasks: unanswered.count)))
+        send(
+            .reconcile(
+                unanswered.map {
+                    ReconcileTask(taskID: $0, agentID: tasks[$0]?.agent ?? nil)
+                }), into: &outbox)
+        reconcileAt = now + reconcilePause + generator.duration(upTo: reconcilePause / 4)
+        reconcilePause = min(reconcilePause * 2, options.reconcileLastPause)
+    }
+}
+
+extension [String] {
+    fileprivate func union(_ others: [String]) -> [String] {
+        self + others.filter { !contains($0) }
+    }
+}

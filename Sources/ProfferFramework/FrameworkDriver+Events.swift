@@ -1,0 +1,160 @@
+internal import OrderedCollections
+internal import ProfferKernel
+internal import ProfferModel
+
+extension FrameworkDriver {
+    mutating func subscribe(
+        _ peer: PeerID, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        let pause = subscribePause + generator.duration(upTo: subscribePause)
+        subscribePause = min(subscribePause * 2, .seconds(15))
+        phase = .subscribing(peer, retryAt: now + pause)
+        outbox.append(
+            .send(
+                FrameworkCall(
+                    frameworkID: options.info.id,
+                    call: .subscribe(
+                        Subscription(
+                            framework: options.info, suppressedRoles: suppressed,
+                            constraints: options.constraints))), peer))
+    }
+
+    mutating func lose(
+        _ peer: PeerID, _ reason: String, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        switch phase {
+        case .subscribing(let current, _):
+            if current == peer { phase = .disconnected }
+        case .subscribed(let current):
+            guard current == peer else { return }
+            phase = .disconnected
+            reconcileAt = nil
+            outbox.append(.observe(.disconnected(reason)))
+            tell(.disconnected, at: now, into: &outbox)
+        case .disconnected, .ended: break
+        }
+    }
+
+    mutating func take(
+        _ event: SchedulerEvent, from peer: PeerID, at now: Instant,
+        into outbox: inout Outbox<Effect>
+    ) {
+        switch phase {
+        case .disconnected, .ended: return
+        case .subscribing(let current, _), .subscribed(let current):
+            guard current == peer else { return }
+        }
+        lastHeard = now
+        switch event {
+        case .subscribed(let id, let interval, let master):
+            begin(id, interval, master, peer, at: now, into: &outbox)
+        case .offers(let offers): tell(.offers(offers), at: now, into: &outbox)
+        case .inverseOffers(let offers): tell(.inverseOffers(offers), at: now, into: &outbox)
+        case .rescind(let id): tell(.rescinded(id), at: now, into: &outbox)
+        case .rescindInverseOffer(let id): tell(.inverseRescinded(id), at: now, into: &outbox)
+        case .update(let status): take(status, at: now, into: &outbox)
+        case .updateOperation(let status): take(status, at: now, into: &outbox)
+        case .message(let agent, let executor, let data):
+            tell(
+                .message(agent: agent, executor: executor, data: data), at: now, into: &outbox)
+        case .failure(let agent, let executor, let status):
+            tell(
+                .failure(agent: agent, executor: executor, status: status), at: now,
+                into: &outbox)
+        case .error(let message): fail(message, peer, at: now, into: &outbox)
+        case .heartbeat: break
+        }
+    }
+
+    private mutating func begin(
+        _ id: FrameworkID, _ interval: Duration, _ master: MasterInfo, _ peer: PeerID,
+        at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        if interval > .zero { heartbeatInterval = interval }
+        subscribePause = .milliseconds(500)
+        phase = .subscribed(peer)
+        if options.info.id != id {
+            options.info.id = id
+            outbox.append(.registered(id))
+        }
+        outbox.append(.observe(.subscribed(id)))
+        tell(.subscribed(id, master: master), at: now, into: &outbox)
+        for (task, kill) in kills {
+            send(
+                .kill(task, agent: tasks[task]?.agent ?? nil, policy: kill.policy), into: &outbox)
+            kills[task]?.next = now + options.killRepeat
+        }
+        if options.reconciliation == .automatic {
+            unanswered = OrderedSet(tasks.keys)
+            reconcilePause = options.reconcileFirstPause
+            reconcile(at: now, into: &outbox)
+        }
+    }
+
+    private mutating func fail(
+        _ message: String, _ peer: PeerID, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        outbox.append(.closePeer(peer, reason: "the master reported an error"))
+        if options.startsAnewWhenRemoved, message.contains("has been removed") {
+            options.info.id = nil
+            tasks = [:]
+            kills = [:]
+            lose(peer, message, at: now, into: &outbox)
+            return
+        }
+        // Whatever the master calls an error ends the subscription for good: another instance has
+        // taken over, the framework was removed, or its description is not acceptable.
+        phase = .ended
+        outbox.append(.observe(.ended(message)))
+        tell(.ended(message), at: now, into: &outbox)
+        outbox.append(.ended(reason: message))
+    }
+
+    private mutating func take(
+        _ status: TaskStatus, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        unanswered.remove(status.taskID)
+        let isNew = status.uuid.map { seen.insert($0) } ?? true
+        if isNew {
+            note(status)
+            tell(.update(status), at: now, into: &outbox)
+        } else {
+            outbox.append(.observe(.repeatedUpdate(status.taskID)))
+        }
+        if options.acknowledgement == .automatic, let uuid = status.uuid,
+            let agent = status.agentID
+        {
+            send(.acknowledge(status.taskID, agent: agent, uuid: uuid), into: &outbox)
+        }
+    }
+
+    private mutating func note(_ status: TaskStatus) {
+        if status.state.isTerminal, status.state != .lost || status.uuid != nil {
+            tasks.removeValue(forKey: status.taskID)
+            kills.removeValue(forKey: status.taskID)
+        } else if status.state == .lost || status.state == .unknown {
+            // Nobody knows it (any more); it is not asked about again.
+            tasks.removeValue(forKey: status.taskID)
+            kills.removeValue(forKey: status.taskID)
+        } else {
+            let known = tasks[status.taskID]
+            tasks[status.taskID] = LiveTask(
+                agent: status.agentID ?? known?.agent,
+                isLaunchedHere: known?.isLaunchedHere ?? false)
+        }
+    }
+
+    private mutating func take(
+        _ status: OperationStatus, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        if status.uuid.map({ seen.insert($0) }) ?? true {
+            tell(.operation(status), at: now, into: &outbox)
+        }
+        if options.acknowledgement == .automatic, let uuid = status.uuid,
+            let id = status.operationID
+        {
+            send(
+                .acknowledgeOperation(id, agent: status.agentID, uuid: uuid), into: &outbox)
+        }
+    }
+}
