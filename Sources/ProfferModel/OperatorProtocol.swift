@@ -337,3 +337,12 @@ public enum OfferEnd: String, Hashable, Sendable, CaseIterable {
     /// Void: its framework subscribed anew, disconnected or ended.
     case discarded
 }
+
+/// Ties an answer to its question.
+public struct QueryID: Hashable, Sendable {
+    /// Unique within the process.
+    public var value: UInt64
+
+    /// Names a question by its number.
+    public init(value: UInt64) { self.value = value }
+}
