@@ -121,6 +121,8 @@ public struct TaskCheckpoint: Hashable, Sendable {
     public var groupID: TaskID?
     /// How many unacknowledged updates may be under way.
     public var updateWindow: Int
+    /// The update that was acknowledged last, so that a repetition by the executor is recognised.
+    public var lastAcknowledged: UpdateID?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -130,7 +132,8 @@ public struct TaskCheckpoint: Hashable, Sendable {
         sandbox: String,
         state: TaskState = .staging,
         groupID: TaskID? = nil,
-        updateWindow: Int = 1
+        updateWindow: Int = 1,
+        lastAcknowledged: UpdateID? = nil
     ) {
         self.info = info
         self.role = role
@@ -139,6 +142,7 @@ public struct TaskCheckpoint: Hashable, Sendable {
         self.state = state
         self.groupID = groupID
         self.updateWindow = updateWindow
+        self.lastAcknowledged = lastAcknowledged
     }
 }
 
