@@ -4,7 +4,7 @@ public import ProfferModel
 public enum AgentOperation: Hashable, Sendable {
     /// Everything it holds.
     case summary
-    /// The sandbox of a task that it holds.
+    /// The sandbox of a task, present or past.
     case sandbox(TaskKey)
 }
 
@@ -12,8 +12,8 @@ public enum AgentOperation: Hashable, Sendable {
 public enum AgentAnswer: Hashable, Sendable {
     /// To `summary`.
     case summary(AgentReport)
-    /// To `sandbox`: the absolute path, or `nil` when the task is not known (any more).
-    case sandbox(path: String?)
+    /// To `sandbox`: the absolute path where it is or was, if the task was ever here.
+    case sandbox(path: String)
 }
 
 /// Everything an agent holds.

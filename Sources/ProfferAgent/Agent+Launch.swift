@@ -1,0 +1,224 @@
+internal import DequeModule
+internal import OrderedCollections
+internal import ProfferKernel
+internal import ProfferModel
+
+extension Agent {
+    /// How many task ids are remembered to give each launch a sandbox of its own.
+    private static let launchNumberLimit = 10_000
+
+    // MARK: Launch
+
+    /// Takes on tasks: durable first, then their sandboxes, then their executor.
+    ///
+    /// Tasks that are here already stay as they are; a group is taken on as a whole or not at all.
+    mutating func accept(_ run: RunTask, _ turn: inout Turn) {
+        guard let framework = run.framework.id, let first = run.tasks.first else {
+            turn.observe(.ignored("a launch without framework id or tasks"))
+            return
+        }
+        guard run.tasks.allSatisfy({ $0.agentID == info.id }) else {
+            turn.observe(.ignored("a launch of '\(first.id)' meant for another agent"))
+            return
+        }
+        let fresh = run.tasks.filter { taskSlots[TaskKey(framework, $0.id)] == nil }
+        let isKnown = run.isGroup ? fresh.count < run.tasks.count : fresh.isEmpty
+        if isKnown {
+            turn.observe(.ignored("a launch of '\(first.id)', which is here"))
+            return
+        }
+        if let problem = problem(withLaunching: fresh.count, of: framework) {
+            for task in fresh {
+                let key = TaskKey(framework, task.id)
+                turn.observe(.taskRefused(key, reason: problem))
+                disown(key, nil, because: problem, &turn)
+            }
+            return
+        }
+        let executor = executor(for: run, framework, first, &turn)
+        let slots = fresh.map { insert($0, of: run, framework, executor, &turn) }
+        let units =
+            run.isGroup
+            ? [ExecutorRow.Unit(tasks: slots, isGroup: true)]
+            : slots.map { ExecutorRow.Unit(tasks: [$0], isGroup: false) }
+        executors[executor]?.taskCount += slots.count
+        for unit in units { dispatch(unit, to: executor, &turn) }
+        rest(executor, turn.now)
+    }
+
+    private func problem(withLaunching count: Int, of framework: FrameworkID) -> String? {
+        if ending != .none { return "the agent is ending" }
+        if liveTaskCount + count > configuration.taskLimit {
+            return "the agent holds \(liveTaskCount) tasks; its limit is \(configuration.taskLimit)"
+        }
+        if let slot = frameworkSlots[framework], frameworks[slot]?.isRemoved == true {
+            return "the framework has ended"
+        }
+        return nil
+    }
+
+    /// The executor that is to run the tasks, started if need be.
+    private mutating func executor(
+        for run: RunTask, _ framework: FrameworkID, _ first: TaskInfo, _ turn: inout Turn
+    ) -> Slot<ExecutorRow> {
+        let info =
+            run.executor ?? first.executor
+            ?? ExecutorInfo(
+                id: Self.ownExecutorID, kind: .default, frameworkID: framework,
+                name: "Proffer executor")
+        let key = ExecutorKey(framework, info.id)
+        if let slot = executorSlots[key] {
+            note(run.framework, framework, &turn)
+            return slot
+        }
+        note(run.framework, framework, &turn)
+        return startExecutor(key, info, role: run.role, &turn)
+    }
+
+    private mutating func insert(
+        _ task: TaskInfo, of run: RunTask, _ framework: FrameworkID, _ executor: Slot<ExecutorRow>,
+        _ turn: inout Turn
+    ) -> Slot<TaskRow> {
+        let key = TaskKey(framework, task.id)
+        launchCount += 1
+        let row = TaskRow(
+            key: key, info: task, role: run.role,
+            executorID: executors[executor]?.key.executor ?? Self.ownExecutorID,
+            executor: executor, sandbox: nextSandbox(key),
+            groupID: run.isGroup ? run.tasks.first?.id : nil,
+            window: max(1, min(run.updateWindow, configuration.updateLimit - 1)),
+            serial: launchCount, isRecovered: false, phase: .queued, state: .staging)
+        let slot = tasks.insert(row)
+        taskSlots[key] = slot
+        liveTaskCount += 1
+        hold(framework)
+        if let checkpoint = row.checkpoint { turn.records.append(.task(key, checkpoint)) }
+        let user = task.command?.user ?? run.framework.user
+        turn.effects.append(.makeSandbox(path: row.sandbox, user: user.isEmpty ? nil : user))
+        turn.observe(.taskAccepted(key, row.executorID, sandbox: row.sandbox))
+        return slot
+    }
+
+    /// The path of a sandbox that no earlier run of the same id has used, as far as remembered.
+    private mutating func nextSandbox(_ key: TaskKey) -> String {
+        let number = (launchNumbers.removeValue(forKey: key) ?? 0) + 1
+        launchNumbers[key] = number
+        if launchNumbers.count > Self.launchNumberLimit {
+            launchNumbers.removeFirst(Self.launchNumberLimit / 2)
+        }
+        return paths.sandbox(key, number: number)
+    }
+
+    /// Hands tasks to their executor, or lets them wait for its subscription.
+    private mutating func dispatch(
+        _ unit: ExecutorRow.Unit, to slot: Slot<ExecutorRow>, _ turn: inout Turn
+    ) {
+        guard let row = executors[slot] else { return }
+        if row.phase == .ready, let peer = row.peer {
+            send(unit, to: peer, &turn)
+        } else {
+            executors[slot]?.queue.append(unit)
+        }
+    }
+
+    mutating func send(_ unit: ExecutorRow.Unit, to peer: PeerID, _ turn: inout Turn) {
+        var infos: [TaskInfo] = []
+        var sandboxes: [String] = []
+        for slot in unit.tasks {
+            guard let row = tasks[slot], let info = row.info else { continue }
+            infos.append(info)
+            sandboxes.append(row.sandbox)
+            tasks[slot]?.phase = .sent
+        }
+        if unit.isGroup {
+            turn.effects.append(.tellExecutor(.launchGroup(infos, sandboxes: sandboxes), peer))
+            return
+        }
+        for (info, sandbox) in zip(infos, sandboxes) {
+            turn.effects.append(.tellExecutor(.launch(info, sandbox: sandbox), peer))
+        }
+    }
+
+    // MARK: Kill
+
+    /// Kills a task; one that its executor was not told of dies here, with its whole group.
+    ///
+    /// A task that is not here was lost before it was durable: that is said, so that the master
+    /// can let go of it.
+    mutating func kill(_ key: TaskKey, _ policy: KillPolicy?, _ turn: inout Turn) {
+        guard let slot = taskSlots[key], let row = tasks[slot] else {
+            disown(key, .taskUnknown, &turn)
+            return
+        }
+        switch row.phase {
+        case .ended: return
+        case .queued: killQueued(slot, &turn)
+        case .sent, .known:
+            tasks[slot]?.kill = TaskRow.Kill(policy: policy)
+            if let executor = row.executor, let peer = executors[executor]?.peer {
+                turn.effects.append(.tellExecutor(.kill(key.task, policy: policy), peer))
+            }
+        }
+    }
+
+    private mutating func killQueued(_ slot: Slot<TaskRow>, _ turn: inout Turn) {
+        guard let executor = tasks[slot]?.executor,
+            let index = executors[executor]?.queue.firstIndex(where: { $0.tasks.contains(slot) }),
+            let unit = executors[executor]?.queue.remove(at: index)
+        else { return }
+        for member in unit.tasks {
+            conclude(
+                member, .killed, .taskKilledDuringLaunch,
+                member == slot
+                    ? "killed before it was launched"
+                    : "another task of its group was killed before it was launched", &turn)
+        }
+    }
+
+    /// Gives up tasks that wait for an executor which will not have them.
+    mutating func dropQueue(
+        of slot: Slot<ExecutorRow>, _ message: String, _ turn: inout Turn
+    ) {
+        let units = executors[slot]?.queue ?? []
+        executors[slot]?.queue = []
+        for unit in units {
+            for task in unit.tasks {
+                conclude(task, .dropped, .executorTerminated, message, &turn)
+            }
+        }
+    }
+
+    // MARK: Frameworks
+
+    /// Keeps a framework's description as of its newest launch.
+    private mutating func note(
+        _ info: FrameworkInfo, _ id: FrameworkID, _ turn: inout Turn
+    ) {
+        if let slot = frameworkSlots[id] {
+            guard frameworks[slot]?.info != info else { return }
+            frameworks[slot]?.info = info
+        } else {
+            frameworkSlots[id] = frameworks.insert(FrameworkRow(info: info))
+        }
+        turn.records.append(.framework(id, info))
+    }
+
+    mutating func hold(_ id: FrameworkID) {
+        if let slot = frameworkSlots[id] { frameworks[slot]?.holders += 1 }
+    }
+
+    /// Lets go of a framework on behalf of a task or executor; the last one forgets it.
+    mutating func release(_ id: FrameworkID, _ turn: inout Turn) {
+        guard let slot = frameworkSlots[id] else { return }
+        frameworks[slot]?.holders -= 1
+        guard frameworks[slot]?.holders == 0 else { return }
+        frameworks.remove(slot)
+        frameworkSlots.remove(id)
+        turn.records.append(.framework(id, nil))
+    }
+
+    /// Whether the framework's executors outlive a restart of the agent.
+    func isCheckpointing(_ id: FrameworkID) -> Bool {
+        frameworkSlots[id].flatMap { frameworks[$0] }?.info.checkpoint ?? true
+    }
+}

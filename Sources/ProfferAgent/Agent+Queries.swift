@@ -1,0 +1,43 @@
+internal import DequeModule
+internal import OrderedCollections
+internal import ProfferKernel
+internal import ProfferModel
+
+extension Agent {
+    /// Tells the master what the node and each live task use.
+    func report(_ usage: AgentUsage, _ turn: inout Turn) {
+        guard isRegistered else { return }
+        var usage = usage
+        usage.tasks = tasks.slots.compactMap { tasks[$0]?.usage }
+        turn.tellMaster(.usage(usage))
+    }
+
+    func answer(_ operation: AgentOperation, _ query: QueryID, _ turn: inout Turn) {
+        switch operation {
+        case .summary: turn.effects.append(.answer(.summary(summary), query))
+        case .sandbox(let key):
+            let held = taskSlots[key].flatMap { tasks[$0] }?.sandbox ?? ""
+            let path =
+                held.isEmpty ? paths.sandbox(key, number: launchNumbers[key] ?? 1) : held
+            turn.effects.append(.answer(.sandbox(path: path), query))
+        }
+    }
+
+    private var summary: AgentReport {
+        var report = AgentReport(info: info, isRegistered: isRegistered)
+        report.frameworks = frameworks.slots.compactMap { frameworks[$0]?.info }
+        report.executors = executors.slots.compactMap { executors[$0] }.map { row in
+            ExecutorReport(
+                key: row.key, containerID: row.containerID, directory: row.directory,
+                pid: row.pid, isConnected: row.peer != nil, tasks: row.taskCount)
+        }
+        report.tasks = tasks.slots.compactMap { tasks[$0] }.compactMap { row in
+            guard let info = row.info else { return nil }
+            return TaskReport(
+                key: row.key, name: info.name, executorID: row.executorID, state: row.state,
+                resources: info.resources, sandbox: row.sandbox,
+                unacknowledgedUpdates: row.pending.count)
+        }
+        return report
+    }
+}
