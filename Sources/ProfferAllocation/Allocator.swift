@@ -1,0 +1,124 @@
+public import ProfferKernel
+public import ProfferModel
+
+/// What an allocator needs to know of a framework.
+public struct AllocatorFramework: Hashable, Sendable {
+    /// Its id.
+    public var id: FrameworkID
+    /// The roles in which it wants offers.
+    public var roles: [String]
+    /// Those of them in which it wants none for now.
+    public var suppressedRoles: [String]
+    /// What it can cope with.
+    public var capabilities: FrameworkCapabilities
+    /// Per role, the least an offer must hold.
+    public var minimums: [MinimumOffer]
+    /// The agents it wants to hear of, per role.
+    public var constraints: [OfferConstraint]
+
+    /// Describes a framework.
+    public init(
+        id: FrameworkID, roles: [String], suppressedRoles: [String] = [],
+        capabilities: FrameworkCapabilities = [], minimums: [MinimumOffer] = [],
+        constraints: [OfferConstraint] = []
+    ) {
+        self.id = id
+        self.roles = roles
+        self.suppressedRoles = suppressedRoles
+        self.capabilities = capabilities
+        self.minimums = minimums
+        self.constraints = constraints
+    }
+}
+
+/// Resources of one agent that a framework holds in one role.
+public struct Allocation: Hashable, Sendable {
+    /// Who holds them.
+    public var framework: FrameworkID
+    /// In which role.
+    public var role: String
+    /// Of which agent.
+    public var agent: AgentID
+    /// What is held.
+    public var resources: Resources
+
+    /// Describes an allocation.
+    public init(framework: FrameworkID, role: String, agent: AgentID, resources: Resources) {
+        self.framework = framework
+        self.role = role
+        self.agent = agent
+        self.resources = resources
+    }
+}
+
+/// Decides who is offered what.
+///
+/// Pure and synchronous: the master tells it of every change and calls ``allocate(at:into:)`` a few
+/// milliseconds after the first one. Resources it grants count as held, whether they are offered
+/// or used, until they are given to ``recover(_:refuse:at:)``. Calls about frameworks and agents it
+/// does not know are without effect.
+public protocol Allocator: Sendable {
+    /// When something that it refused before may become possible, or `nil`.
+    var nextDeadline: Instant? { get }
+
+    /// Whether something has changed since the last ``allocate(at:into:)``.
+    var needsAllocation: Bool { get }
+
+    /// Takes a framework in, inactive when `isActive` is false; repeated, it replaces what it knew
+    /// but keeps what is held.
+    mutating func setFramework(_ framework: AllocatorFramework, isActive: Bool)
+
+    /// Forgets a framework. What it held must have been recovered before.
+    mutating func removeFramework(_ id: FrameworkID)
+
+    /// Stops or resumes grants; a stop also forgets what the framework refused.
+    mutating func setActive(framework id: FrameworkID, _ isActive: Bool)
+
+    /// Takes an agent in, or replaces what it knew of one; what is held there stays held.
+    ///
+    /// - Parameter info: With its id and everything it has.
+    mutating func setAgent(_ info: AgentInfo, isActive: Bool)
+
+    /// Forgets an agent and everything held there.
+    mutating func removeAgent(_ id: AgentID)
+
+    /// Stops or resumes grants of an agent.
+    mutating func setActive(agent id: AgentID, _ isActive: Bool)
+
+    /// Notes that resources are held which this allocator has not granted, such as those of tasks
+    /// on an agent that comes back.
+    mutating func hold(_ allocation: Allocation)
+
+    /// Notes that offered resources have been put to use.
+    mutating func use(_ allocation: Allocation)
+
+    /// Replaces held resources by what an operation has made of them, in the agent's total too.
+    mutating func convert(_ allocation: Allocation, into resources: Resources)
+
+    /// Takes held resources back.
+    ///
+    /// - Parameters:
+    ///   - wasOffered: Whether they were offered and not used.
+    ///   - refuse: How long the framework does not want the same, or less, of this agent in this
+    ///     role; `nil` for no refusal.
+    mutating func recover(
+        _ allocation: Allocation, wasOffered: Bool, refuse: Duration?, at now: Instant)
+
+    /// Ends suppression and forgets refusals, in the given roles.
+    mutating func revive(_ id: FrameworkID, roles: [String])
+
+    /// Stops grants in the given roles.
+    mutating func suppress(_ id: FrameworkID, roles: [String])
+
+    /// Sets a role's weight, in thousandths; 1000 unless set.
+    mutating func setWeight(role: String, thousandths: Int64)
+
+    /// Grants what can be granted now.
+    mutating func allocate(at now: Instant, into grants: inout [Allocation])
+
+    /// A framework's dominant share of the cluster, in millionths, unweighted.
+    func shareMillionths(framework id: FrameworkID) -> Int64
+
+    /// A role's dominant share of the cluster, in millionths, unweighted.
+    func shareMillionths(role: String) -> Int64
+}
