@@ -1,7 +1,8 @@
 import Proffer
 
 /// Says hello three times, wherever there is room.
-@main struct HelloFramework: Framework {
+@main
+struct HelloFramework: Framework {
     let info = FrameworkInfo(name: "hello")
     let progress = Progress()
 
@@ -31,7 +32,13 @@ import Proffer
     actor Progress {
         var launched = 0
         var ended = 0
-        func launchNext() -> Int { launched += 1; return launched }
-        func endNext() -> Int { ended += 1; return ended }
+        func launchNext() -> Int {
+            launched += 1
+            return launched
+        }
+        func endNext() -> Int {
+            ended += 1
+            return ended
+        }
     }
 }

@@ -170,7 +170,11 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
         var kept: [Policy.Output] = []
         var rest: [FrameworkDriver<Policy>.Effect] = []
         for effect in outbox.takeAll() {
-            if case .output(let output) = effect { kept.append(output) } else { rest.append(effect) }
+            if case .output(let output) = effect {
+                kept.append(output)
+            } else {
+                rest.append(effect)
+            }
         }
         do {
             if !kept.isEmpty { try outputs(kept) }

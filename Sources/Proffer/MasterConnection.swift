@@ -1,11 +1,12 @@
+internal import Glibc
+internal import ProfferTransport
+public import ProfferZeroMQ
+
 #if canImport(FoundationEssentials)
 internal import FoundationEssentials
 #else
 internal import Foundation
 #endif
-internal import Glibc
-internal import ProfferTransport
-public import ProfferZeroMQ
 
 /// How a framework reaches the master.
 public struct MasterConnection: Sendable {

@@ -1,0 +1,145 @@
+internal import OrderedCollections
+internal import ProfferAllocation
+internal import ProfferKernel
+internal import ProfferModel
+
+extension Master {
+    /// Allocates at once after a quiet time, and otherwise when the window has passed: a lone
+    /// change is answered immediately and a burst costs one round.
+    mutating func allocateIfDue(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
+        let isRefusalOver = allocator.nextDeadline.map { $0 <= now } ?? false
+        guard allocator.needsAllocation || isRefusalOver,
+            lastAllocation + configuration.allocationWindow <= now
+        else { return }
+        lastAllocation = now
+        var grants: [Allocation] = []
+        allocator.allocate(at: now, into: &grants)
+        guard !grants.isEmpty else { return }
+        var batches: OrderedDictionary<FrameworkID, [Offer]> = [:]
+        for grant in grants {
+            guard let offer = makeOffer(grant, at: now, into: &outbox) else {
+                allocator.recover(grant, wasOffered: true, refuse: nil, at: now)
+                continue
+            }
+            batches[grant.framework, default: []].append(offer)
+        }
+        for (id, batch) in batches {
+            guard let peer = frameworks[id]?.peer else { continue }
+            outbox.append(.tellFramework(.offers(batch), peer))
+        }
+        outbox.append(.observe(.allocated(offers: grants.count)))
+    }
+
+    private mutating func makeOffer(
+        _ grant: Allocation, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) -> Offer? {
+        guard let peer = frameworks[grant.framework]?.peer, let agent = agents[grant.agent] else {
+            return nil
+        }
+        let offer = Offer(
+            id: makeOfferID(), frameworkID: grant.framework, agentID: grant.agent,
+            hostname: agent.info.hostname, agentPort: agent.info.port, domain: agent.info.domain,
+            resources: grant.resources, attributes: agent.info.attributes,
+            executorIDs: agent.executors.keys.filter { $0.framework == grant.framework }
+                .map(\.executor), role: grant.role)
+        offers[offer.id] = OfferRow(offer: offer, peer: peer, madeAt: now)
+        frameworks[grant.framework]?.offers.append(offer.id)
+        agents[grant.agent]?.offers.append(offer.id)
+        if let timeout = configuration.offerTimeout {
+            timers.set(.offer(offer.id), to: now + timeout)
+        }
+        outbox.append(
+            .observe(.offered(offer.id, grant.framework, grant.agent, grant.resources)))
+        return offer
+    }
+
+    func allocation(_ offer: Offer, _ resources: Resources? = nil) -> Allocation {
+        Allocation(
+            framework: offer.frameworkID, role: offer.role, agent: offer.agentID,
+            resources: resources ?? offer.resources)
+    }
+
+    /// Forgets an offer without giving its resources back.
+    mutating func consume(
+        _ id: OfferID, _ end: OfferEnd, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) -> OfferRow? {
+        guard let row = offers.removeValue(forKey: id) else { return nil }
+        frameworks[row.offer.frameworkID]?.offers.remove(id)
+        agents[row.offer.agentID]?.offers.remove(id)
+        timers.set(.offer(id), to: nil)
+        outbox.append(.observe(.offerEnded(id, end, held: now - row.madeAt)))
+        return row
+    }
+
+    /// Takes an offer back and tells its framework, unless it is to be discarded silently.
+    mutating func end(
+        offer id: OfferID, _ end: OfferEnd, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let row = consume(id, end, at: now, into: &outbox) else { return }
+        allocator.recover(allocation(row.offer), wasOffered: true, refuse: nil, at: now)
+        if end != .discarded, let peer = frameworks[row.offer.frameworkID]?.peer {
+            outbox.append(.tellFramework(.rescind(id), peer))
+        }
+    }
+
+    /// How long a refusal lasts: 5 s when nothing or nonsense is said, a year at most, and not at
+    /// all for exactly zero.
+    func refusal(_ filters: Filters?) -> Duration? {
+        guard let asked = filters?.refuse else { return configuration.defaultRefusal }
+        if asked == .zero { return nil }
+        if asked < .zero { return configuration.defaultRefusal }
+        return min(asked, configuration.longestRefusal)
+    }
+
+    mutating func decline(
+        _ ids: [OfferID], _ filters: Filters?, _ framework: FrameworkID, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        for id in ids {
+            guard offers[id]?.offer.frameworkID == framework,
+                let row = consume(id, .declined, at: now, into: &outbox)
+            else {
+                // An offer that was rescinded meanwhile: nothing to give back.
+                continue
+            }
+            allocator.recover(
+                allocation(row.offer), wasOffered: true, refuse: refusal(filters), at: now)
+        }
+    }
+
+    /// The roles a REVIVE or SUPPRESS means, or `nil` when one is not the framework's: then
+    /// nothing at all changes.
+    private func meantRoles(_ roles: [String], _ framework: FrameworkID) -> [String]? {
+        let own = frameworks[framework]?.info.roles ?? []
+        if roles.isEmpty { return own }
+        return roles.allSatisfy(own.contains) ? roles : nil
+    }
+
+    mutating func revive(
+        _ roles: [String], _ id: FrameworkID, into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let meant = meantRoles(roles, id) else {
+            outbox.append(
+                .observe(
+                    .invalidCall(id, call: "REVIVE", problem: "a role is not the framework's")))
+            return
+        }
+        frameworks[id]?.suppressedRoles.removeAll(where: meant.contains)
+        allocator.revive(id, roles: meant)
+    }
+
+    mutating func suppress(
+        _ roles: [String], _ id: FrameworkID, into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let meant = meantRoles(roles, id) else {
+            outbox.append(
+                .observe(
+                    .invalidCall(id, call: "SUPPRESS", problem: "a role is not the framework's")))
+            return
+        }
+        let known = frameworks[id]?.suppressedRoles ?? []
+        frameworks[id]?.suppressedRoles += meant.filter { !known.contains($0) }
+        allocator.suppress(id, roles: meant)
+    }
+}

@@ -1,0 +1,280 @@
+internal import OrderedCollections
+internal import ProfferAllocation
+internal import ProfferKernel
+internal import ProfferModel
+
+extension Master {
+    /// Carries out an operation on resources at once, so that the next one of the same call sees
+    /// its result; the agent and the registry are told.
+    mutating func convert(
+        _ operation: Operation, _ accepted: inout AcceptedOffers, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        let outcome = conversion(operation.action, accepted)
+        switch outcome {
+        case .failure(let problem):
+            outbox.append(
+                .observe(
+                    .invalidCall(
+                        accepted.framework, call: "ACCEPT", problem: problem.text)))
+            answer(
+                operation, accepted.framework, .error, problem.text, nil, into: &outbox)
+        case .success(let change):
+            accepted.remaining -= change.from
+            accepted.remaining += change.to
+            allocator.convert(
+                Allocation(
+                    framework: accepted.framework, role: accepted.role, agent: accepted.agent,
+                    resources: change.from), into: change.to)
+            guard var agent = agents[accepted.agent] else { return }
+            agent.info.resources -= change.from
+            agent.info.resources += change.to
+            agents[accepted.agent]?.info.resources = agent.info.resources
+            outbox.append(.commit([.agent(agent.id, entry(agent))]))
+            if let peer = agent.peer {
+                outbox.append(.tellAgent(.updateResources(agent.info.resources), peer))
+            }
+            answer(operation, accepted.framework, .finished, nil, change.to, into: &outbox)
+        }
+    }
+
+    func entry(_ agent: AgentRow) -> AgentEntry {
+        let admission: AgentAdmission =
+            switch agent.state {
+            case .active, .deactivated, .disconnected, .recovered: .admitted
+            case .unreachable: .unreachable(since: agent.unreachableSince ?? startedAt)
+            case .gone: .gone(since: agent.unreachableSince ?? startedAt)
+            }
+        return AgentEntry(
+            info: agent.info, admission: admission, resources: agent.info.resources,
+            isDeactivated: agent.isDeactivated)
+    }
+
+    mutating func answer(
+        _ operation: Operation, _ framework: FrameworkID, _ state: OperationState,
+        _ message: String?, _ converted: Resources?, into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let id = operation.id, let peer = frameworks[framework]?.peer else { return }
+        outbox.append(
+            .tellFramework(
+                .updateOperation(
+                    OperationStatus(
+                        operationID: id, state: state, message: message,
+                        convertedResources: converted ?? Resources())), peer))
+    }
+
+    mutating func reconcileOperations(
+        _ list: [ReconcileOperation], _ framework: FrameworkID,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        // Operations are carried out within the call that brings them, so none is ever pending.
+        guard let peer = frameworks[framework]?.peer else { return }
+        for one in list {
+            let state: OperationState =
+                switch one.agentID.flatMap({ agents[$0]?.state }) {
+                case .recovered: .recovering
+                case .unreachable: .unreachable
+                case .gone: .goneByOperator
+                case .active, .deactivated, .disconnected, nil: .unknown
+                }
+            outbox.append(
+                .tellFramework(
+                    .updateOperation(
+                        OperationStatus(
+                            operationID: one.operationID, state: state, agentID: one.agentID)),
+                    peer))
+        }
+    }
+
+    private struct Change {
+        var from: Resources
+        var to: Resources
+    }
+
+    private struct Problem: Error {
+        var text: String
+    }
+
+    private func conversion(
+        _ action: Operation.Action, _ accepted: AcceptedOffers
+    ) -> Result<Change, Problem> {
+        let change: Result<Change, Problem> =
+            switch action {
+            case .reserve(let resources): reserve(resources, accepted)
+            case .unreserve(let resources): unreserve(resources)
+            case .create(let volumes): create(volumes, accepted)
+            case .destroy(let volumes): destroy(volumes)
+            case .grow(let volume, let addition): grow(volume, addition)
+            case .shrink(let volume, let subtraction): shrink(volume, subtraction)
+            case .launch, .launchGroup: .failure(Problem(text: "a launch changes no resources"))
+            }
+        guard case .success(let wanted) = change, !accepted.remaining.contains(wanted.from)
+        else { return change }
+        return .failure(
+            Problem(
+                text: "the offer does not have \(wanted.from); left are \(accepted.remaining)"))
+    }
+
+    private func map(
+        _ resources: Resources, _ change: (Resource) -> Result<Resource, Problem>,
+        isFromResult: Bool
+    ) -> Result<Change, Problem> {
+        var other = Resources()
+        for item in resources.items {
+            switch change(item) {
+            case .failure(let problem): return .failure(problem)
+            case .success(let changed): other += changed
+            }
+        }
+        if resources.isEmpty { return .failure(Problem(text: "no resources are named")) }
+        return .success(
+            isFromResult
+                ? Change(from: other, to: resources) : Change(from: resources, to: other))
+    }
+
+    private func reserve(
+        _ resources: Resources, _ accepted: AcceptedOffers
+    ) -> Result<Change, Problem> {
+        let principal = frameworks[accepted.framework]?.info.principal
+        return map(
+            resources,
+            { item in
+                guard let last = item.reservations.last, last.kind == .dynamic else {
+                    return .failure(
+                        Problem(text: "\(item.name) carries no dynamic reservation to make"))
+                }
+                if let problem = problemOfRole(last.role) {
+                    return .failure(Problem(text: problem))
+                }
+                guard last.role == accepted.role else {
+                    return .failure(
+                        Problem(
+                            text: "a reservation for '\(last.role)' needs an offer in that role; "
+                                + "this one is in '\(accepted.role)'"))
+                }
+                guard last.principal == principal else {
+                    return .failure(
+                        Problem(
+                            text: "a reservation must carry the framework's own principal"))
+                }
+                if item.isRevocable || item.isPersistentVolume {
+                    return .failure(
+                        Problem(text: "revocable resources and volumes cannot be reserved"))
+                }
+                var before = item
+                before.reservations.removeLast()
+                if let outer = before.reservations.last,
+                    !last.role.hasPrefix(outer.role + "/")
+                {
+                    return .failure(
+                        Problem(
+                            text: "'\(last.role)' is not below '\(outer.role)', for which it is "
+                                + "reserved already"))
+                }
+                return .success(before)
+            }, isFromResult: true)
+    }
+
+    private func unreserve(_ resources: Resources) -> Result<Change, Problem> {
+        map(
+            resources,
+            { item in
+                guard item.reservations.last?.kind == .dynamic else {
+                    return .failure(
+                        Problem(text: "\(item.name) has no dynamic reservation to take off"))
+                }
+                if item.isPersistentVolume {
+                    return .failure(
+                        Problem(text: "a volume cannot be unreserved; destroy it first"))
+                }
+                var after = item
+                after.reservations.removeLast()
+                return .success(after)
+            }, isFromResult: false)
+    }
+
+    private func create(
+        _ volumes: Resources, _ accepted: AcceptedOffers
+    ) -> Result<Change, Problem> {
+        let principal = frameworks[accepted.framework]?.info.principal
+        let existing = agents[accepted.agent]?.info.resources.items ?? []
+        return map(
+            volumes,
+            { item in
+                guard item.name == "disk", let disk = item.disk, let id = disk.persistenceID else {
+                    return .failure(Problem(text: "only disk with a persistence id is a volume"))
+                }
+                guard let role = item.reservedRole else {
+                    return .failure(
+                        Problem(text: "the volume '\(id)' must be on reserved disk"))
+                }
+                if let problem = Identifier<ContainerSubject>(id).problem {
+                    return .failure(Problem(text: "the persistence id '\(id)': \(problem)"))
+                }
+                if disk.principal != principal {
+                    return .failure(
+                        Problem(text: "the volume must carry the framework's own principal"))
+                }
+                guard let path = disk.containerPath, !path.isEmpty, !path.hasPrefix("/"),
+                    !path.split(separator: "/").contains("..")
+                else {
+                    return .failure(
+                        Problem(
+                            text: "the path of volume '\(id)' must lie within the sandbox"))
+                }
+                if existing.contains(where: {
+                    $0.disk?.persistenceID == id && $0.reservedRole == role
+                }) {
+                    return .failure(
+                        Problem(text: "there is a volume '\(id)' of role '\(role)' already"))
+                }
+                return .success(Self.space(of: item))
+            }, isFromResult: true)
+    }
+
+    /// The reserved disk that a volume is made of.
+    private static func space(of volume: Resource) -> Resource {
+        var plain = volume
+        plain.isShared = false
+        plain.disk = volume.disk?.source.map { DiskInfo(source: $0) }
+        return plain
+    }
+
+    private func destroy(_ volumes: Resources) -> Result<Change, Problem> {
+        map(
+            volumes,
+            { item in
+                guard item.isPersistentVolume else {
+                    return .failure(Problem(text: "\(item.name) is not a volume"))
+                }
+                return .success(Self.space(of: item))
+            }, isFromResult: false)
+    }
+
+    private func grow(_ volume: Resource, _ addition: Resource) -> Result<Change, Problem> {
+        guard volume.isPersistentVolume, !volume.isShared, case .scalar(let size) = volume.value,
+            case .scalar(let more) = addition.value, more > .zero,
+            addition.isSameKind(as: Self.space(of: volume))
+        else {
+            return .failure(
+                Problem(text: "a volume grows by disk of its own role and source, above zero"))
+        }
+        var grown = volume
+        grown.value = .scalar(size + more)
+        return .success(Change(from: Resources([volume, addition]), to: Resources([grown])))
+    }
+
+    private func shrink(_ volume: Resource, _ less: Milli) -> Result<Change, Problem> {
+        guard volume.isPersistentVolume, !volume.isShared, case .scalar(let size) = volume.value,
+            less > .zero, less < size
+        else {
+            return .failure(
+                Problem(text: "a volume shrinks by more than nothing and less than its size"))
+        }
+        var smaller = volume
+        smaller.value = .scalar(size - less)
+        var freed = Self.space(of: volume)
+        freed.value = .scalar(less)
+        return .success(Change(from: Resources([volume]), to: Resources([smaller, freed])))
+    }
+}

@@ -1,0 +1,147 @@
+internal import OrderedCollections
+internal import ProfferAllocation
+internal import ProfferKernel
+internal import ProfferModel
+
+extension Master {
+    mutating func answer(
+        _ call: OperatorCall, _ query: QueryID, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        let answer: OperatorAnswer =
+            switch call {
+            case .agents: .agents(agents.values.map(summary))
+            case .frameworks:
+                .frameworks(
+                    frameworks.values.map { summary($0, isRemoved: false) }
+                        + removedFrameworks.values.map { summary($0, isRemoved: true) })
+            case .roles: .roles(roleSummaries())
+            case .offers:
+                .offers(
+                    offers.values.map { OfferSummary(offer: $0.offer, age: now - $0.madeAt) })
+            case .tasks(let framework): .tasks(taskSummaries(framework))
+            case .summary: .summary(clusterSummary())
+            case .kill(let key): orderKill(key, at: now, into: &outbox)
+            case .teardown(let id): orderTeardown(id, at: now, into: &outbox)
+            case .setWeight(let role, let weight): setWeight(role, weight, into: &outbox)
+            }
+        outbox.append(.answer(answer, query))
+    }
+
+    private mutating func orderKill(
+        _ key: TaskKey, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) -> OperatorAnswer {
+        guard tasks[key] != nil else {
+            return .notFound("there is no task '\(key.task)' of framework '\(key.framework)'")
+        }
+        kill(key, nil, nil, at: now, into: &outbox)
+        return .done
+    }
+
+    private mutating func orderTeardown(
+        _ id: FrameworkID, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) -> OperatorAnswer {
+        guard frameworks[id] != nil else { return .notFound("there is no framework '\(id)'") }
+        remove(framework: id, "the operator tore it down", at: now, into: &outbox)
+        return .done
+    }
+
+    private mutating func setWeight(
+        _ role: String, _ weight: Int64, into outbox: inout Outbox<MasterEffect>
+    ) -> OperatorAnswer {
+        if let problem = problemOfRole(role) { return .refused(problem) }
+        guard weight > 0, weight <= 1 << 20 else {
+            return .refused("a weight lies above 0 and not above 1048.576")
+        }
+        weights[role] = weight
+        allocator.setWeight(role: role, thousandths: weight)
+        outbox.append(.commit([.weight(role: role, weight)]))
+        return .done
+    }
+
+    private func allocated(_ keys: some Sequence<TaskKey>) -> Resources {
+        keys.reduce(into: Resources()) { sum, key in
+            if let task = tasks[key], !task.isReleased { sum += task.info.resources }
+        }
+    }
+
+    private func offered(_ ids: some Sequence<OfferID>) -> Resources {
+        ids.reduce(into: Resources()) { sum, id in
+            if let row = offers[id] { sum += row.offer.resources }
+        }
+    }
+
+    private func liveCount(_ keys: some Sequence<TaskKey>) -> Int {
+        keys.reduce(0) { $0 + (tasks[$1]?.state.isTerminal == false ? 1 : 0) }
+    }
+
+    private func summary(_ agent: AgentRow) -> AgentSummary {
+        var held = allocated(agent.tasks)
+        for executor in agent.executors.values { held += executor.info.resources }
+        return AgentSummary(
+            info: agent.info, state: agent.state, total: agent.info.resources, allocated: held,
+            offered: offered(agent.offers), version: agent.version,
+            registeredAt: agent.registeredAt, tasks: liveCount(agent.tasks), usage: agent.usage)
+    }
+
+    private func summary(_ framework: FrameworkRow, isRemoved: Bool) -> FrameworkSummary {
+        let keys = framework.tasks.map { TaskKey(framework.id, $0) }
+        return FrameworkSummary(
+            info: framework.info, isConnected: framework.isConnected,
+            isActive: framework.isConnected, isRemoved: isRemoved,
+            subscribedAt: framework.subscribedAt, suppressedRoles: framework.suppressedRoles,
+            allocated: allocated(keys), offered: offered(framework.offers),
+            tasks: liveCount(keys), offers: framework.offers.count,
+            shareMillionths: isRemoved
+                ? 0 : allocator.shareMillionths(framework: framework.id))
+    }
+
+    private func roleSummaries() -> [RoleSummary] {
+        var names: OrderedSet<String> = []
+        for framework in frameworks.values { names.append(contentsOf: framework.info.roles) }
+        names.append(contentsOf: weights.keys)
+        names.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        return names.map { name in
+            let members = frameworks.values.filter { $0.info.roles.contains(name) }
+            var held = Resources()
+            for task in tasks.values where task.role == name && !task.isReleased {
+                held += task.info.resources
+            }
+            for offer in offers.values where offer.offer.role == name {
+                held += offer.offer.resources
+            }
+            return RoleSummary(
+                name: name, weightThousandths: weights[name] ?? 1000,
+                frameworks: members.map(\.id), allocated: held,
+                shareMillionths: allocator.shareMillionths(role: name))
+        }
+    }
+
+    func summary(_ key: TaskKey, _ task: TaskRow) -> TaskSummary {
+        TaskSummary(
+            key: key, name: task.info.name, role: task.role, agentID: task.info.agentID,
+            hostname: agents[task.info.agentID]?.info.hostname, executorID: task.executorID,
+            state: task.state, resources: task.info.resources, labels: task.info.labels,
+            discovery: task.info.discovery, lastStatus: task.lastStatus,
+            startedAt: task.startedAt)
+    }
+
+    private func taskSummaries(_ framework: FrameworkID?) -> [TaskSummary] {
+        let live = tasks.elements.filter { framework == nil || $0.key.framework == framework }
+            .map { summary($0.key, $0.value) }
+        let rows = Array(frameworks.values) + Array(removedFrameworks.values)
+        let ended = rows.filter { framework == nil || $0.id == framework }.flatMap(\.completed)
+        return live + ended
+    }
+
+    private func clusterSummary() -> ClusterSummary {
+        var total = Resources()
+        for agent in agents.values where agent.isRegistered { total += agent.info.resources }
+        return ClusterSummary(
+            master: info, startedAt: startedAt, agents: agents.values.map(\.state),
+            frameworksConnected: frameworks.values.count(where: \.isConnected),
+            frameworksDisconnected: frameworks.values.count { !$0.isConnected },
+            offersOutstanding: offers.count, tasks: tasks.values.map(\.state), total: total,
+            allocated: allocated(tasks.keys), offered: offered(offers.keys))
+    }
+}

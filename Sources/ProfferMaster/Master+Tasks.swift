@@ -1,0 +1,238 @@
+internal import DequeModule
+internal import OrderedCollections
+internal import ProfferAllocation
+internal import ProfferKernel
+internal import ProfferModel
+
+extension Master {
+    /// News of a task from its agent.
+    mutating func take(
+        _ status: TaskStatus, _ position: UpdatePosition, of framework: FrameworkID,
+        on agent: AgentID, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) {
+        let key = TaskKey(framework, status.taskID)
+        guard let row = frameworks[framework] else {
+            // Nobody will ever acknowledge it: the agent has to let go by itself.
+            outbox.append(.observe(.stray("update of a framework that is not known")))
+            if let peer = agents[agent]?.peer {
+                outbox.append(.tellAgent(.shutdownFramework(framework), peer))
+            }
+            return
+        }
+        if let task = tasks[key], task.info.agentID == agent {
+            note(status, position, key, at: now, into: &outbox)
+        } else {
+            outbox.append(.observe(.stray("update of a task that is not known")))
+        }
+        guard let peer = row.peer else { return }
+        var visible = status
+        visible.state = status.state.visible(toPartitionAware: row.isPartitionAware)
+        visible.agentID = agent
+        outbox.append(.tellFramework(.update(visible), peer))
+    }
+
+    private mutating func note(
+        _ status: TaskStatus, _ position: UpdatePosition, _ key: TaskKey, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard var task = tasks[key] else { return }
+        let old = task.state
+        if !task.state.isTerminal || task.state == .lost {
+            task.state = position.latestState
+        }
+        task.lastStatus = status
+        if status.state == .running, task.startedAt == nil {
+            task.startedAt = status.timestamp ?? wallClock.time(at: now)
+        }
+        tasks[key] = task
+        if old != task.state || status.healthy != nil || status.checkResult != nil {
+            outbox.append(
+                .observe(
+                    .task(
+                        key, name: task.info.name, agent: task.info.agentID, task.state,
+                        reason: status.reason, message: status.message)))
+        }
+        // Resources follow the newest state, even when the framework has not seen it yet.
+        if task.state.isTerminal {
+            release(key, at: now)
+            timers.set(.kill(key), to: nil)
+        }
+    }
+
+    /// Gives a task's resources back, once.
+    mutating func release(_ key: TaskKey, at now: Instant) {
+        guard let task = tasks[key], !task.isReleased else { return }
+        tasks[key]?.isReleased = true
+        allocator.recover(
+            Allocation(
+                framework: key.framework, role: task.role, agent: task.info.agentID,
+                resources: task.info.resources), wasOffered: false, refuse: nil, at: now)
+    }
+
+    mutating func releaseExecutor(
+        _ placed: PlacedExecutor, of framework: FrameworkID, at now: Instant
+    ) {
+        let key = ExecutorKey(framework, placed.executor)
+        guard let executor = agents[placed.agent]?.executors.removeValue(forKey: key) else {
+            return
+        }
+        frameworks[framework]?.executors.remove(placed)
+        allocator.recover(
+            Allocation(
+                framework: framework, role: executor.role, agent: placed.agent,
+                resources: executor.info.resources), wasOffered: false, refuse: nil, at: now)
+    }
+
+    /// Moves a task to the history of its framework.
+    mutating func forget(_ key: TaskKey, at now: Instant) {
+        release(key, at: now)
+        guard let task = tasks[key] else { return }
+        let summary = summary(key, task)
+        tasks.removeValue(forKey: key)
+        timers.set(.kill(key), to: nil)
+        agents[task.info.agentID]?.tasks.remove(key)
+        frameworks[key.framework]?.tasks.remove(key.task)
+        frameworks[key.framework]?.completed.append(summary)
+        if (frameworks[key.framework]?.completed.count ?? 0) > configuration.completedTasks {
+            frameworks[key.framework]?.completed.removeFirst()
+        }
+    }
+
+    mutating func acknowledge(
+        _ key: TaskKey, _ agent: AgentID, _ uuid: UpdateID,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        if let peer = agents[agent]?.peer {
+            outbox.append(.tellAgent(.acknowledge(key, uuid: uuid), peer))
+        }
+        guard let task = tasks[key], task.info.agentID == agent else {
+            outbox.append(.observe(.stray("acknowledgement for a task that is not known")))
+            return
+        }
+        // The record leaves with the acknowledgement of the end, not with the end.
+        if let last = task.lastStatus, last.uuid == uuid, last.state.isTerminal {
+            forget(key, at: lastAllocation)
+        }
+    }
+
+    mutating func kill(
+        _ key: TaskKey, _ agent: AgentID?, _ policy: KillPolicy?, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let task = tasks[key] else {
+            reconcileOne(
+                ReconcileTask(taskID: key.task, agentID: agent), key.framework, into: &outbox)
+            return
+        }
+        if let agent, agent != task.info.agentID {
+            outbox.append(
+                .observe(
+                    .invalidCall(
+                        key.framework, call: "KILL",
+                        problem: "the task runs on another agent than the call says")))
+            return
+        }
+        guard !task.state.isTerminal else { return }
+        tasks[key]?.isKillWanted = true
+        tasks[key]?.killPolicy = policy
+        repeatKill(key, at: now, into: &outbox)
+    }
+
+    /// Sends a kill, now and again, until the task's end is known.
+    mutating func repeatKill(
+        _ key: TaskKey, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let task = tasks[key], task.isKillWanted, !task.state.isTerminal else { return }
+        if let peer = agents[task.info.agentID]?.peer {
+            outbox.append(.tellAgent(.kill(key, policy: task.killPolicy), peer))
+            timers.set(.kill(key), to: now + configuration.killRepeat)
+        }
+    }
+
+    mutating func reconcile(
+        _ list: [ReconcileTask], _ framework: FrameworkID, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard list.isEmpty else {
+            for one in list { reconcileOne(one, framework, into: &outbox) }
+            return
+        }
+        for id in frameworks[framework]?.tasks ?? [] {
+            reconcileOne(ReconcileTask(taskID: id), framework, into: &outbox)
+        }
+    }
+
+    /// The marker of the answer that a task's agent is still expected back: neither good news nor
+    /// bad, ask again.
+    static let recovering = Label("proffer.recovering", "true")
+
+    private mutating func reconcileOne(
+        _ one: ReconcileTask, _ framework: FrameworkID,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        if let task = tasks[TaskKey(framework, one.taskID)] {
+            reconcileKnown(task, one.taskID, framework, into: &outbox)
+            return
+        }
+        var state = TaskState.unknown
+        var message = "the task is not known"
+        var labels: [Label] = []
+        var since: WallTime?
+        if let id = one.agentID, let agent = agents[id] {
+            switch agent.state {
+            case .active, .deactivated, .disconnected:
+                (state, message) = (.gone, "the agent is here and does not know the task")
+            case .recovered:
+                (state, message) = (.staging, "the agent is expected back; ask again")
+                labels = [Self.recovering]
+            case .unreachable:
+                (state, message) = (.unreachable, "the agent does not answer")
+                since = agent.unreachableSince
+            case .gone: (state, message) = (.goneByOperator, "the agent was declared gone")
+            }
+        } else if one.agentID == nil, agents.values.contains(where: { $0.state == .recovered }) {
+            (state, message) = (.staging, "agents are expected back; ask again")
+            labels = [Self.recovering]
+        }
+        report(
+            one.taskID, one.agentID, framework, state, .reconciliation, message,
+            unreachableSince: since, labels: labels, into: &outbox)
+    }
+
+    /// The last state handed on, so that nothing is told before its turn; without a uuid.
+    private mutating func reconcileKnown(
+        _ task: TaskRow, _ id: TaskID, _ framework: FrameworkID,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let row = frameworks[framework], let peer = row.peer else { return }
+        var status = task.lastStatus ?? TaskStatus(taskID: id, state: .staging)
+        if task.state == .unreachable { status.state = .unreachable }
+        status.state = status.state.visible(toPartitionAware: row.isPartitionAware)
+        status.uuid = nil
+        status.source = .master
+        status.reason = .reconciliation
+        status.agentID = task.info.agentID
+        outbox.append(.tellFramework(.update(status), peer))
+    }
+
+    /// Declares a task over from the master's side, when its agent can say nothing any more.
+    mutating func conclude(
+        _ key: TaskKey, _ state: TaskState, _ reason: StatusReason, _ message: String,
+        unreachableSince: WallTime? = nil, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let task = tasks[key], !task.state.isTerminal else { return }
+        tasks[key]?.state = state
+        var status = task.lastStatus ?? TaskStatus(taskID: key.task, state: state)
+        status.state = state
+        status.message = message
+        status.reason = reason
+        status.uuid = nil
+        status.unreachableTime = unreachableSince
+        tasks[key]?.lastStatus = status
+        report(
+            key.task, task.info.agentID, key.framework, state, reason, message,
+            unreachableSince: unreachableSince, into: &outbox)
+        if state.isTerminal { forget(key, at: now) } else { release(key, at: now) }
+    }
+}

@@ -1,0 +1,203 @@
+internal import OrderedCollections
+internal import ProfferKernel
+internal import ProfferModel
+
+extension Master {
+    /// What is wrong with a task, in words for its author, or `nil`.
+    func problemOfTask(_ task: TaskInfo, _ accepted: AcceptedOffers) -> String? {
+        if let problem = problemOfDescription(task, accepted) { return problem }
+        if (task.command == nil) == (task.executor == nil) {
+            return "task '\(task.id)' must have exactly one of 'command' and 'executor'"
+        }
+        var needed = task.resources
+        if let executor = task.executor {
+            if let problem = problemOfExecutor(executor, accepted) { return problem }
+            if executor.kind == .default {
+                return "executor '\(executor.id)' of a single task may not be of type DEFAULT; "
+                    + "use LAUNCH_GROUP or give a command"
+            }
+            if executor.command == nil {
+                return "executor '\(executor.id)' has no command; say which program it is"
+            }
+            if !isRunning(executor, accepted) { needed += executor.resources }
+        }
+        return problemOfFit(needed, accepted, "task '\(task.id)'")
+    }
+
+    /// What is wrong with a group, or `nil`; then all of it can be launched.
+    func problemOfGroup(
+        _ executor: ExecutorInfo, _ list: [TaskInfo], _ accepted: AcceptedOffers
+    ) -> String? {
+        if list.isEmpty { return "the task group is empty" }
+        if let problem = problemOfExecutor(executor, accepted) { return problem }
+        if executor.kind == .default, executor.command != nil {
+            return "the DEFAULT executor '\(executor.id)' may not have a command"
+        }
+        var needed = isRunning(executor, accepted) ? Resources() : executor.resources
+        var seen: Set<TaskID> = []
+        for task in list {
+            if let problem = problemOfDescription(task, accepted) { return problem }
+            if !seen.insert(task.id).inserted {
+                return "task '\(task.id)' is in the group twice"
+            }
+            if task.executor != nil {
+                return "task '\(task.id)' of a group may not have an executor of its own"
+            }
+            if task.command == nil { return "task '\(task.id)' has no command" }
+            needed += task.resources
+        }
+        return problemOfFit(needed, accepted, "the group")
+    }
+
+    private func problemOfDescription(
+        _ task: TaskInfo, _ accepted: AcceptedOffers
+    ) -> String? {
+        if let problem = task.id.problem { return "task id '\(task.id)': \(problem)" }
+        if tasks[TaskKey(accepted.framework, task.id)] != nil {
+            return "task id '\(task.id)' is in use by a task that has not ended; use another"
+        }
+        if task.agentID != accepted.agent {
+            return "task '\(task.id)' names agent '\(task.agentID)', but the offer is of "
+                + "'\(accepted.agent)'"
+        }
+        if task.resources.isEmpty {
+            return "task '\(task.id)' asks for no resources; give at least cpus and mem"
+        }
+        if let problem = problemOfResources(task.resources, "task '\(task.id)'") {
+            return problem
+        }
+        if let grace = task.killPolicy?.gracePeriod, grace < .zero {
+            return "task '\(task.id)': the grace period of its kill policy is negative"
+        }
+        if let limit = task.maxCompletionTime, limit < .zero {
+            return "task '\(task.id)': its longest run time is negative"
+        }
+        if let command = task.command, let problem = problemOfCommand(command) {
+            return "task '\(task.id)': \(problem)"
+        }
+        for limit in task.limits {
+            if let problem = problemOfLimit(limit, task) { return problem }
+        }
+        return problemOfChecks(task)
+    }
+
+    private func problemOfLimit(_ limit: ResourceLimit, _ task: TaskInfo) -> String? {
+        guard limit.name == "cpus" || limit.name == "mem" else {
+            return "task '\(task.id)': only cpus and mem can have a limit, not '\(limit.name)'"
+        }
+        if let amount = limit.amount, amount < task.resources.scalar(limit.name) {
+            return "task '\(task.id)': its limit of \(limit.name) is below what it asks for"
+        }
+        return nil
+    }
+
+    private func problemOfCommand(_ command: CommandInfo) -> String? {
+        if command.shell, (command.value ?? "").isEmpty { return "its shell command is empty" }
+        if !command.shell, (command.value ?? "").isEmpty, command.arguments.isEmpty {
+            return "its command names no program"
+        }
+        for variable in command.environment {
+            if variable.name.isEmpty || variable.name.utf8.contains(0x3D)
+                || variable.name.utf8.contains(0) || variable.value.utf8.contains(0)
+            {
+                return "its environment variable '\(variable.name)' has no valid name or value"
+            }
+        }
+        return nil
+    }
+
+    private func problemOfChecks(_ task: TaskInfo) -> String? {
+        if let check = task.healthCheck {
+            let name = "task '\(task.id)': its health check"
+            if check.delay < .zero || check.interval < .zero || check.timeout < .zero
+                || check.gracePeriod < .zero
+            {
+                return "\(name) has a negative time"
+            }
+            if check.consecutiveFailures < 1 {
+                return "\(name) must allow at least one failure"
+            }
+            if let problem = problemOfKind(check.kind) { return "\(name) \(problem)" }
+        }
+        if let check = task.check {
+            let name = "task '\(task.id)': its check"
+            if check.delay < .zero || check.interval < .zero || check.timeout < .zero {
+                return "\(name) has a negative time"
+            }
+            if let problem = problemOfKind(check.kind) { return "\(name) \(problem)" }
+        }
+        return nil
+    }
+
+    private func problemOfKind(_ kind: CheckKind) -> String? {
+        switch kind {
+        case .command(let command): problemOfCommand(command).map { "cannot run: \($0)" }
+        case .http(let scheme, let port, let path):
+            scheme != "http" && scheme != "https"
+                ? "has the scheme '\(scheme)'; use http or https"
+                : !(1...65535).contains(port)
+                    ? "has the port \(port), which is none"
+                    : !path.isEmpty && !path.hasPrefix("/")
+                        ? "has the path '\(path)', which must begin with '/'" : nil
+        case .tcp(let port):
+            (1...65535).contains(port) ? nil : "has the port \(port), which is none"
+        }
+    }
+
+    private func problemOfExecutor(
+        _ executor: ExecutorInfo, _ accepted: AcceptedOffers
+    ) -> String? {
+        if let problem = executor.id.problem {
+            return "executor id '\(executor.id)': \(problem)"
+        }
+        if let id = executor.frameworkID, id != accepted.framework {
+            return "executor '\(executor.id)' names another framework, '\(id)'"
+        }
+        let key = ExecutorKey(accepted.framework, executor.id)
+        if let running = agents[accepted.agent]?.executors[key] {
+            var given = executor
+            given.frameworkID = accepted.framework
+            if given != running.info {
+                return "executor '\(executor.id)' runs on this agent with another description; "
+                    + "use the same, or another id"
+            }
+        }
+        return problemOfResources(executor.resources, "executor '\(executor.id)'")
+    }
+
+    private func isRunning(_ executor: ExecutorInfo, _ accepted: AcceptedOffers) -> Bool {
+        agents[accepted.agent]?.executors[ExecutorKey(accepted.framework, executor.id)] != nil
+    }
+
+    func problemOfResources(_ resources: Resources, _ owner: String) -> String? {
+        var volumes: Set<String> = []
+        for item in resources.items {
+            if item.name.isEmpty { return "\(owner) asks for a resource without a name" }
+            if case .scalar(let amount) = item.value, amount < .zero {
+                return "\(owner) asks for a negative amount of \(item.name)"
+            }
+            if item.name == "gpus", case .scalar(let amount) = item.value,
+                amount.thousandths % 1000 != 0
+            {
+                return "\(owner) asks for a part of a GPU; only whole ones can be had"
+            }
+            if let id = item.disk?.persistenceID, !volumes.insert(id).inserted {
+                return "\(owner) names the volume '\(id)' twice"
+            }
+            let hasBoth = resources.items.contains {
+                $0.name == item.name && $0.isRevocable != item.isRevocable
+            }
+            if hasBoth { return "\(owner) mixes revocable and other \(item.name)" }
+        }
+        return nil
+    }
+
+    private func problemOfFit(
+        _ needed: Resources, _ accepted: AcceptedOffers, _ owner: String
+    ) -> String? {
+        if accepted.remaining.contains(needed) { return nil }
+        return "\(owner) needs \(needed), but of the offer only "
+            + "\(accepted.remaining.isEmpty ? "nothing" : "\(accepted.remaining)") is left; "
+            + "ask for less or wait for a larger offer"
+    }
+}

@@ -1,0 +1,166 @@
+internal import DequeModule
+internal import OrderedCollections
+public import ProfferAllocation
+public import ProfferKernel
+public import ProfferModel
+
+/// The master: knows agents, frameworks and tasks, makes offers and carries tasks to agents.
+///
+/// A deterministic machine. Durable facts are changed together with a `.commit` effect, behind
+/// which everything that rests on them waits.
+public struct Master: Machine {
+    let configuration: MasterConfiguration
+    let wallClock: WallClock
+    let info: MasterInfo
+    let startedAt: WallTime
+    var allocator: any Allocator
+    var frameworks: OrderedDictionary<FrameworkID, FrameworkRow> = [:]
+    var removedFrameworks: OrderedDictionary<FrameworkID, FrameworkRow> = [:]
+    var agents: OrderedDictionary<AgentID, AgentRow> = [:]
+    var tasks: OrderedDictionary<TaskKey, TaskRow> = [:]
+    var offers: OrderedDictionary<OfferID, OfferRow> = [:]
+    var weights: OrderedDictionary<String, Int64> = [:]
+    var peerFrameworks = LookupTable<PeerID, FrameworkID>()
+    var peerAgents = LookupTable<PeerID, AgentID>()
+    var timers = DeadlineQueue<MasterTimer>()
+    var lastAllocation: Instant
+    var nextFramework: UInt64 = 0
+    var nextAgent: UInt64 = 0
+    var nextOffer: UInt64 = 0
+
+    /// Takes over a registry.
+    ///
+    /// - Parameters:
+    ///   - configuration: How to behave.
+    ///   - records: What earlier masters have made durable.
+    ///   - allocator: Who decides what is offered to whom.
+    ///   - wallClock: Turns instants into time stamps.
+    ///   - seed: Must differ from one start to the next: ids follow from it.
+    ///   - now: The present instant.
+    public init(
+        configuration: MasterConfiguration, replaying records: [MasterRecord] = [],
+        allocator: any Allocator = FairShareAllocator(), wallClock: WallClock, seed: UInt64,
+        at now: Instant
+    ) {
+        self.configuration = configuration
+        self.wallClock = wallClock
+        self.allocator = allocator
+        var generator = SeededGenerator(seed: seed)
+        info = MasterInfo(
+            id: generator.uuidText(), hostname: configuration.hostname,
+            port: configuration.httpPort, version: configuration.version,
+            clusterName: configuration.clusterName)
+        startedAt = wallClock.time(at: now)
+        lastAllocation = now - configuration.allocationWindow
+        for record in records { recover(record, at: now) }
+    }
+
+    private mutating func recover(_ record: MasterRecord, at now: Instant) {
+        switch record {
+        case .agent(let id, let entry?):
+            var row = AgentRow(id: id, info: entry.info, state: .recovered)
+            row.info.id = id
+            if let resources = entry.resources { row.info.resources = resources }
+            row.isDeactivated = entry.isDeactivated
+            switch entry.admission {
+            case .admitted:
+                timers.set(.agentReturn(id), to: now + configuration.agentReturnWindow)
+            case .unreachable(let since):
+                row.state = .unreachable
+                row.unreachableSince = since
+            case .gone(let since):
+                row.state = .gone
+                row.unreachableSince = since
+            }
+            agents[id] = row
+        case .framework(let id, let entry?):
+            var row = FrameworkRow(id: id, info: entry.info)
+            row.info.id = id
+            if entry.isRemoved {
+                removedFrameworks[id] = row
+                return
+            }
+            // One that was connected when the last master ended has the whole time from now on.
+            let since = entry.disconnectedSince ?? wallClock.time(at: now)
+            row.disconnectedSince = since
+            let gone = Duration.nanoseconds(
+                wallClock.time(at: now).nanosecondsSince1970 - since.nanosecondsSince1970)
+            let window = max(entry.info.failoverTimeout, configuration.heartbeatInterval)
+            timers.set(.failover(id), to: now + max(.zero, window - gone))
+            frameworks[id] = row
+        case .weight(let role, let weight?):
+            weights[role] = weight
+            allocator.setWeight(role: role, thousandths: weight)
+        case .agent(_, nil), .framework(_, nil), .weight(_, nil), .epoch: break
+        }
+    }
+
+    /// When ``wake(at:into:)`` is next due.
+    public var nextDeadline: Instant? {
+        var next = earliest(timers.next, allocator.nextDeadline)
+        if allocator.needsAllocation {
+            next = earliest(next, lastAllocation + configuration.allocationWindow)
+        }
+        return next
+    }
+
+    /// Takes one input to completion.
+    public mutating func handle(
+        _ input: MasterInput, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) {
+        switch input {
+        case .framework(let call, let peer): take(call, from: peer, at: now, into: &outbox)
+        case .agent(let message, let peer): take(message, from: peer, at: now, into: &outbox)
+        case .peerClosed(let peer, let reason): close(peer, reason, at: now, into: &outbox)
+        case .operation(let call, let query): answer(call, query, at: now, into: &outbox)
+        }
+        allocateIfDue(at: now, into: &outbox)
+    }
+
+    /// Does what is due.
+    public mutating func wake(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
+        while let timer = timers.popDue(at: now) {
+            switch timer {
+            case .offer(let id): end(offer: id, .timedOut, at: now, into: &outbox)
+            case .ping(let id): ping(id, at: now, into: &outbox)
+            case .agentReturn(let id):
+                markUnreachable(id, "it did not come back", at: now, into: &outbox)
+            case .failover(let id):
+                remove(framework: id, "its failover time-out passed", at: now, into: &outbox)
+            case .heartbeat(let id): heartbeat(id, at: now, into: &outbox)
+            case .kill(let key): repeatKill(key, at: now, into: &outbox)
+            }
+        }
+        allocateIfDue(at: now, into: &outbox)
+    }
+
+    private mutating func close(
+        _ peer: PeerID, _ reason: String, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        if let id = peerFrameworks.remove(peer) {
+            disconnect(framework: id, peer, reason, at: now, into: &outbox)
+        }
+        if let id = peerAgents.remove(peer) {
+            disconnect(agent: id, peer, reason, at: now, into: &outbox)
+        }
+    }
+
+    /// A random prefix keeps ids of different masters apart; the number keeps ids of one apart.
+    mutating func makeFrameworkID() -> FrameworkID {
+        defer { nextFramework += 1 }
+        let number = String(nextFramework)
+        let zeros = String(repeating: "0", count: max(0, 4 - number.count))
+        return FrameworkID("\(info.id)-\(zeros)\(number)")
+    }
+
+    mutating func makeAgentID() -> AgentID {
+        defer { nextAgent += 1 }
+        return AgentID("\(info.id)-S\(nextAgent)")
+    }
+
+    mutating func makeOfferID() -> OfferID {
+        defer { nextOffer += 1 }
+        return OfferID("\(info.id)-O\(nextOffer)")
+    }
+}

@@ -1,0 +1,60 @@
+internal import ProfferKernel
+internal import ProfferModel
+
+/// How a master behaves; every default that Mesos has is Mesos'.
+public struct MasterConfiguration: Hashable, Sendable {
+    /// The name of the cluster, for people.
+    public var clusterName = "proffer"
+    /// The master's host name.
+    public var hostname = "localhost"
+    /// The port of its HTTP server.
+    public var httpPort = 5050
+    /// Its version.
+    public var version = "0.1.0"
+    /// Pause between two signs of life to a framework.
+    public var heartbeatInterval = Duration.seconds(15)
+    /// Pause between two pings of an agent.
+    public var agentPingInterval = Duration.seconds(15)
+    /// So many pings in a row without an answer make an agent unreachable.
+    public var agentPingsMissed = 5
+    /// How long an agent whose connection broke, or that is known only from the registry, may take
+    /// to come back.
+    public var agentReturnWindow = Duration.seconds(600)
+    /// How long a framework may hold an offer; `nil` is for ever, as in Mesos.
+    public var offerTimeout: Duration? = .seconds(60)
+    /// Changes within this time lead to one allocation.
+    public var allocationWindow = Duration.milliseconds(2)
+    /// What a refusal without a time lasts.
+    public var defaultRefusal = Duration.seconds(5)
+    /// The longest refusal.
+    public var longestRefusal = Duration.seconds(365 * 24 * 3600)
+    /// How often a kill is repeated until the agent reports the end of the task.
+    public var killRepeat = Duration.seconds(5)
+    /// How many ended frameworks are remembered.
+    public var completedFrameworks = 50
+    /// How many ended tasks of a framework are remembered.
+    public var completedTasks = 1000
+    /// How many unacknowledged updates of one task may be under way to a native framework.
+    public var updateWindow = 64
+
+    /// The defaults.
+    public init() {}
+
+    /// Everything that is wrong with these values, in words for the operator.
+    public var problems: [String] {
+        var found: [String] = []
+        func positive(_ value: Duration, _ name: String) {
+            if value <= .zero { found.append("\(name) must be longer than nothing") }
+        }
+        positive(heartbeatInterval, "the heartbeat interval")
+        positive(agentPingInterval, "the agent ping interval")
+        positive(agentReturnWindow, "the agent return window")
+        positive(killRepeat, "the pause between kills")
+        positive(longestRefusal, "the longest refusal")
+        if let offerTimeout { positive(offerTimeout, "the offer timeout") }
+        if allocationWindow < .zero { found.append("the allocation window may not be negative") }
+        if agentPingsMissed < 1 { found.append("an agent must be allowed to miss a ping") }
+        if updateWindow < 1 { found.append("the update window must be at least 1") }
+        return found
+    }
+}

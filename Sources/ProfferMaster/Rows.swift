@@ -1,0 +1,87 @@
+internal import DequeModule
+internal import OrderedCollections
+internal import ProfferKernel
+internal import ProfferModel
+
+/// A framework that the master knows.
+struct FrameworkRow: Sendable {
+    var id: FrameworkID
+    var info: FrameworkInfo
+    var peer: PeerID?
+    var suppressedRoles: [String] = []
+    var constraints: [OfferConstraint] = []
+    var subscribedAt: WallTime?
+    var disconnectedSince: WallTime?
+    var tasks: OrderedSet<TaskID> = []
+    var offers: OrderedSet<OfferID> = []
+    var executors: OrderedSet<PlacedExecutor> = []
+    var completed: Deque<TaskSummary> = []
+
+    var isConnected: Bool { peer != nil }
+    var isPartitionAware: Bool { info.capabilities.contains(.partitionAware) }
+}
+
+/// An executor on an agent.
+struct PlacedExecutor: Hashable, Sendable {
+    var agent: AgentID
+    var executor: ExecutorID
+}
+
+/// An agent that the master knows.
+struct AgentRow: Sendable {
+    var id: AgentID
+    var info: AgentInfo
+    var peer: PeerID?
+    var state: AgentState
+    var version = ""
+    var registeredAt: WallTime?
+    var pingNumber: UInt64 = 0
+    var pingsMissed = 0
+    var unreachableSince: WallTime?
+    var isDeactivated = false
+    var tasks: OrderedSet<TaskKey> = []
+    var executors: OrderedDictionary<ExecutorKey, AgentExecutor> = [:]
+    var offers: OrderedSet<OfferID> = []
+    var usage: AgentUsage?
+
+    /// Whether it may still be heard of and its resources be used.
+    var isRegistered: Bool {
+        switch state {
+        case .active, .deactivated, .disconnected: true
+        case .recovered, .unreachable, .gone: false
+        }
+    }
+}
+
+/// A task from its launch to the acknowledgement of its end.
+struct TaskRow: Sendable {
+    var info: TaskInfo
+    var role: String
+    var executorID: ExecutorID?
+    /// The newest state known, which decides about resources.
+    var state: TaskState = .staging
+    /// The newest update handed to the framework; reconciliation answers with it.
+    var lastStatus: TaskStatus?
+    /// Whether the resources have been given back.
+    var isReleased = false
+    var startedAt: WallTime?
+    var killPolicy: KillPolicy?
+    var isKillWanted = false
+}
+
+/// An outstanding offer.
+struct OfferRow: Sendable {
+    var offer: Offer
+    var peer: PeerID
+    var madeAt: Instant
+}
+
+/// What a master waits for.
+enum MasterTimer: Hashable, Sendable {
+    case offer(OfferID)
+    case ping(AgentID)
+    case agentReturn(AgentID)
+    case failover(FrameworkID)
+    case heartbeat(FrameworkID)
+    case kill(TaskKey)
+}
