@@ -380,7 +380,8 @@ extension Agent {
             executors[slot]?.cause.message = "the executor ended with wait status \(status)"
             doomQueue(of: slot)
         }
-        if row.peer != nil, row.taskCount > 0, row.exitStatus == nil {
+        let hasVictims = taskSlots(of: slot).contains { tasks[$0]?.phase != .queued }
+        if row.peer != nil, hasVictims, row.exitStatus == nil {
             executors[slot]?.exitStatus = status
             executors[slot]?.phase = .killing
             timers.set(.executor(slot), to: turn.now + Self.lastWords)
