@@ -113,9 +113,10 @@ let package = Package(
             name: "ProfferRegistry",
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb],
             swiftSettings: edge),
+        .systemLibrary(name: "CLinux"),
         .target(
             name: "ProfferContainers",
-            dependencies: ["ProfferKernel", "ProfferModel"],
+            dependencies: ["CLinux", "ProfferKernel", "ProfferModel"],
             swiftSettings: edge),
         // The JSON objects of the operator API, shared by server and command line.
         .target(
@@ -221,6 +222,8 @@ let package = Package(
         .testTarget(
             name: "ExecutorTests", dependencies: ["ProfferExecutor", "ProfferExecutorShell"],
             swiftSettings: edge),
+        .testTarget(
+            name: "ContainersTests", dependencies: ["ProfferContainers"], swiftSettings: edge),
         .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
         .testTarget(
