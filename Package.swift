@@ -140,9 +140,9 @@ let package = Package(
         .target(
             name: "ProfferExecutorShell",
             dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
-                "ProfferTransport", "ProfferWire",
-            ], swiftSettings: edge),
+                "CLinux", "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
+                "ProfferSession", "ProfferTransport", "ProfferWire", "ProfferZeroMQ",
+            ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
             dependencies: [
@@ -167,7 +167,8 @@ let package = Package(
             dependencies: ["ProfferRuntime", arguments, configuration, lifecycle, log],
             swiftSettings: edge),
         .executableTarget(
-            name: "proffer-executor", dependencies: ["ProfferExecutorShell"],
+            name: "proffer-executor",
+            dependencies: ["ProfferExecutorShell", "ProfferModel", "ProfferZeroMQ"],
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-cli",
@@ -220,8 +221,11 @@ let package = Package(
             name: "MasterTests", dependencies: ["ProfferMaster"], swiftSettings: edge),
         .testTarget(name: "AgentTests", dependencies: ["ProfferAgent"], swiftSettings: edge),
         .testTarget(
-            name: "ExecutorTests", dependencies: ["ProfferExecutor", "ProfferExecutorShell"],
-            swiftSettings: edge),
+            name: "ExecutorTests",
+            dependencies: [
+                "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers",
+                "ProfferTransport", "ProfferWire", "ProfferZeroMQ", "proffer-executor",
+            ], swiftSettings: edge),
         .testTarget(
             name: "ContainersTests", dependencies: ["ProfferContainers"], swiftSettings: edge),
         .testTarget(
