@@ -113,9 +113,10 @@ let package = Package(
             name: "ProfferRegistry",
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb],
             swiftSettings: edge),
+        .systemLibrary(name: "CLinux"),
         .target(
             name: "ProfferContainers",
-            dependencies: ["ProfferKernel", "ProfferModel"],
+            dependencies: ["CLinux", "ProfferKernel", "ProfferModel"],
             swiftSettings: edge),
         // The JSON objects of the operator API, shared by server and command line.
         .target(
@@ -139,9 +140,9 @@ let package = Package(
         .target(
             name: "ProfferExecutorShell",
             dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
-                "ProfferTransport", "ProfferWire",
-            ], swiftSettings: edge),
+                "CLinux", "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
+                "ProfferSession", "ProfferTransport", "ProfferWire", "ProfferZeroMQ",
+            ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
             dependencies: [
@@ -166,7 +167,8 @@ let package = Package(
             dependencies: ["ProfferRuntime", arguments, configuration, lifecycle, log],
             swiftSettings: edge),
         .executableTarget(
-            name: "proffer-executor", dependencies: ["ProfferExecutorShell"],
+            name: "proffer-executor",
+            dependencies: ["ProfferExecutorShell", "ProfferModel", "ProfferZeroMQ"],
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-cli",
@@ -219,8 +221,13 @@ let package = Package(
             name: "MasterTests", dependencies: ["ProfferMaster"], swiftSettings: edge),
         .testTarget(name: "AgentTests", dependencies: ["ProfferAgent"], swiftSettings: edge),
         .testTarget(
-            name: "ExecutorTests", dependencies: ["ProfferExecutor", "ProfferExecutorShell"],
-            swiftSettings: edge),
+            name: "ExecutorTests",
+            dependencies: [
+                "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers",
+                "ProfferTransport", "ProfferWire", "ProfferZeroMQ", "proffer-executor",
+            ], swiftSettings: edge),
+        .testTarget(
+            name: "ContainersTests", dependencies: ["ProfferContainers"], swiftSettings: edge),
         .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
         .testTarget(

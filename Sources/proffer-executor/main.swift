@@ -1,1 +1,80 @@
-print("not built yet")
+internal import Glibc
+internal import ProfferExecutorShell
+internal import ProfferModel
+internal import ProfferZeroMQ
+
+// The executor that an agent starts for each framework. It reads everything it has to know from
+// its environment, so that it is started the same way as an executor of somebody else:
+//
+//   PROFFER_FRAMEWORK_ID, PROFFER_EXECUTOR_ID   whom it works for, and itself
+//   PROFFER_AGENT_ADDRESS                       where the agent listens (ipc://…)
+//   PROFFER_EXECUTOR_TOKEN                      what it proves itself with
+//   PROFFER_DIRECTORY                           its own directory; the working directory if unset
+//   PROFFER_RECOVERY_TIMEOUT                    how long it waits for its agent; 15mins if unset
+//   PROFFER_SHUTDOWN_GRACE                      from SHUTDOWN to its end; 5secs if unset
+//   PROFFER_OUTPUT_LIMIT_BYTES                  size of a task's stdout and stderr; 10 MiB if unset
+
+/// Writes one line to the log, which is standard error.
+@Sendable
+func log(_ line: String) {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    var parts = tm()
+    gmtime_r(&time.tv_sec, &parts)
+    func padded(_ number: Int32) -> String { (number < 10 ? "0" : "") + "\(number)" }
+    let date = "\(parts.tm_year + 1900)-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
+    let clock = "\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))"
+    let bytes = Array("\(date)T\(clock)Z \(line)\n".utf8)
+    _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
+
+func fail(_ message: String) -> Never {
+    log("proffer-executor: \(message)")
+    exit(78)
+}
+
+func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+func required(_ name: String) -> String {
+    guard let value = variable(name), !value.isEmpty else {
+        fail("\(name) is not set; this program is started by proffer-agent, not by hand")
+    }
+    return value
+}
+
+/// Reads a duration such as `5secs`, `15mins` or `500ms`.
+func duration(_ name: String, default standard: Duration) -> Duration {
+    guard let text = variable(name) else { return standard }
+    let digits = text.prefix { ("0"..."9").contains($0) }
+    let units: [String: Duration] = [
+        "ms": .milliseconds(1), "secs": .seconds(1), "s": .seconds(1), "mins": .seconds(60),
+        "hrs": .seconds(3600),
+    ]
+    guard let number = Int32(digits), let unit = units[String(text.dropFirst(digits.count))] else {
+        fail("\(name) is '\(text)', which is no duration; write 500ms, 5secs or 15mins")
+    }
+    return unit * Int(number)
+}
+
+let limit = variable("PROFFER_OUTPUT_LIMIT_BYTES")
+guard let outputLimit = limit.map({ Int($0) }) ?? (10 << 20), outputLimit > 0 else {
+    fail("PROFFER_OUTPUT_LIMIT_BYTES is '\(limit ?? "")', which is no positive number")
+}
+let configuration = ExecutorShellConfiguration(
+    frameworkID: FrameworkID(required("PROFFER_FRAMEWORK_ID")),
+    executorID: ExecutorID(required("PROFFER_EXECUTOR_ID")),
+    agentAddress: required("PROFFER_AGENT_ADDRESS"),
+    token: required("PROFFER_EXECUTOR_TOKEN"),
+    directory: variable("PROFFER_DIRECTORY") ?? ".",
+    shutdownGrace: duration("PROFFER_SHUTDOWN_GRACE", default: .seconds(5)),
+    recoveryTimeout: duration("PROFFER_RECOVERY_TIMEOUT", default: .seconds(900)),
+    outputLimitBytes: outputLimit, log: log)
+// Tasks get an environment of their own; this is for whoever looks at /proc.
+unsetenv("PROFFER_EXECUTOR_TOKEN")
+
+do {
+    let shell = try ExecutorShell(configuration: configuration, context: Context())
+    exit(try shell.run())
+} catch {
+    fail("\(error)")
+}

@@ -1,0 +1,37 @@
+internal import Glibc
+
+/// The directories in which executors and tasks run.
+public enum Sandbox {
+    /// Makes a directory and those above it that are missing, each with mode 0700.
+    ///
+    /// Nothing on the way below `root` may be a symbolic link, and no name may be `.`, `..` or
+    /// empty, so that a task cannot lead the next one astray. A directory that is there already is
+    /// taken as it is.
+    ///
+    /// - Parameters:
+    ///   - names: One name per level.
+    ///   - root: An existing directory that only the caller can write to.
+    /// - Returns: The path of the directory.
+    /// - Throws: ``SystemError`` with `EINVAL` for a bad name, `ELOOP` or `ENOTDIR` for a link.
+    public static func create(_ names: [String], below root: String) throws(SystemError) -> String {
+        var path = root
+        var directory = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw SystemError("open", root, code: errno) }
+        defer { close(directory) }
+        for name in names {
+            path += "/" + name
+            let isSafe =
+                !name.isEmpty && name != "." && name != ".." && name.utf8.count <= 255
+                && !name.utf8.contains(0x2F) && !name.utf8.contains(0)
+            guard isSafe else { throw SystemError("create", path, code: EINVAL) }
+            if mkdirat(directory, name, 0o700) != 0, errno != EEXIST {
+                throw SystemError("create", path, code: errno)
+            }
+            let next = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+            guard next >= 0 else { throw SystemError("create", path, code: errno) }
+            close(directory)
+            directory = next
+        }
+        return path
+    }
+}
