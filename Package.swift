@@ -22,6 +22,7 @@ let collections: [Target.Dependency] = ["DequeModule", "HeapModule", "OrderedCol
 }
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -30,6 +31,8 @@ let arguments = Target.Dependency.product(
     name: "ArgumentParser", package: "swift-argument-parser")
 let lifecycle = Target.Dependency.product(
     name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(
+    name: "UnixSignals", package: "swift-service-lifecycle")
 let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -148,7 +151,8 @@ let package = Package(
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferMaster",
                 "ProfferAgent", "ProfferTransport", "ProfferWire", "ProfferRegistry",
-                "ProfferContainers", "ProfferHTTP", log, metrics, lifecycle,
+                "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
+                hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
             ], swiftSettings: edge),
         .target(
             name: "ProfferEmbedded",

@@ -28,14 +28,14 @@ public struct AgentServer: Sendable {
             plain(metrics.render(), type: "text/plain; version=0.0.4; charset=utf-8")
         }
         router.get("/v1/sandboxes/:framework/:task") { _, context in
-            let files = try sandboxes.list(
+            let files = try await sandboxes.list(
                 framework: context.parameters.require("framework"),
                 task: context.parameters.require("task"))
             return try json(ObjectList(files))
         }
         router.get("/v1/sandboxes/:framework/:task/**") { request, context in
             let query = request.uri.queryParameters
-            let chunk = try sandboxes.read(
+            let chunk = try await sandboxes.read(
                 framework: context.parameters.require("framework"),
                 task: context.parameters.require("task"),
                 path: context.parameters.getCatchAll().joined(separator: "/"),

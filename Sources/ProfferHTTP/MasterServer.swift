@@ -14,12 +14,23 @@ public struct MasterServer: Sendable {
     private let view: any ClusterView
     private let metrics: PrometheusRegistry
     private let token: String
+    private let refresh: @Sendable () async -> Void
 
-    /// Makes a server over `view`; orders must carry `Authorization: Bearer <token>`.
-    public init(view: any ClusterView, metrics: PrometheusRegistry, token: String) {
+    /// Makes a server over `view`.
+    ///
+    /// - Parameters:
+    ///   - view: The master.
+    ///   - metrics: What `/metrics` shows.
+    ///   - token: Orders must carry `Authorization: Bearer <token>`.
+    ///   - refresh: Brings gauges up to date before they are shown.
+    public init(
+        view: any ClusterView, metrics: PrometheusRegistry, token: String,
+        refresh: @escaping @Sendable () async -> Void = {}
+    ) {
         self.view = view
         self.metrics = metrics
         self.token = token
+        self.refresh = refresh
     }
 
     /// The routes, for an application or a test client.
@@ -28,7 +39,8 @@ public struct MasterServer: Sendable {
         router.add(middleware: SecurityHeaders())
         router.get("/health") { _, _ in plain("ok\n") }
         router.get("/metrics") { _, _ in
-            plain(metrics.render(), type: "text/plain; version=0.0.4; charset=utf-8")
+            await refresh()
+            return plain(metrics.render(), type: "text/plain; version=0.0.4; charset=utf-8")
         }
         addReads(to: router.group("/v1"))
         addOrders(to: router.group("/v1"))

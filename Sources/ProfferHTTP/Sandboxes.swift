@@ -12,7 +12,8 @@ public struct Sandboxes: Sendable {
     public static let chunkLimit = 1 << 20
 
     private let root: String
-    private let newestDirectory: @Sendable (_ framework: String, _ task: String) -> String?
+    private let newestDirectory:
+        @Sendable (_ framework: String, _ task: String) async -> String?
 
     /// Serves the sandboxes below `root`.
     ///
@@ -21,7 +22,7 @@ public struct Sandboxes: Sendable {
     ///   - directory: Names the sandbox of a task, relative to `root`; `nil` when there is none.
     public init(
         root: String,
-        directory: @escaping @Sendable (_ framework: String, _ task: String) -> String?
+        directory: @escaping @Sendable (_ framework: String, _ task: String) async -> String?
     ) {
         self.root = root
         newestDirectory = directory
@@ -38,8 +39,8 @@ public struct Sandboxes: Sendable {
     }
 
     /// The files of a sandbox, directories included, at most 1,000.
-    public func list(framework: String, task: String) throws -> [FileObject] {
-        let base = try openSandbox(framework, task)
+    public func list(framework: String, task: String) async throws -> [FileObject] {
+        let base = try await openSandbox(framework, task)
         defer { close(base) }
         var files: [FileObject] = []
         collect(below: base, prefix: "", depth: 0, into: &files)
@@ -49,8 +50,8 @@ public struct Sandboxes: Sendable {
     /// At most `length` bytes of one file, from `offset`; a negative offset counts from the end.
     public func read(
         framework: String, task: String, path: String, offset: Int64, length: Int64
-    ) throws -> Chunk {
-        let base = try openSandbox(framework, task)
+    ) async throws -> Chunk {
+        let base = try await openSandbox(framework, task)
         defer { close(base) }
         guard let plain = path.removingPercentEncoding else { throw refused(path) }
         let steps = plain.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
@@ -75,10 +76,10 @@ public struct Sandboxes: Sendable {
         return Chunk(bytes: bytes, offset: start, fileSize: size)
     }
 
-    private func openSandbox(_ framework: String, _ task: String) throws -> Int32 {
+    private func openSandbox(_ framework: String, _ task: String) async throws -> Int32 {
         guard let framework = framework.removingPercentEncoding,
             let task = task.removingPercentEncoding,
-            let relative = newestDirectory(framework, task)
+            let relative = await newestDirectory(framework, task)
         else {
             throw ProblemObject(
                 status: 404, title: "not found",

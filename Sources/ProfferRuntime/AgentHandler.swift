@@ -12,33 +12,15 @@ enum AgentEndpoint {
 
 /// What reaches an agent's thread from other threads.
 enum AgentMail: Sendable {
-    case executorStarted(ContainerID, pid: Int, startTicks: UInt64)
-    case executorLaunchFailed(ContainerID, message: String)
-    case executorExited(ContainerID, status: Int)
-    case usage(AgentUsage)
-    case operation(AgentOperation, reply: @Sendable (AgentAnswer) -> Void)
+    case executor(ExecutorFate)
+    case operation(AgentOperation, Reply<AgentAnswer>)
     case committed(ticket: UInt64)
     case commitFailed(String)
     case stop(unregister: Bool)
 }
 
-/// Starts and ends executors for an agent, each in whatever form suits the host process.
-public protocol ExecutorHost: Sendable {
-    /// Starts an executor; its fate is told through the callbacks the host was made with.
-    func launch(_ launch: ExecutorLaunch)
-
-    /// Kills an executor and everything in its session, if it is still the same process.
-    func kill(_ container: ContainerID, pid: Int, startTicks: UInt64)
-
-    /// Watches an executor that an earlier run of the agent started; `false` when it is gone.
-    func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool
-
-    /// Lets go of everything without killing what outlives the agent.
-    func close()
-}
-
 /// Runs an ``Agent`` on the thread that owns its sockets.
-struct AgentHandler: ReactorHandler {
+struct AgentHandler: ReactorHandler, ~Copyable {
     private enum Side {
         case master
         case executor(credential: [UInt8])
@@ -49,31 +31,48 @@ struct AgentHandler: ReactorHandler {
     private var gate = CommitGate<AgentEffect>()
     private var sides: [PeerID: Side] = [:]
     private var master: PeerID?
-    private var replies: [QueryID: @Sendable (AgentAnswer) -> Void] = [:]
+    private var replies: [QueryID: Reply<AgentAnswer>] = [:]
     private var lastQuery: UInt64 = 0
     private let store: any RecordStore<AgentRecord>
     private let host: any ExecutorHost
     private let sink: AgentSink
     private let post: @Sendable (AgentMail) -> Void
+    private let measure: @Sendable () -> AgentUsage
+    private let usageInterval: Duration
+    private var usageAt: Instant
 
+    /// Makes a handler.
+    ///
+    /// - Parameters:
+    ///   - usageInterval: From one report of what the node uses to the next.
+    ///   - measure: What the node uses; must not wait.
     init(
         machine: Agent, store: any RecordStore<AgentRecord>, host: any ExecutorHost,
-        sink: AgentSink, post: @escaping @Sendable (AgentMail) -> Void
+        sink: AgentSink, usageInterval: Duration, at now: Instant,
+        measure: @escaping @Sendable () -> AgentUsage,
+        post: @escaping @Sendable (AgentMail) -> Void
     ) {
         self.machine = machine
         self.store = store
         self.host = host
         self.sink = sink
+        self.usageInterval = usageInterval
+        self.measure = measure
         self.post = post
+        usageAt = now
     }
 
-    var nextDeadline: Instant? { machine.nextDeadline }
+    var nextDeadline: Instant? { earliest(machine.nextDeadline, usageAt) }
 
     mutating func turn(
         events: [TransportEvent], mail: [AgentMail], at now: Instant, links: inout Links
     ) {
         for event in events { take(event, at: now, links: &links) }
         for item in mail { take(item, at: now, links: &links) }
+        if usageAt <= now {
+            machine.handle(.usage(measure()), at: now, into: &outbox)
+            usageAt = now + usageInterval
+        }
         if let deadline = machine.nextDeadline, deadline <= now {
             machine.wake(at: now, into: &outbox)
         }
@@ -133,16 +132,8 @@ struct AgentHandler: ReactorHandler {
 
     private mutating func take(_ mail: AgentMail, at now: Instant, links: inout Links) {
         switch mail {
-        case .executorStarted(let container, let pid, let ticks):
-            machine.handle(
-                .executorStarted(container, pid: pid, startTicks: ticks), at: now, into: &outbox)
-        case .executorLaunchFailed(let container, let message):
-            machine.handle(
-                .executorLaunchFailed(container, message: message), at: now, into: &outbox)
-        case .executorExited(let container, let status):
-            machine.handle(.executorExited(container, status: status), at: now, into: &outbox)
-        case .usage(let usage):
-            machine.handle(.usage(usage), at: now, into: &outbox)
+        case .executor(let report):
+            take(report, at: now)
         case .operation(let operation, let reply):
             lastQuery += 1
             let query = QueryID(value: lastQuery)
@@ -160,6 +151,19 @@ struct AgentHandler: ReactorHandler {
         }
     }
 
+    private mutating func take(_ report: ExecutorFate, at now: Instant) {
+        switch report {
+        case .started(let container, let pid, let ticks):
+            machine.handle(
+                .executorStarted(container, pid: pid, startTicks: ticks), at: now, into: &outbox)
+        case .failed(let container, let message):
+            machine.handle(
+                .executorLaunchFailed(container, message: message), at: now, into: &outbox)
+        case .ended(let container, let status):
+            machine.handle(.executorExited(container, status: status), at: now, into: &outbox)
+        }
+    }
+
     private mutating func perform(links: inout Links) {
         for effect in outbox.takeAll() {
             switch effect {
@@ -171,8 +175,8 @@ struct AgentHandler: ReactorHandler {
                 }
             case .observe(let observation):
                 sink.observe(observation)
-            case .tellMaster, .tellExecutor, .closePeer, .launchExecutor, .killExecutor, .answer,
-                .terminate:
+            case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,
+                .killExecutor, .sweepTasks, .answer, .terminate:
                 if let free = gate.admit(effect) { carryOut(free, links: &links) }
             }
         }
@@ -189,12 +193,17 @@ struct AgentHandler: ReactorHandler {
         case .closePeer(let peer, let reason):
             if sides.removeValue(forKey: peer) != nil, master == peer { master = nil }
             links.close(peer, reason: reason)
+        case .makeSandbox(let path, _):
+            // Without it the executor cannot enter it, and says so in the task's update.
+            do { try host.makeSandbox(path) } catch { sink.sandboxFailed(path, error) }
         case .launchExecutor(let launch):
             host.launch(launch)
         case .killExecutor(let container, let pid, let ticks):
             host.kill(container, pid: pid, startTicks: ticks)
+        case .sweepTasks(_, let sandboxes):
+            host.sweep(sandboxes)
         case .answer(let answer, let query):
-            replies.removeValue(forKey: query)?(answer)
+            replies.removeValue(forKey: query)?.answer(answer)
         case .terminate(let reason, let exitCode):
             sink.terminated(reason, exitCode)
             links.stop()

@@ -12,7 +12,7 @@ enum MasterEndpoint {
 
 /// What reaches a master's thread from other threads.
 enum MasterMail: Sendable {
-    case operation(OperatorCall, reply: @Sendable (OperatorAnswer) -> Void)
+    case operation(OperatorCall, Reply<OperatorAnswer>)
     case committed(ticket: UInt64)
     case commitFailed(String)
     case stop
@@ -20,7 +20,7 @@ enum MasterMail: Sendable {
 
 /// Runs a ``Master`` on the thread that owns its sockets: translation and order of effects, no
 /// decisions.
-struct MasterHandler: ReactorHandler {
+struct MasterHandler: ReactorHandler, ~Copyable {
     private enum Side {
         case framework
         case agent
@@ -30,7 +30,7 @@ struct MasterHandler: ReactorHandler {
     private var outbox = Outbox<MasterEffect>()
     private var gate = CommitGate<MasterEffect>()
     private var sides: [PeerID: Side] = [:]
-    private var replies: [QueryID: @Sendable (OperatorAnswer) -> Void] = [:]
+    private var replies: [QueryID: Reply<OperatorAnswer>] = [:]
     private var lastQuery: UInt64 = 0
     private let store: any RecordStore<MasterRecord>
     private let sink: MasterSink
@@ -140,7 +140,7 @@ struct MasterHandler: ReactorHandler {
             sides[peer] = nil
             links.close(peer, reason: reason)
         case .answer(let answer, let query):
-            replies.removeValue(forKey: query)?(answer)
+            replies.removeValue(forKey: query)?.answer(answer)
         case .commit, .observe:
             break
         }

@@ -10,7 +10,8 @@ final class Dialer {
         init(_ socket: consuming Socket) { self.socket = socket }
     }
 
-    /// So many openings without an answer, and the next address is tried.
+    /// So many openings without an answer, and the next address is tried, or the same one anew: a
+    /// socket that was turned away by the authenticator does not connect again by itself.
     private static let patience = 4
 
     let id: EndpointID
@@ -90,14 +91,15 @@ final class Dialer {
         guard let due = session.nextDeadline, due <= now else { return }
         var effects = Outbox<SessionEffect>()
         session.wake(at: now, into: &effects)
-        if session.unansweredOpenings >= Self.patience * (addressIndex + 1), addresses.count > 1 {
-            addressIndex += 1
-            let address = addresses[addressIndex % addresses.count]
+        let excess = session.unansweredOpenings - Self.patience
+        // Every second time: the first opening on a new socket comes before it has connected.
+        if !session.isOpen, excess >= 0, excess % 2 == 0 {
+            addressIndex = (addressIndex + 1) % addresses.count
+            let address = addresses[addressIndex]
             if let next = try? Self.connect(address, security, context, configuration) {
                 connection = next
             }
         }
-        if session.isOpen { addressIndex %= addresses.count }
         perform(&effects, &state)
     }
 

@@ -2,6 +2,12 @@ internal import ProfferKernel
 public import ProfferModel
 internal import ProfferSchema
 
+#if canImport(FoundationEssentials)
+internal import FoundationEssentials
+#else
+internal import Foundation
+#endif
+
 /// A durable fact as a store keeps it: a value under a kind and a key, `nil` when it is gone.
 public struct StoredRecord: Hashable, Sendable {
     /// What kind of fact it is.
@@ -181,6 +187,7 @@ extension WireCodec {
         coded.state = ProfferWire.coded(checkpoint.state)
         if let group = checkpoint.groupID { coded.groupID = PBTaskID(group) }
         coded.updateWindow = UInt32(clamping: checkpoint.updateWindow)
+        if let last = checkpoint.lastAcknowledged { coded.lastAcknowledged = Data(last.bytes) }
         return coded
     }
 
@@ -235,6 +242,8 @@ extension WireCodec {
                 executorID: ExecutorID(coded.executorID.value), sandbox: coded.sandbox,
                 state: model(coded.state),
                 groupID: coded.hasGroupID ? TaskID(coded.groupID.value) : nil,
-                updateWindow: Int(max(1, coded.updateWindow))))
+                updateWindow: Int(max(1, coded.updateWindow)),
+                lastAcknowledged: coded.hasLastAcknowledged
+                    ? try updateID(coded.lastAcknowledged, "last acknowledged update") : nil))
     }
 }

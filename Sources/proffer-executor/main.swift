@@ -10,8 +10,8 @@ internal import ProfferZeroMQ
 //   PROFFER_AGENT_ADDRESS                       where the agent listens (ipc://…)
 //   PROFFER_EXECUTOR_TOKEN                      what it proves itself with
 //   PROFFER_DIRECTORY                           its own directory; the working directory if unset
-//   PROFFER_RECOVERY_TIMEOUT                    how long it waits for its agent; 15mins if unset
-//   PROFFER_SHUTDOWN_GRACE                      from SHUTDOWN to its end; 5secs if unset
+//   PROFFER_RECOVERY_TIMEOUT_MS                 how long it waits for its agent; 900000 if unset
+//   PROFFER_SHUTDOWN_GRACE_MS                   from SHUTDOWN to its end; 5000 if unset
 //   PROFFER_OUTPUT_LIMIT_BYTES                  size of a task's stdout and stderr; 10 MiB if unset
 
 /// Writes one line to the log, which is standard error.
@@ -42,18 +42,13 @@ func required(_ name: String) -> String {
     return value
 }
 
-/// Reads a duration such as `5secs`, `15mins` or `500ms`.
-func duration(_ name: String, default standard: Duration) -> Duration {
+/// Reads a number of milliseconds.
+func milliseconds(_ name: String, default standard: Duration) -> Duration {
     guard let text = variable(name) else { return standard }
-    let digits = text.prefix { ("0"..."9").contains($0) }
-    let units: [String: Duration] = [
-        "ms": .milliseconds(1), "secs": .seconds(1), "s": .seconds(1), "mins": .seconds(60),
-        "hrs": .seconds(3600),
-    ]
-    guard let number = Int32(digits), let unit = units[String(text.dropFirst(digits.count))] else {
-        fail("\(name) is '\(text)', which is no duration; write 500ms, 5secs or 15mins")
+    guard let number = Int32(text), number > 0 else {
+        fail("\(name) is '\(text)', which is no number of milliseconds above zero")
     }
-    return unit * Int(number)
+    return .milliseconds(Int64(number))
 }
 
 let limit = variable("PROFFER_OUTPUT_LIMIT_BYTES")
@@ -66,8 +61,8 @@ let configuration = ExecutorShellConfiguration(
     agentAddress: required("PROFFER_AGENT_ADDRESS"),
     token: required("PROFFER_EXECUTOR_TOKEN"),
     directory: variable("PROFFER_DIRECTORY") ?? ".",
-    shutdownGrace: duration("PROFFER_SHUTDOWN_GRACE", default: .seconds(5)),
-    recoveryTimeout: duration("PROFFER_RECOVERY_TIMEOUT", default: .seconds(900)),
+    shutdownGrace: milliseconds("PROFFER_SHUTDOWN_GRACE_MS", default: .seconds(5)),
+    recoveryTimeout: milliseconds("PROFFER_RECOVERY_TIMEOUT_MS", default: .seconds(900)),
     outputLimitBytes: outputLimit, log: log)
 // Tasks get an environment of their own; this is for whoever looks at /proc.
 unsetenv("PROFFER_EXECUTOR_TOKEN")

@@ -1600,6 +1600,15 @@ package nonisolated struct PBInternalTaskCheckpoint: Sendable {
   /// Clears the value of `updateWindow`. Subsequent reads from it will return its default value.
   package mutating func clearUpdateWindow() {self._updateWindow = nil}
 
+  package var lastAcknowledged: Data {
+    get {_lastAcknowledged ?? Data()}
+    set {_lastAcknowledged = newValue}
+  }
+  /// Returns true if `lastAcknowledged` has been explicitly set.
+  package var hasLastAcknowledged: Bool {self._lastAcknowledged != nil}
+  /// Clears the value of `lastAcknowledged`. Subsequent reads from it will return its default value.
+  package mutating func clearLastAcknowledged() {self._lastAcknowledged = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1611,6 +1620,7 @@ package nonisolated struct PBInternalTaskCheckpoint: Sendable {
   fileprivate var _state: PBTaskState? = nil
   fileprivate var _groupID: PBTaskID? = nil
   fileprivate var _updateWindow: UInt32? = nil
+  fileprivate var _lastAcknowledged: Data? = nil
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -3553,7 +3563,7 @@ nonisolated extension PBInternalExecutorCheckpoint: SwiftProtobuf.Message, Swift
 
 nonisolated extension PBInternalTaskCheckpoint: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TaskCheckpoint"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{1}role\0\u{3}executor_id\0\u{1}sandbox\0\u{1}state\0\u{3}group_id\0\u{3}update_window\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{1}role\0\u{3}executor_id\0\u{1}sandbox\0\u{1}state\0\u{3}group_id\0\u{3}update_window\0\u{3}last_acknowledged\0")
 
   public var isInitialized: Bool {
     if self._info == nil {return false}
@@ -3580,6 +3590,7 @@ nonisolated extension PBInternalTaskCheckpoint: SwiftProtobuf.Message, SwiftProt
       case 5: try { try decoder.decodeSingularEnumField(value: &self._state) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._groupID) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self._updateWindow) }()
+      case 8: try { try decoder.decodeSingularBytesField(value: &self._lastAcknowledged) }()
       default: break
       }
     }
@@ -3611,6 +3622,9 @@ nonisolated extension PBInternalTaskCheckpoint: SwiftProtobuf.Message, SwiftProt
     try { if let v = self._updateWindow {
       try visitor.visitSingularUInt32Field(value: v, fieldNumber: 7)
     } }()
+    try { if let v = self._lastAcknowledged {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3622,6 +3636,7 @@ nonisolated extension PBInternalTaskCheckpoint: SwiftProtobuf.Message, SwiftProt
     if lhs._state != rhs._state {return false}
     if lhs._groupID != rhs._groupID {return false}
     if lhs._updateWindow != rhs._updateWindow {return false}
+    if lhs._lastAcknowledged != rhs._lastAcknowledged {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

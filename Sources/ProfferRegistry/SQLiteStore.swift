@@ -1,0 +1,232 @@
+internal import Dispatch
+internal import Foundation
+internal import GRDB
+public import ProfferWire
+internal import Synchronization
+
+/// Keeps keyed facts in one SQLite file, written in groups.
+///
+/// Write-ahead log with synchronous FULL: what has been reported as durable outlives a power cut.
+/// Facts that are submitted while a write is under way are written together in the next one, so
+/// the cost of a disk flush is shared by all of them (group commit).
+///
+/// After one failed write nothing is written any more: a daemon must stop then and recover from
+/// what is on disk.
+public final class SQLiteStore: Sendable {
+    private struct Batch {
+        var records: [StoredRecord]
+        var completion: @Sendable (StoreProblem?) -> Void
+    }
+
+    private struct State {
+        var waiting: [Batch] = []
+        var isWriting = false
+        var failure: StoreProblem?
+        var isClosed = false
+    }
+
+    /// Marks the file as ours, for tools such as `file`.
+    static let applicationID: Int32 = 0x5072_6F66
+    /// The version of the tables; a file of a later one is refused.
+    static let schemaVersion: Int32 = 1
+
+    private let path: String
+    private let database: DatabaseQueue
+    private let queue: DispatchQueue
+    private let state = Mutex(State())
+
+    /// Opens a file, making it when it is missing.
+    ///
+    /// The caller makes sure that no other process has it open.
+    /// - Throws: ``StoreProblem`` when it cannot be opened, is damaged, is no file of ours or comes
+    ///   from a newer version.
+    public init(path: String) throws(StoreProblem) {
+        self.path = path
+        queue = DispatchQueue(label: "proffer.store")
+        do {
+            var configuration = Configuration()
+            configuration.label = "proffer"
+            configuration.prepareDatabase { db in
+                try db.execute(sql: "PRAGMA synchronous = FULL")
+                try db.execute(sql: "PRAGMA cache_size = -2000")
+            }
+            database = try DatabaseQueue(path: path, configuration: configuration)
+            try database.inDatabase { db in
+                try Self.prepare(db, path)
+            }
+        } catch let problem as StoreProblem {
+            throw problem
+        } catch {
+            throw StoreProblem(.unusable, path: path, because: Self.reason(error))
+        }
+    }
+
+    private static func prepare(_ db: Database, _ path: String) throws {
+        let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+        let version = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        let isEmpty = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") == 0
+        guard application == applicationID || (isEmpty && application == 0) else {
+            throw StoreProblem(
+                .foreign, path: path, because: "it is a database of another program")
+        }
+        guard version <= schemaVersion else {
+            throw StoreProblem(
+                .newer, path: path,
+                because: "its version is \(version), this program knows up to \(schemaVersion)")
+        }
+        try db.execute(sql: "PRAGMA journal_mode = WAL")
+        guard version == 0 else { return }
+        try db.execute(
+            sql: """
+                CREATE TABLE fact (
+                    kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+                    PRIMARY KEY (kind, key)
+                ) WITHOUT ROWID;
+                PRAGMA application_id = \(applicationID);
+                PRAGMA user_version = \(schemaVersion);
+                """)
+    }
+
+    /// Every fact, by kind and key.
+    ///
+    /// - Throws: ``StoreProblem`` when the file is damaged.
+    /// - Complexity: O(facts).
+    public func load() throws(StoreProblem) -> [StoredRecord] {
+        do {
+            return try database.read { db in
+                let rows = try Row.fetchCursor(
+                    db, sql: "SELECT kind, key, value FROM fact ORDER BY kind, key")
+                var records: [StoredRecord] = []
+                while let row = try rows.next() {
+                    let value: [UInt8] = try row.withUnsafeData(atIndex: 2) { Array($0 ?? .init()) }
+                    records.append(StoredRecord(kind: row[0], key: row[1], value: value))
+                }
+                return records
+            }
+        } catch {
+            throw StoreProblem(.unusable, path: path, because: Self.reason(error))
+        }
+    }
+
+    /// Makes facts durable, in the order of submission, all of one call or none; usable from any
+    /// thread.
+    ///
+    /// - Parameter completion: Called on a thread of the store, with the problem when the facts are
+    ///   not durable.
+    public func submit(
+        _ records: [StoredRecord], completion: @escaping @Sendable (StoreProblem?) -> Void
+    ) {
+        let refusal = state.withLock { state -> StoreProblem? in
+            if let failure = state.failure { return failure }
+            if state.isClosed {
+                return StoreProblem(.closed, path: path, because: "it was closed")
+            }
+            state.waiting.append(Batch(records: records, completion: completion))
+            if !state.isWriting {
+                state.isWriting = true
+                queue.async { self.writeAll() }
+            }
+            return nil
+        }
+        if let refusal { queue.async { completion(refusal) } }
+    }
+
+    /// Writes what waits and then refuses everything; returns when the file is closed.
+    public func close() {
+        state.withLock { $0.isClosed = true }
+        queue.sync { try? database.close() }
+    }
+
+    private func writeAll() {
+        while true {
+            let batches = state.withLock { state -> [Batch] in
+                if state.waiting.isEmpty { state.isWriting = false }
+                defer { state.waiting = [] }
+                return state.waiting
+            }
+            if batches.isEmpty { return }
+            var problem = state.withLock { $0.failure }
+            if problem == nil {
+                do {
+                    try write(batches)
+                } catch {
+                    let failure = StoreProblem(.full, path: path, because: Self.reason(error))
+                    state.withLock { $0.failure = failure }
+                    problem = failure
+                }
+            }
+            for batch in batches { batch.completion(problem) }
+        }
+    }
+
+    private func write(_ batches: [Batch]) throws {
+        try database.write { db in
+            let put = try db.cachedStatement(
+                sql: "INSERT OR REPLACE INTO fact (kind, key, value) VALUES (?, ?, ?)")
+            let remove = try db.cachedStatement(sql: "DELETE FROM fact WHERE kind = ? AND key = ?")
+            for batch in batches {
+                for record in batch.records {
+                    if let value = record.value {
+                        try put.execute(arguments: [record.kind, record.key, Data(value)])
+                    } else {
+                        try remove.execute(arguments: [record.kind, record.key])
+                    }
+                }
+            }
+        }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        guard let error = error as? DatabaseError else { return "\(error)" }
+        return error.message ?? "SQLite error \(error.resultCode.rawValue)"
+    }
+}
+
+/// Why facts cannot be kept or read.
+public struct StoreProblem: Error, Hashable, CustomStringConvertible {
+    /// What is wrong.
+    public enum Kind: Hashable, Sendable {
+        /// The file cannot be opened or read, or is damaged.
+        case unusable
+        /// The file belongs to another program.
+        case foreign
+        /// The file was written by a newer version.
+        case newer
+        /// A write failed, most often because the disk is full.
+        case full
+        /// The store was closed.
+        case closed
+    }
+
+    /// What is wrong.
+    public let kind: Kind
+    /// The file.
+    public let path: String
+    /// Why.
+    public let because: String
+
+    init(_ kind: Kind, path: String, because: String) {
+        self.kind = kind
+        self.path = path
+        self.because = because
+    }
+
+    /// What to do about it.
+    public var advice: String {
+        switch kind {
+        case .unusable: "restore the file from a backup, or move it away to begin anew"
+        case .foreign: "give another data directory"
+        case .newer: "start the version that wrote it, or a later one"
+        case .full: "make room on the disk and start again; nothing that was confirmed is lost"
+        case .closed: "start the program again"
+        }
+    }
+
+    /// One sentence.
+    public var description: String {
+        switch kind {
+        case .full: "\(path) cannot be written: \(because)"
+        case .unusable, .foreign, .newer, .closed: "\(path) cannot be used: \(because)"
+        }
+    }
+}

@@ -1,0 +1,227 @@
+internal import Foundation
+internal import Glibc
+internal import Hummingbird
+public import Logging
+public import ProfferAgent
+internal import ProfferContainers
+internal import ProfferHTTP
+internal import ProfferKernel
+public import ProfferModel
+internal import ProfferRegistry
+internal import ProfferTransport
+internal import ProfferZeroMQ
+internal import ServiceLifecycle
+
+/// What `proffer-agent` is told.
+public struct AgentDaemonConfiguration: Sendable {
+    /// The directory of its checkpoints, key and sandboxes.
+    public var dataDirectory: String
+    /// The address its HTTP server listens on.
+    public var host = "127.0.0.1"
+    /// The port of its HTTP server; 0 is any free one.
+    public var httpPort = 5051
+    /// The name under which others reach it; the node's own when absent.
+    public var hostname: String?
+    /// The masters' addresses for agents, `tcp://host:port`.
+    public var masters: [String]
+    /// The masters' public key, Z85.
+    public var masterKey: String
+    /// What it offers; detected when absent.
+    public var resources: Resources?
+    /// What tells it from others.
+    public var attributes: [Attribute] = []
+    /// The failure domain, `region/zone`.
+    public var domain: FaultDomain?
+    /// The path of `proffer-executor`; beside the running program when absent.
+    public var executor: String?
+    /// From one report of what the node uses to the next.
+    public var usageInterval = AgentNode.usageInterval
+    /// How it behaves; its work directory is set from the data directory.
+    public var agent = AgentConfiguration(workDirectory: "/")
+
+    /// The program's version.
+    public static let version = MasterDaemonConfiguration.version
+
+    /// Reads the settings.
+    ///
+    /// - Throws: ``DaemonProblem`` that names the first setting that is not valid.
+    public init(_ settings: DaemonSettings) throws {
+        dataDirectory = try settings.required(
+            "data-dir", "name a directory for checkpoints, key and sandboxes")
+        masters = try settings.required("master", "give the master's address, tcp://host:5061")
+            .split(separator: ",").map(String.init)
+        masterKey = try settings.required(
+            "master-key", "copy the public key that the master printed when it started")
+        host = settings.text("host") ?? host
+        httpPort = try settings.port("http-port", default: httpPort)
+        hostname = settings.text("hostname")
+        executor = settings.text("executor")
+        usageInterval = try settings.duration("usage-interval", default: usageInterval)
+        agent.executorIdleTimeout = try settings.duration(
+            "executor-idle-timeout", default: agent.executorIdleTimeout)
+        do throws(ResourceTextProblem) {
+            resources = try settings.text("resources").map(Resources.init(text:))
+            attributes = try settings.text("attributes").map(Attribute.list(text:)) ?? []
+        } catch {
+            throw DaemonProblem(
+                .configuration, "--resources or --attributes is not valid",
+                because: "\(error)",
+                try: "write resources as 'cpus:2;mem:1024;ports:[31000-31999]' and attributes"
+                    + " as 'rack:r1'")
+        }
+        domain = try settings.text("domain").map(Self.domain)
+    }
+
+    private static func domain(_ text: String) throws -> FaultDomain {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty }) else {
+            throw DaemonProblem(
+                .configuration, "--domain is not valid", because: "'\(text)' is not region/zone",
+                try: "write for example 'eu-west/a'")
+        }
+        return FaultDomain(region: String(parts[0]), zone: String(parts[1]))
+    }
+}
+
+/// The program `proffer-agent`: an agent over TCP with CURVE, its checkpoints in SQLite, its
+/// executors as processes, its HTTP server.
+public struct AgentDaemon: Sendable {
+    private let configuration: AgentDaemonConfiguration
+    private let logger: Logger
+
+    /// Prepares an agent.
+    public init(_ configuration: AgentDaemonConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Runs until TERM or INT, which leave its tasks alive, or USR1, which ends them and takes the
+    /// agent out of the cluster.
+    ///
+    /// - Throws: ``DaemonProblem`` with the exit code for a supervisor.
+    public func run() async throws {
+        let directory = try DataDirectory(configuration.dataDirectory)
+        let lock = try DirectoryLock(directory)
+        let keys = try directory.keyPair("agent.key")
+        guard KeyPair.isKey(configuration.masterKey),
+            !KeyPair.isPublicTestKey(configuration.masterKey)
+        else {
+            throw DaemonProblem(
+                .key, "--master-key is not valid",
+                because: "'\(configuration.masterKey)' is no key of 40 characters, or is one that"
+                    + " is printed in manuals",
+                try: "copy the public key that the master printed when it started")
+        }
+        let work = try DataDirectory(directory.file("work")).path
+        let metrics = PrometheusRegistry()
+        let node = try makeNode(directory, work, keys, metrics)
+        let server = AgentServer(sandboxes: Self.sandboxes(work, node), metrics: metrics)
+        let port = PortPromise()
+        let host = configuration.host
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        let application = server.application(
+            address: .hostname(host, port: configuration.httpPort), logger: quiet
+        ) { port.keep($0) }
+        let service = NodeService(
+            port: port,
+            start: { [logger] httpPort in
+                try node.start(httpPort: httpPort)
+                try directory.publish(Endpoints(http: "http://\(host):\(httpPort)"))
+                logger.info(
+                    "the agent serves",
+                    metadata: [
+                        "http": "http://\(host):\(httpPort)", "public_key": "\(keys.publicKey)",
+                    ])
+            },
+            stop: { node.stop() }, finished: { try await node.finished() })
+        defer { withExtendedLifetime(lock) { directory.withdrawEndpoints() } }
+        try await Daemon.run(
+            [
+                HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
+                service, UserSignalService { node.stop(unregister: true) },
+            ], logger: logger)
+    }
+
+    private func makeNode(
+        _ directory: DataDirectory, _ work: String, _ keys: KeyPair,
+        _ metrics: PrometheusRegistry
+    ) throws -> AgentNode {
+        var agent = configuration.agent
+        agent.workDirectory = work
+        agent.version = AgentDaemonConfiguration.version
+        let problems = agent.problems()
+        guard problems.isEmpty else {
+            throw DaemonProblem(
+                .configuration, "the configuration is not valid",
+                because: problems.joined(separator: "; "), try: "correct these settings")
+        }
+        let address = try SocketPath.address(in: directory)
+        let store = try directory.store("agent.sqlite")
+        let info = AgentInfo(
+            hostname: configuration.hostname ?? NodeProbe.hostname,
+            resources: configuration.resources ?? NodeProbe.resources(diskAt: work),
+            attributes: configuration.attributes, domain: configuration.domain)
+        return try AgentNode(
+            configuration: agent, info: info,
+            links: AgentLinks(
+                masters: configuration.masters,
+                masterSecurity: .curve(keys, serverKey: configuration.masterKey),
+                executors: address),
+            store: DurableStore(agent: store),
+            host: ProcessExecutorHost(
+                root: work, program: try executorPath(), agentAddress: address),
+            context: Context(), logger: logger, metrics: metrics,
+            usageInterval: configuration.usageInterval)
+    }
+
+    private func executorPath() throws -> String {
+        let path =
+            configuration.executor
+            ?? URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appendingPathComponent("proffer-executor").path
+        guard access(path, X_OK) == 0 else {
+            throw DaemonProblem(
+                .configuration, "the executor \(path) cannot be started",
+                because: String(cString: strerror(errno)),
+                try: "install proffer-executor beside proffer-agent, or name it with --executor")
+        }
+        return path
+    }
+
+    private static func sandboxes(_ work: String, _ node: AgentNode) -> Sandboxes {
+        Sandboxes(root: work) { framework, task in
+            let key = TaskKey(FrameworkID(framework), TaskID(task))
+            guard case .sandbox(let path)? = try? await node.answer(.sandbox(key)),
+                path.hasPrefix(work + "/")
+            else { return nil }
+            return String(path.dropFirst(work.count + 1))
+        }
+    }
+}
+
+/// Where executors reach their agent: a socket in the data directory, or, when its path would be
+/// too long for the kernel, one in a directory of this user's own.
+enum SocketPath {
+    /// The size of `sun_path`, without the zero at its end.
+    private static let limit = 107
+
+    static func address(in directory: DataDirectory) throws -> String {
+        let path = directory.file("agent.sock")
+        if path.utf8.count <= limit { return "ipc://" + path }
+        let parent = try DataDirectory("/tmp/proffer-\(getuid())")
+        let attributes = try? FileManager.default.attributesOfItem(atPath: parent.path)
+        guard attributes?[.type] as? FileAttributeType == .typeDirectory,
+            (attributes?[.ownerAccountID] as? NSNumber)?.uint32Value == getuid(),
+            let mode = (attributes?[.posixPermissions] as? NSNumber)?.intValue, mode & 0o077 == 0
+        else {
+            throw DaemonProblem(
+                .dataDirectory, "the directory \(parent.path) is not safe",
+                because: "others than this user can use it",
+                try: "give a data directory with a shorter path, or mend the mode to 0700")
+        }
+        var digest: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a
+        for byte in path.utf8 { digest = (digest ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return "ipc://" + parent.file("\(String(digest, radix: 16)).sock")
+    }
+}

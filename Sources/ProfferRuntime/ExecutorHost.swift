@@ -1,0 +1,39 @@
+public import ProfferAgent
+public import ProfferModel
+
+/// The fate of an executor, as its host tells it.
+public enum ExecutorFate: Hashable, Sendable {
+    /// It has this process.
+    case started(ContainerID, pid: Int, startTicks: UInt64)
+    /// It has none, and why.
+    case failed(ContainerID, message: String)
+    /// It has ended with this wait status; -1 when that is not known.
+    case ended(ContainerID, status: Int)
+}
+
+/// Starts and ends executors for an agent, each in whatever form suits the host process.
+///
+/// Called on the agent's thread, so nothing here may wait for long.
+public protocol ExecutorHost: Sendable {
+    /// Begins to report; called once, before anything else.
+    func open(_ report: @escaping @Sendable (ExecutorFate) -> Void) throws
+
+    /// Makes a sandbox, with its parents, unless it is there.
+    func makeSandbox(_ path: String) throws
+
+    /// Starts an executor; answered with `started` or `failed`.
+    func launch(_ launch: ExecutorLaunch)
+
+    /// Kills an executor and everything in its process group, if it is still the same process;
+    /// answered with `ended`, also when it was gone already.
+    func kill(_ container: ContainerID, pid: Int, startTicks: UInt64)
+
+    /// Kills what the tasks in these sandboxes have left: their executor is dead.
+    func sweep(_ sandboxes: [String])
+
+    /// Watches an executor that an earlier run of the agent started; `false` when it is gone.
+    func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool
+
+    /// Lets go of everything without killing what outlives the agent.
+    func close()
+}

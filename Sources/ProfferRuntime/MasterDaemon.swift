@@ -1,0 +1,179 @@
+internal import Hummingbird
+public import Logging
+internal import ProfferHTTP
+internal import ProfferKernel
+public import ProfferMaster
+internal import ProfferModel
+internal import ProfferRegistry
+internal import ProfferTransport
+internal import ProfferZeroMQ
+internal import ServiceLifecycle
+
+/// What `proffer-master` is told.
+public struct MasterDaemonConfiguration: Sendable {
+    /// The directory of its registry, keys and allow-lists.
+    public var dataDirectory: String
+    /// The address it listens on.
+    public var host = "127.0.0.1"
+    /// The port of its HTTP server; 0 is any free one.
+    public var httpPort = 5050
+    /// The port for frameworks; 0 is any free one.
+    public var frameworkPort = 5060
+    /// The port for agents; 0 is any free one.
+    public var agentPort = 5061
+    /// How it behaves.
+    public var master = MasterConfiguration()
+
+    /// The defaults.
+    public init(dataDirectory: String) { self.dataDirectory = dataDirectory }
+
+    /// The program's version.
+    public static let version = MasterConfiguration().version
+
+    /// Reads the settings.
+    ///
+    /// - Throws: ``DaemonProblem`` that names the first setting that is not valid.
+    public init(_ settings: DaemonSettings) throws {
+        dataDirectory = try settings.required(
+            "data-dir", "name a directory for the registry, keys and allow-lists")
+        host = settings.text("host") ?? host
+        httpPort = try settings.port("http-port", default: httpPort)
+        frameworkPort = try settings.port("framework-port", default: frameworkPort)
+        agentPort = try settings.port("agent-port", default: agentPort)
+        master.clusterName = settings.text("cluster-name") ?? master.clusterName
+        master.hostname = settings.text("hostname") ?? host
+        if settings.text("offer-timeout") == "none" {
+            master.offerTimeout = nil
+        } else if let standard = master.offerTimeout {
+            master.offerTimeout = try settings.duration("offer-timeout", default: standard)
+        }
+        master.agentPingInterval = try settings.duration(
+            "ping-interval", default: master.agentPingInterval)
+        master.agentPingsMissed = try settings.number(
+            "pings-missed", default: master.agentPingsMissed, in: 1...1000)
+        master.agentReturnWindow = try settings.duration(
+            "agent-return-window", default: master.agentReturnWindow)
+        master.heartbeatInterval = try settings.duration(
+            "heartbeat-interval", default: master.heartbeatInterval)
+    }
+}
+
+/// The program `proffer-master`: a master over TCP with CURVE, its registry in SQLite, its HTTP
+/// server.
+public struct MasterDaemon: Sendable {
+    private let configuration: MasterDaemonConfiguration
+    private let logger: Logger
+
+    /// Prepares a master.
+    public init(_ configuration: MasterDaemonConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Runs until TERM or INT.
+    ///
+    /// - Throws: ``DaemonProblem`` with the exit code for a supervisor.
+    public func run() async throws {
+        let directory = try DataDirectory(configuration.dataDirectory)
+        let lock = try DirectoryLock(directory)
+        let keys = try directory.keyPair("master.key")
+        let token = try directory.secret("operator.token")
+        let clusterID = try directory.secret("cluster.id")
+        let allowed = AllowListService(
+            files: [
+                AllowListFile(
+                    path: directory.file("frameworks.allow"), domain: Self.frameworkDomain),
+                AllowListFile(path: directory.file("agents.allow"), domain: Self.agentDomain),
+            ], allowList: AllowList(), logger: logger)
+        allowed.load()
+        let metrics = PrometheusRegistry()
+        let node = try makeNode(directory, keys, clusterID, allowed.allowList, metrics)
+        let server = MasterServer(
+            view: node, metrics: metrics, token: token,
+            refresh: { await node.refreshMetrics(allowList: allowed.allowList) })
+        let port = PortPromise()
+        let host = configuration.host
+        let application = server.application(
+            address: .hostname(host, port: configuration.httpPort), logger: quiet
+        ) { port.keep($0) }
+        let service = NodeService(
+            port: port,
+            start: { [logger] httpPort in
+                let addresses = try Self.listen { try node.start(httpPort: httpPort) }
+                try directory.publish(
+                    Endpoints(
+                        http: "http://\(host):\(httpPort)", frameworks: addresses.frameworks,
+                        agents: addresses.agents, publicKey: keys.publicKey))
+                logger.info(
+                    "the master serves",
+                    metadata: [
+                        "http": "http://\(host):\(httpPort)",
+                        "frameworks": "\(addresses.frameworks)", "agents": "\(addresses.agents)",
+                        "public_key": "\(keys.publicKey)",
+                    ])
+            },
+            stop: { node.stop() }, finished: { try await node.finished() })
+        defer { withExtendedLifetime(lock) { directory.withdrawEndpoints() } }
+        try await Daemon.run(
+            [
+                HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
+                service, allowed,
+            ], logger: logger)
+    }
+
+    private static let frameworkDomain = "frameworks"
+    private static let agentDomain = "agents"
+
+    private var quiet: Logger {
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        return quiet
+    }
+
+    private func makeNode(
+        _ directory: DataDirectory, _ keys: KeyPair, _ clusterID: String, _ allowList: AllowList,
+        _ metrics: PrometheusRegistry
+    ) throws -> MasterNode {
+        let problems = configuration.master.problems
+        guard problems.isEmpty else {
+            throw DaemonProblem(
+                .configuration, "the configuration is not valid",
+                because: problems.joined(separator: "; "), try: "correct these settings")
+        }
+        let store = try directory.store("registry.sqlite")
+        let host = configuration.host
+        return try MasterNode(
+            configuration: configuration.master,
+            listeners: MasterListeners(
+                frameworks: "tcp://\(host):\(configuration.frameworkPort)",
+                frameworkSecurity: .curve(keys, domain: Self.frameworkDomain, allowList),
+                agents: "tcp://\(host):\(configuration.agentPort)",
+                agentSecurity: .curve(keys, domain: Self.agentDomain, allowList)),
+            clusterID: clusterID, store: DurableStore(master: store), context: Context(),
+            logger: logger, metrics: metrics)
+    }
+
+    private static func listen<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as TransportError {
+            throw DaemonProblem(
+                .address, "the master cannot listen", because: "\(error)",
+                try: "stop the program that has the port, or give others with --framework-port"
+                    + " and --agent-port")
+        }
+    }
+}
+
+extension DataDirectory {
+    /// Opens a SQLite file in the directory.
+    func store(_ name: String) throws -> SQLiteStore {
+        do throws(StoreProblem) {
+            return try SQLiteStore(path: file(name))
+        } catch {
+            throw DaemonProblem(
+                .dataDirectory, "the file \(error.path) cannot be used", because: error.because,
+                try: error.advice)
+        }
+    }
+}

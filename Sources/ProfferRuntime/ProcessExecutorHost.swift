@@ -1,0 +1,187 @@
+internal import Foundation
+internal import Glibc
+public import ProfferAgent
+internal import ProfferContainers
+public import ProfferModel
+internal import ProfferTransport
+internal import ProfferZeroMQ
+internal import Synchronization
+
+/// Runs each executor as a process in a session of its own, which outlives the agent.
+public final class ProcessExecutorHost: ExecutorHost {
+    private struct State: ~Copyable {
+        var launcher: ExecutorLauncher
+        var containers: [UInt64: ContainerID] = [:]
+        var tokens: [ContainerID: UInt64] = [:]
+        var lastToken: UInt64 = 0
+        var report: (@Sendable (ExecutorFate) -> Void)?
+        var isClosed = false
+
+        init() throws { launcher = try ExecutorLauncher() }
+
+        mutating func token(for container: ContainerID) -> UInt64 {
+            lastToken += 1
+            tokens[container] = lastToken
+            containers[lastToken] = container
+            return lastToken
+        }
+
+        mutating func forget(_ container: ContainerID) {
+            if let token = tokens.removeValue(forKey: container) { containers[token] = nil }
+        }
+
+        mutating func takeEnds() -> [ExecutorFate] {
+            launcher.takeEnds().compactMap { end in
+                guard let container = containers.removeValue(forKey: end.token) else { return nil }
+                tokens[container] = nil
+                return .ended(container, status: end.exit.map(Self.waitStatus) ?? -1)
+            }
+        }
+
+        private static func waitStatus(_ exit: TaskExit) -> Int {
+            if let signal = exit.signal { return signal | (exit.isCoreDumped ? 0x80 : 0) }
+            return (exit.code ?? 0) << 8
+        }
+    }
+
+    private let root: String
+    private let program: String
+    private let agentAddress: String
+    private let state: Mutex<State>
+    private let wakeUp: WakeUp
+    private let sweeps: DispatchQueue
+
+    /// Makes a host.
+    ///
+    /// - Parameters:
+    ///   - root: The directory below which executors and sandboxes have theirs; it must exist and
+    ///     be writable for nobody else.
+    ///   - program: The path of `proffer-executor`.
+    ///   - agentAddress: Where executors reach the agent, `ipc://…`.
+    /// - Throws: When descriptors run out.
+    public init(root: String, program: String, agentAddress: String) throws {
+        self.root = root
+        self.program = program
+        self.agentAddress = agentAddress
+        state = Mutex(try State())
+        wakeUp = try WakeUp()
+        sweeps = DispatchQueue(label: "proffer.sweeps")
+    }
+
+    /// Begins to report.
+    public func open(_ report: @escaping @Sendable (ExecutorFate) -> Void) {
+        let descriptor = state.withLock { state in
+            state.report = report
+            return state.launcher.fileDescriptor
+        }
+        spawnThread(name: "executors") { [self] in watch(descriptor) }
+    }
+
+    /// Waits for ends until the host is closed.
+    private func watch(_ descriptor: Int32) {
+        var waiting = [
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        while true {
+            _ = poll(&waiting, 2, -1)
+            let (reports, report) = state.withLock { state in
+                (state.takeEnds(), state.isClosed ? nil : state.report)
+            }
+            guard let report else { return }
+            for item in reports { report(item) }
+        }
+    }
+
+    /// Makes a sandbox that only its owner can enter.
+    ///
+    /// - Throws: `SystemError` that names the path.
+    public func makeSandbox(_ path: String) throws { try makeDirectory(path) }
+
+    private func makeDirectory(_ path: String) throws {
+        guard path.hasPrefix(root + "/") else {
+            throw DaemonProblem(
+                .failed, "\(path) cannot be made", because: "it does not lie below \(root)",
+                try: "give the agent one data directory only")
+        }
+        let names = path.dropFirst(root.count + 1).split(separator: "/").map(String.init)
+        _ = try Sandbox.create(names, below: root)
+    }
+
+    /// Starts `proffer-executor`, or for a custom executor its command.
+    public func launch(_ launch: ExecutorLaunch) {
+        do {
+            try makeDirectory(launch.directory)
+            var command =
+                launch.info.kind == .custom
+                ? launch.info.command ?? CommandInfo()
+                : CommandInfo(value: program, shell: false, arguments: [program])
+            command.user = launch.user
+            let environment =
+                [EnvironmentVariable(name: "PATH", value: Self.path)] + launch.environment + [
+                    EnvironmentVariable(name: "PROFFER_AGENT_ADDRESS", value: agentAddress)
+                ]
+            command.environment = []
+            let (process, report) = try state.withLock { state in
+                let token = state.token(for: launch.containerID)
+                let process = try state.launcher.start(
+                    command, environment: environment, directory: launch.directory, token: token)
+                return (process, state.report)
+            }
+            report?(
+                .started(
+                    launch.containerID, pid: Int(process.pid), startTicks: process.startTicks))
+        } catch {
+            let report = state.withLock { state in
+                state.forget(launch.containerID)
+                return state.report
+            }
+            report?(.failed(launch.containerID, message: "\(error)"))
+        }
+    }
+
+    private static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    /// Kills an executor if it is still the same process.
+    public func kill(_ container: ContainerID, pid: Int, startTicks: UInt64) {
+        let report = state.withLock { state -> (@Sendable (ExecutorFate) -> Void)? in
+            if let token = state.tokens[container], state.launcher.signal(token, SIGKILL) {
+                return nil
+            }
+            return state.report
+        }
+        report?(.ended(container, status: -1))
+    }
+
+    /// Kills what is left of tasks, on a thread of its own: it looks at every process of the node.
+    public func sweep(_ sandboxes: [String]) {
+        sweeps.async {
+            var sweeper = ProcessSweeper()
+            for sandbox in sandboxes {
+                sweeper.add(sandbox: sandbox, process: ProcessIdentity(pid: 0, startTicks: 0))
+            }
+            sweeper.sweep()
+        }
+    }
+
+    /// Watches an executor that an earlier run of the agent started.
+    public func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool {
+        state.withLock { state in
+            let process = ProcessIdentity(pid: Int32(clamping: pid), startTicks: startTicks)
+            let token = state.token(for: container)
+            let isAlive = (try? state.launcher.adopt(process, token: token)) ?? false
+            if !isAlive { state.forget(container) }
+            return isAlive
+        }
+    }
+
+    /// Ends the host's thread; executors live on.
+    public func close() {
+        state.withLock { state in
+            state.isClosed = true
+            state.report = nil
+        }
+        wakeUp.signal()
+        sweeps.sync {}
+    }
+}

@@ -1,0 +1,106 @@
+internal import ArgumentParser
+internal import ProfferRuntime
+
+@main
+struct AgentCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "proffer-agent",
+        abstract: "The agent: offers what a node has and runs tasks on it.",
+        usage: """
+            proffer-agent --data-dir /var/lib/proffer/agent --master tcp://10.0.0.1:5061 \
+            --master-key KEY
+            proffer-agent ... --resources 'cpus:2;mem:4096;ports:[31000-31999]' \
+            --attributes 'rack:r1'
+            """,
+        discussion: """
+            Every setting is taken from its flag, else from the environment variable \
+            PROFFER_AGENT_<NAME> (such as PROFFER_AGENT_HTTP_PORT), else from the JSON file \
+            given by --config (such as {"http-port": 5051}).
+
+            Files in the data directory: agent.sqlite (running tasks and unacknowledged updates), \
+            agent.key (its key pair, made at the first start; its public key must stand in the \
+            master's agents.allow), work/ (sandboxes and executors), endpoints.json (what it \
+            serves, while it does).
+
+            Signals: TERM and INT stop the agent and leave its tasks alive for its next start; \
+            USR1 kills its tasks, takes it out of the cluster and ends it.
+
+            Exit codes: 0 stopped on request, 1 unexpected, 78 configuration, 100 data directory, \
+            101 key, 102 address in use, 103 disk, 104 refused by the master.
+            """,
+        version: AgentDaemonConfiguration.version)
+
+    @Option(
+        name: .customLong("data-dir"), help: "The directory of checkpoints, key and sandboxes.")
+    var dataDir: String?
+
+    @Option(
+        help: "The masters' addresses for agents, separated by commas: tcp://10.0.0.1:5061.")
+    var master: String?
+
+    @Option(name: .customLong("master-key"), help: "The masters' public key: 40 characters.")
+    var masterKey: String?
+
+    @Option(help: "The address of the HTTP server (default: 127.0.0.1).")
+    var host: String?
+
+    @Option(name: .customLong("http-port"), help: "The port of the HTTP server (default: 5051).")
+    var httpPort: String?
+
+    @Option(help: "The name under which others reach this node (default: its own).")
+    var hostname: String?
+
+    @Option(
+        help: """
+            What to offer: cores, MiB of memory and disk, ports, anything else by name, as in \
+            'cpus:2;mem:4096;disk:10240;ports:[31000-31999]' (default: what is detected).
+            """)
+    var resources: String?
+
+    @Option(help: "What tells this node from others: 'rack:r1;zone:a'.")
+    var attributes: String?
+
+    @Option(help: "The failure domain: region/zone.")
+    var domain: String?
+
+    @Option(help: "The path of proffer-executor (default: beside this program).")
+    var executor: String?
+
+    @Option(
+        name: .customLong("usage-interval"),
+        help: "Pause between two reports of what the node uses (default: 5s).")
+    var usageInterval: String?
+
+    @Option(
+        name: .customLong("executor-idle-timeout"),
+        help: "Without tasks for so long, an executor is stopped (default: 5m).")
+    var executorIdleTimeout: String?
+
+    @Option(
+        name: .customLong("log-level"),
+        help: "trace, debug, info, notice, warning, error or critical (default: info).")
+    var logLevel: String?
+
+    @Option(help: "A JSON file with settings.")
+    var config: String?
+
+    func run() async {
+        do {
+            let settings = try await DaemonSettings(section: "agent", flags: flags, file: config)
+            let logger = Daemon.logger("proffer-agent", level: try settings.logLevel())
+            try await AgentDaemon(AgentDaemonConfiguration(settings), logger: logger).run()
+        } catch {
+            Daemon.fail(error)
+        }
+    }
+
+    private var flags: [String: String?] {
+        [
+            "data-dir": dataDir, "master": master, "master-key": masterKey, "host": host,
+            "http-port": httpPort, "hostname": hostname, "resources": resources,
+            "attributes": attributes, "domain": domain, "executor": executor,
+            "usage-interval": usageInterval, "executor-idle-timeout": executorIdleTimeout,
+            "log-level": logLevel,
+        ]
+    }
+}

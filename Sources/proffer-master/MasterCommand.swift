@@ -1,0 +1,105 @@
+internal import ArgumentParser
+internal import ProfferRuntime
+
+@main
+struct MasterCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "proffer-master",
+        abstract: "The master: knows agents, frameworks and tasks, and makes the offers.",
+        usage: """
+            proffer-master --data-dir /var/lib/proffer/master --host 10.0.0.1
+            proffer-master --data-dir DIR --http-port 0 --framework-port 0 --agent-port 0
+            """,
+        discussion: """
+            Every setting is taken from its flag, else from the environment variable \
+            PROFFER_MASTER_<NAME> (such as PROFFER_MASTER_HTTP_PORT), else from the JSON file \
+            given by --config (such as {"http-port": 5050}).
+
+            Files in the data directory: registry.sqlite (what the master must not forget), \
+            master.key (its key pair, made at the first start), operator.token (for orders over \
+            HTTP), frameworks.allow and agents.allow (the public keys that may connect, one per \
+            line, read again when they change), endpoints.json (what it serves, while it does).
+
+            Exit codes: 0 stopped on request, 1 unexpected, 78 configuration, 100 data directory, \
+            101 key, 102 address in use, 103 disk.
+            """,
+        version: MasterDaemonConfiguration.version)
+
+    @Option(name: .customLong("data-dir"), help: "The directory of registry, keys and allow-lists.")
+    var dataDir: String?
+
+    @Option(help: "The address to listen on (default: 127.0.0.1).")
+    var host: String?
+
+    @Option(name: .customLong("http-port"), help: "The port of the HTTP server (default: 5050).")
+    var httpPort: String?
+
+    @Option(
+        name: .customLong("framework-port"), help: "The port for frameworks (default: 5060).")
+    var frameworkPort: String?
+
+    @Option(name: .customLong("agent-port"), help: "The port for agents (default: 5061).")
+    var agentPort: String?
+
+    @Option(
+        name: .customLong("cluster-name"),
+        help: "The name of the cluster, for people (default: proffer).")
+    var clusterName: String?
+
+    @Option(help: "The name under which others reach the master (default: the host).")
+    var hostname: String?
+
+    @Option(
+        name: .customLong("offer-timeout"),
+        help: "How long a framework may hold an offer: 500ms, 60s, 5m or none (default: 60s).")
+    var offerTimeout: String?
+
+    @Option(
+        name: .customLong("ping-interval"), help: "Pause between two pings of an agent (15s).")
+    var pingInterval: String?
+
+    @Option(
+        name: .customLong("pings-missed"),
+        help: "So many unanswered pings make an agent unreachable (5).")
+    var pingsMissed: String?
+
+    @Option(
+        name: .customLong("agent-return-window"),
+        help: "How long a disconnected agent may take to come back (600s).")
+    var agentReturnWindow: String?
+
+    @Option(
+        name: .customLong("heartbeat-interval"),
+        help: "Pause between two signs of life to a framework (15s).")
+    var heartbeatInterval: String?
+
+    @Option(
+        name: .customLong("log-level"),
+        help: "trace, debug, info, notice, warning, error or critical (default: info).")
+    var logLevel: String?
+
+    @Option(help: "A JSON file with settings.")
+    var config: String?
+
+    func run() async {
+        do {
+            let settings = try await DaemonSettings(
+                section: "master", flags: flags, file: config)
+            let logger = Daemon.logger("proffer-master", level: try settings.logLevel())
+            try await MasterDaemon(MasterDaemonConfiguration(settings), logger: logger).run()
+        } catch {
+            Daemon.fail(error)
+        }
+    }
+
+    private var flags: [String: String?] {
+        [
+            "data-dir": dataDir, "host": host, "http-port": httpPort,
+            "framework-port": frameworkPort, "agent-port": agentPort,
+            "cluster-name": clusterName, "hostname": hostname, "offer-timeout": offerTimeout,
+            "ping-interval": pingInterval, "pings-missed": pingsMissed,
+            "agent-return-window": agentReturnWindow,
+            "heartbeat-interval": heartbeatInterval, "log-level": logLevel,
+        ]
+    }
+}
