@@ -1,6 +1,6 @@
 internal import Foundation
-public import Hummingbird
 internal import HTTPTypes
+public import Hummingbird
 public import Logging
 internal import ProfferAPI
 internal import ProfferKernel

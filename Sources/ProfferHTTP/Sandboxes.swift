@@ -12,8 +12,7 @@ public struct Sandboxes: Sendable {
     public static let chunkLimit = 1 << 20
 
     private let root: String
-    private let newestDirectory:
-        @Sendable (_ framework: String, _ task: String) async -> String?
+    private let newestDirectory: @Sendable (_ framework: String, _ task: String) async -> String?
 
     /// Serves the sandboxes below `root`.
     ///

@@ -111,8 +111,10 @@ public final class SQLiteStore: Sendable {
     /// Makes facts durable, in the order of submission, all of one call or none; usable from any
     /// thread.
     ///
-    /// - Parameter completion: Called on a thread of the store, with the problem when the facts are
-    ///   not durable.
+    /// - Parameters:
+    ///   - records: The facts.
+    ///   - completion: Called on a thread of the store, with the problem when the facts are not
+    ///     durable.
     public func submit(
         _ records: [StoredRecord], completion: @escaping @Sendable (StoreProblem?) -> Void
     ) {

@@ -135,7 +135,12 @@ public struct AgentDaemon: Sendable {
                     ])
             },
             stop: { node.stop() }, finished: { try await node.finished() })
-        defer { withExtendedLifetime(lock) { directory.withdrawEndpoints() } }
+        defer {
+            withExtendedLifetime(lock) {
+                directory.withdrawEndpoints()
+                SocketPath.remove(in: directory)
+            }
+        }
         try await Daemon.run(
             [
                 HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
@@ -205,6 +210,11 @@ public struct AgentDaemon: Sendable {
 enum SocketPath {
     /// The size of `sun_path`, without the zero at its end.
     private static let limit = 107
+
+    /// Removes the socket: the process may end before libzmq has done it.
+    static func remove(in directory: DataDirectory) {
+        if let address = try? address(in: directory) { unlink(String(address.dropFirst(6))) }
+    }
 
     static func address(in directory: DataDirectory) throws -> String {
         let path = directory.file("agent.sock")

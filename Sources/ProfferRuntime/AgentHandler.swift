@@ -41,11 +41,7 @@ struct AgentHandler: ReactorHandler, ~Copyable {
     private let usageInterval: Duration
     private var usageAt: Instant
 
-    /// Makes a handler.
-    ///
-    /// - Parameters:
-    ///   - usageInterval: From one report of what the node uses to the next.
-    ///   - measure: What the node uses; must not wait.
+    /// Makes a handler; `measure` tells what the node uses and must not wait.
     init(
         machine: Agent, store: any RecordStore<AgentRecord>, host: any ExecutorHost,
         sink: AgentSink, usageInterval: Duration, at now: Instant,

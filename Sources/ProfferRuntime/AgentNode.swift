@@ -120,7 +120,7 @@ public final class AgentNode: Sendable {
         }
     }
 
-    /// Ends the agent. Its tasks live on, or are killed first when it leaves the cluster for good.
+    /// Ends the agent; its tasks live on, or are killed first when it leaves the cluster for good.
     public func stop(unregister: Bool = false) { reactor.post(.stop(unregister: unregister)) }
 
     /// Waits until the agent has ended and its checkpoints are closed.

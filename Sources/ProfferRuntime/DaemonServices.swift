@@ -10,6 +10,7 @@ public enum Daemon {
     /// - Parameters:
     ///   - label: The daemon's name.
     ///   - level: How much is written.
+    /// - Returns: The logger.
     public static func logger(_ label: String, level: Logger.Level) -> Logger {
         var logger = Logger(label: label) { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = level

@@ -1,7 +1,8 @@
 internal import Synchronization
 
-/// Answers one question once. Dropped without an answer, because the node has stopped, it lets the
-/// asker know.
+/// Answers one question once.
+///
+/// Dropped without an answer, because the node has stopped, it lets the asker know.
 final class Reply<Answer: Sendable>: Sendable {
     private let continuation: Mutex<CheckedContinuation<Answer, any Error>?>
 
