@@ -157,7 +157,9 @@ let package = Package(
         .target(
             name: "ProfferEmbedded",
             dependencies: [
-                "Proffer", "ProfferRuntime", "ProfferExecutorShell", "ProfferTransport", log,
+                "Proffer", "ProfferRuntime", "ProfferMaster", "ProfferAgent", "ProfferAllocation",
+                "ProfferHTTP", "ProfferContainers", "ProfferExecutorShell", "ProfferTransport",
+                "ProfferModel", "ProfferZeroMQ", log, coreMetrics,
             ],
             swiftSettings: edge),
 
@@ -187,7 +189,7 @@ let package = Package(
             name: "HelloFramework", dependencies: ["Proffer"], path: "Examples/HelloFramework",
             swiftSettings: edge),
         .executableTarget(
-            name: "EmbeddedClusterExample", dependencies: ["Proffer", "ProfferEmbedded"],
+            name: "EmbeddedClusterExample", dependencies: ["Proffer", "ProfferEmbedded", log],
             path: "Examples/EmbeddedCluster", swiftSettings: edge),
         .executableTarget(
             name: "http-echo", path: "Examples/HTTPEcho", swiftSettings: edge),

@@ -80,7 +80,8 @@ extension Framework {
     ///   - stopsOnSignals: Whether TERM and INT stop it.
     /// - Throws: What a method threw, or ``FrameworkEnded``.
     public func run(
-        connection: MasterConnection, logger: Logger, stopsOnSignals: Bool = false
+        connection: MasterConnection, logger: Logger = Logger(label: "framework"),
+        stopsOnSignals: Bool = false
     ) async throws {
         let (happenings, continuation) = AsyncStream.makeStream(
             of: Happening<Never>.self, bufferingPolicy: .bufferingOldest(100_000))

@@ -1,6 +1,7 @@
 public import ProfferModel
 public import ProfferRegistry
 internal import ProfferWire
+internal import Synchronization
 
 /// Where a daemon keeps its durable facts.
 public protocol RecordStore<Record>: Sendable {
@@ -21,21 +22,58 @@ public protocol RecordStore<Record>: Sendable {
     func close()
 }
 
-/// Keeps nothing: for clusters that live and die with their process.
-public struct MemoryStore<Record: Sendable>: RecordStore {
-    /// Makes a store without content.
-    public init() {}
+/// Keeps records in memory: for clusters that live and die with their process. A node that is
+/// made anew with the same store finds what its predecessor kept.
+public final class MemoryStore<Record: Sendable>: RecordStore {
+    private struct Key: Hashable {
+        var kind: String
+        var key: String
+    }
 
-    /// Nothing.
-    public func load() throws -> [Record] { [] }
+    private let encode: @Sendable (Record) -> StoredRecord
+    private let records = Mutex<[Key: Record]>([:])
+
+    fileprivate init(_ encode: @escaping @Sendable (Record) -> StoredRecord) {
+        self.encode = encode
+    }
+
+    /// Everything that was kept, by kind and key.
+    public func load() -> [Record] {
+        records.withLock { records in
+            records.sorted { ($0.key.kind, $0.key.key) < ($1.key.kind, $1.key.key) }.map(\.value)
+        }
+    }
 
     /// Completes at once.
     public func submit(
         _ records: [Record], completion: @escaping @Sendable ((any Error)?) -> Void
-    ) { completion(nil) }
+    ) {
+        self.records.withLock { kept in
+            for record in records {
+                let stored = encode(record)
+                let key = Key(kind: stored.kind, key: stored.key)
+                kept[key] = stored.value == nil ? nil : record
+            }
+        }
+        completion(nil)
+    }
 
     /// Does nothing.
     public func close() {}
+}
+
+extension MemoryStore<MasterRecord> {
+    /// The registry of a master.
+    public static func registry() -> MemoryStore<MasterRecord> {
+        MemoryStore { WireCodec.encode($0) }
+    }
+}
+
+extension MemoryStore<AgentRecord> {
+    /// The checkpoints of an agent.
+    public static func checkpoints() -> MemoryStore<AgentRecord> {
+        MemoryStore { WireCodec.encode($0) }
+    }
 }
 
 /// Keeps records in a ``SQLiteStore``.

@@ -24,6 +24,9 @@ final class Reply<Answer: Sendable>: Sendable {
 
 /// A question came too late: the node does not run any more.
 public struct NodeStopped: Error, CustomStringConvertible {
+    /// Made where a question cannot be answered any more.
+    public init() {}
+
     /// One sentence.
     public var description: String { "this node has stopped" }
 }
