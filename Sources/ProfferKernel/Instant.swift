@@ -14,6 +14,9 @@ public struct Instant: Hashable, Comparable, Sendable {
     /// The end of time: no deadline lies behind it.
     public static let distantFuture = Instant(nanoseconds: .max)
 
+    /// The beginning of time: everything has happened since.
+    public static let distantPast = Instant(nanoseconds: .min)
+
     /// Whether `left` is earlier.
     public static func < (left: Instant, right: Instant) -> Bool {
         left.nanoseconds < right.nanoseconds
@@ -22,7 +25,7 @@ public struct Instant: Hashable, Comparable, Sendable {
     /// The instant `span` later; saturates instead of overflowing.
     public static func + (left: Instant, span: Duration) -> Instant {
         let (sum, overflow) = left.nanoseconds.addingReportingOverflow(span.inNanoseconds)
-        if overflow { return span.inNanoseconds > 0 ? .distantFuture : .zero }
+        if overflow { return span.inNanoseconds > 0 ? .distantFuture : .distantPast }
         return Instant(nanoseconds: sum)
     }
 
@@ -31,11 +34,13 @@ public struct Instant: Hashable, Comparable, Sendable {
         left + .nanoseconds(-span.inNanoseconds)
     }
 
-    /// The time from `earlier` to `later`; negative when `earlier` lies behind.
+    /// The time from `earlier` to `later`; negative when `earlier` lies behind, and saturated to
+    /// about 292 years either way.
     public static func - (later: Instant, earlier: Instant) -> Duration {
         let (difference, overflow) = later.nanoseconds.subtractingReportingOverflow(
             earlier.nanoseconds)
-        return .nanoseconds(overflow ? .max : difference)
+        guard overflow else { return .nanoseconds(difference) }
+        return .nanoseconds(later > earlier ? Int64.max : Int64.min)
     }
 }
 
@@ -47,7 +52,8 @@ extension Duration {
         if overflow { return seconds > 0 ? .max - 1 : .min + 1 }
         let (sum, tooFar) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000)
         if tooFar { return seconds > 0 ? .max - 1 : .min + 1 }
-        return sum
+        // Always with a counterpart of the other sign, so that callers may negate it.
+        return max(sum, .min + 1)
     }
 }
 
@@ -74,18 +80,23 @@ public struct WallTime: Hashable, Comparable, Sendable {
     }
 }
 
-/// Turns instants into wall time by one fixed offset, so that machines can stamp messages without
-/// reading a clock.
+/// Turns instants into wall time by one fixed pair of both, so that machines can stamp messages
+/// without reading a clock.
 public struct WallClock: Sendable {
-    private let offset: Int64
+    private let instant: Instant
+    private let wallTime: WallTime
 
     /// Makes a clock for which `instant` is `wallTime`.
     public init(_ instant: Instant, is wallTime: WallTime) {
-        offset = wallTime.nanosecondsSince1970 &- instant.nanoseconds
+        self.instant = instant
+        self.wallTime = wallTime
     }
 
-    /// The wall time at `instant`.
+    /// The wall time at `instant`; saturates instead of overflowing.
     public func time(at instant: Instant) -> WallTime {
-        WallTime(nanosecondsSince1970: instant.nanoseconds &+ offset)
+        let passed = (instant - self.instant).inNanoseconds
+        let (sum, overflow) = wallTime.nanosecondsSince1970.addingReportingOverflow(passed)
+        guard overflow else { return WallTime(nanosecondsSince1970: sum) }
+        return WallTime(nanosecondsSince1970: passed > 0 ? .max : .min)
     }
 }

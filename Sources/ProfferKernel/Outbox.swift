@@ -19,16 +19,19 @@ public struct Outbox<Effect>: ~Copyable {
     }
 
     /// Hands every effect to `body`, in order, and empties the outbox, keeping its storage.
+    ///
+    /// When `body` throws, the effects it has had, the failing one included, are gone; the rest
+    /// stay for the next call.
     @_spi(Driver)
     public mutating func drain<Failure: Error>(
         _ body: (Effect) throws(Failure) -> Void
     ) throws(Failure) {
-        var index = 0
-        while index < effects.count {
-            try body(effects[index])
-            index += 1
+        var handled = 0
+        defer { effects.removeFirst(handled) }
+        while handled < effects.count {
+            handled += 1
+            try body(effects[handled - 1])
         }
-        effects.removeAll(keepingCapacity: true)
     }
 
     /// Takes every effect out at once.

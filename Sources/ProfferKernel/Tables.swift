@@ -5,8 +5,11 @@ public struct Slot<Row>: Hashable, Comparable, Sendable {
     /// Counts the reuses of that position, so that a stale slot is recognised.
     public let generation: UInt32
 
-    /// Whether `left` comes first in its table.
-    public static func < (left: Slot, right: Slot) -> Bool { left.index < right.index }
+    /// Whether `left` comes first in its table; of two in one position, the older one.
+    public static func < (left: Slot, right: Slot) -> Bool {
+        left.index != right.index
+            ? left.index < right.index : left.generation < right.generation
+    }
 }
 
 /// Rows in dense storage, addressed by ``Slot``; walked in slot order, which is deterministic.
@@ -39,10 +42,14 @@ public struct SlotTable<Row> {
     public mutating func remove(_ slot: Slot<Row>) -> Row? {
         guard contains(slot), let row = rows[Int(slot.index)] else { return nil }
         rows[Int(slot.index)] = nil
-        generations[Int(slot.index)] &+= 1
-        free.append(slot.index)
-        count -= 1
+        release(slot.index)
         return row
+    }
+
+    private mutating func release(_ index: Int32) {
+        generations[Int(index)] &+= 1
+        free.append(index)
+        count -= 1
     }
 
     /// Whether `slot` names a row.
@@ -53,12 +60,13 @@ public struct SlotTable<Row> {
 
     /// The row at `slot`; `nil` when the slot is stale.
     ///
-    /// Changes happen in place.
+    /// Changes happen in place. Setting `nil` removes the row; a stale slot takes nothing.
     public subscript(slot: Slot<Row>) -> Row? {
         get { contains(slot) ? rows[Int(slot.index)] : nil }
         _modify {
             if contains(slot) {
                 yield &rows[Int(slot.index)]
+                if rows[Int(slot.index)] == nil { release(slot.index) }
             } else {
                 var absent: Row?
                 yield &absent

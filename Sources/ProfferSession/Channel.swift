@@ -48,13 +48,14 @@ struct Channel: Sendable {
             session: session, sequence: sequence, acknowledged: receivedThrough, content: content)
     }
 
-    /// Sends a message; `false` when the window is full.
+    /// Sends a message; what is returned must end the session.
     mutating func send(
         _ body: [UInt8], at now: Instant, into outbox: inout Outbox<SessionEffect>
-    ) -> Bool {
+    ) -> CloseReason? {
+        guard body.count <= limits.messageBytes else { return .messageTooLarge }
         guard unacknowledged.count < limits.windowMessages,
             unacknowledgedBytes + body.count <= limits.windowBytes
-        else { return false }
+        else { return .slowConsumer }
         sentThrough += 1
         unacknowledged.append(body)
         unacknowledgedBytes += body.count
@@ -63,15 +64,17 @@ struct Channel: Sendable {
             resendAt = now + resendPause
         }
         outbox.append(.transmit(envelope(.message(body), sequence: sentThrough, at: now)))
-        return true
+        return nil
     }
 
+    /// Takes an envelope; `false` when the peer cannot have our messages in mind.
     mutating func hear(
         _ envelope: Envelope, at now: Instant, into outbox: inout Outbox<SessionEffect>
-    ) {
+    ) -> Bool {
+        guard envelope.acknowledged <= sentThrough else { return false }
         lastHeard = now
         takeAcknowledgement(envelope.acknowledged, at: now)
-        guard case .message(let body) = envelope.content else { return }
+        guard case .message(let body) = envelope.content else { return true }
         if envelope.sequence == receivedThrough + 1 {
             receivedThrough += 1
             outbox.append(.deliver(body))
@@ -84,10 +87,11 @@ struct Channel: Sendable {
             // A repetition or a gap: the sender has to learn where it stands.
             acknowledgeAt = now + limits.acknowledgeDelay
         }
+        return true
     }
 
     private mutating func takeAcknowledgement(_ sequence: UInt64, at now: Instant) {
-        guard sequence > acknowledgedByPeer, sequence <= sentThrough else { return }
+        guard sequence > acknowledgedByPeer else { return }
         while acknowledgedByPeer < sequence, let body = unacknowledged.popFirst() {
             unacknowledgedBytes -= body.count
             acknowledgedByPeer += 1

@@ -24,7 +24,10 @@ public struct ClientSession: Sendable {
     ///
     /// - Parameters:
     ///   - clusterID: The cluster it belongs to; empty to take the first that answers.
+    ///   - credential: Proves who it is where keys do not.
+    ///   - limits: What bounds its sessions.
     ///   - seed: Must be unpredictable: the numbers of its sessions follow from it.
+    ///   - now: The present instant.
     public init(
         clusterID: String = "", credential: [UInt8] = [], limits: SessionLimits = .init(),
         seed: UInt64, at now: Instant
@@ -64,8 +67,8 @@ public struct ClientSession: Sendable {
             guard envelope.session == channel?.session else { return }
             if case .closed(let reason) = envelope.content {
                 end(.remote(reason), at: now, into: &outbox)
-            } else {
-                channel?.hear(envelope, at: now, into: &outbox)
+            } else if channel?.hear(envelope, at: now, into: &outbox) == false {
+                close(.outOfStep, at: now, into: &outbox)
             }
         }
     }
@@ -74,7 +77,7 @@ public struct ClientSession: Sendable {
         _ envelope: Envelope, at now: Instant, into outbox: inout Outbox<SessionEffect>
     ) {
         switch envelope.content {
-        case .accepted:
+        case .accepted(let leaseMilliseconds):
             // A master of the past must not be obeyed, whatever it believes itself to be.
             guard envelope.epoch >= epoch, clusterID.isEmpty || envelope.clusterID == clusterID
             else {
@@ -86,7 +89,8 @@ public struct ClientSession: Sendable {
             clusterID = envelope.clusterID
             unansweredOpenings = 0
             openPause = limits.openFirst
-            channel = Channel(session: envelope.session, limits: limits, at: now)
+            channel = Channel(
+                session: envelope.session, limits: shortened(to: leaseMilliseconds), at: now)
             phase = .open
             outbox.append(.opened)
         case .closed:
@@ -97,12 +101,22 @@ public struct ClientSession: Sendable {
         }
     }
 
+    // Signs of life must be frequent enough for the server, but never without a pause.
+    private func shortened(to leaseMilliseconds: UInt64) -> SessionLimits {
+        var limits = limits
+        let told = Duration.milliseconds(Int64(clamping: max(10, leaseMilliseconds)))
+        limits.lease = min(limits.lease, told)
+        return limits
+    }
+
     /// Sends a message within the open session; without one it is dropped.
+    ///
+    /// The session ends when the server is too slow or the message too large.
     public mutating func send(
         _ body: [UInt8], at now: Instant, into outbox: inout Outbox<SessionEffect>
     ) {
-        guard let isTaken = channel?.send(body, at: now, into: &outbox) else { return }
-        if !isTaken { close(.slowConsumer, at: now, into: &outbox) }
+        guard let problem = channel?.send(body, at: now, into: &outbox) else { return }
+        close(problem, at: now, into: &outbox)
     }
 
     /// Ends the open session; the next one follows after a pause.

@@ -56,6 +56,10 @@ public enum CloseReason: Hashable, Sendable, CustomStringConvertible {
     case slowConsumer
     /// The connection is gone and did not come back.
     case unreachable
+    /// The peer acknowledged what was never sent to it: one of the two has lost its state.
+    case outOfStep
+    /// A message was to be sent that is larger than the limit.
+    case messageTooLarge
     /// The other side ended it and gave this reason.
     case remote(String)
     /// This side ended it and gave this reason.
@@ -67,6 +71,8 @@ public enum CloseReason: Hashable, Sendable, CustomStringConvertible {
         case .leaseExpired: "nothing was heard for the length of a lease"
         case .slowConsumer: "the peer takes in less than is sent to it"
         case .unreachable: "the connection broke"
+        case .outOfStep: "the peer acknowledged messages that were never sent"
+        case .messageTooLarge: "a message was larger than the limit of a session"
         case .remote(let reason): "the peer closed it: \(reason)"
         case .local(let reason): reason
         }
@@ -87,9 +93,15 @@ public enum SessionEffect: Hashable, Sendable {
 
 /// The numbers that bound a session.
 public struct SessionLimits: Hashable, Sendable {
-    /// Each side must be heard from within this time; a quarter of it is the pause between signs
-    /// of life.
+    /// Each side must be heard from within this time.
+    ///
+    /// A quarter of it is the pause between signs of life. A client keeps the server's lease where that is shorter than its own.
     public var lease: Duration = .seconds(10)
+    /// The largest message in bytes.
+    ///
+    /// Sending a larger one ends the session, because it would be cut off at every attempt and
+    /// hold up everything behind it.
+    public var messageBytes = 8 << 20
     /// Messages that may be under way unacknowledged before the peer counts as too slow.
     public var windowMessages = 16_384
     /// Bytes that may be under way unacknowledged before the peer counts as too slow.
@@ -102,9 +114,12 @@ public struct SessionLimits: Hashable, Sendable {
     public var resendFirst: Duration = .milliseconds(250)
     /// The longest such pause.
     public var resendLast: Duration = .seconds(4)
-    /// The first pause before an unanswered opening is repeated; it doubles, with jitter.
+    /// The first pause before an unanswered opening is repeated; it doubles.
+    ///
+    /// Up to as much again
+    /// is added at random, so that clients which lost one server do not come back in step.
     public var openFirst: Duration = .milliseconds(50)
-    /// The longest such pause.
+    /// The longest such pause, without what is added.
     public var openLast: Duration = .seconds(5)
     /// How long a peer whose connection is gone may take to come back within its session.
     public var unreachableGrace: Duration = .seconds(2)

@@ -40,7 +40,11 @@ public struct ServerSession: Sendable {
 
     /// Takes an envelope of this session.
     ///
-    /// - Parameter isNewRoute: Whether it came over another connection than the one before.
+    /// - Parameters:
+    ///   - envelope: What the client says.
+    ///   - isNewRoute: Whether it came over another connection than the one before.
+    ///   - now: The present instant.
+    ///   - outbox: Receives the effects.
     public mutating func handle(
         _ envelope: Envelope, isNewRoute: Bool, at now: Instant,
         into outbox: inout Outbox<SessionEffect>
@@ -48,28 +52,40 @@ public struct ServerSession: Sendable {
         guard isOpen else { return }
         unreachableSince = nil
         switch envelope.content {
-        case .open:
-            channel.hear(envelope, at: now, into: &outbox)
-            accept(at: now, into: &outbox)
+        case .open, .message, .keepAlive:
+            guard hear(envelope, at: now, into: &outbox) else { return }
         case .accepted:
             break
         case .closed(let reason):
             isOpen = false
             outbox.append(.closed(.remote(reason)))
-        case .message, .keepAlive:
-            channel.hear(envelope, at: now, into: &outbox)
+            return
         }
-        if isOpen, isNewRoute { channel.resend(at: now, into: &outbox) }
+        if case .open = envelope.content { accept(at: now, into: &outbox) }
+        guard isNewRoute else { return }
+        var own = Outbox<SessionEffect>()
+        channel.resend(at: now, into: &own)
+        stamp(&own, into: &outbox)
     }
 
-    /// Sends a message, or ends the session when the client is too slow.
+    private mutating func hear(
+        _ envelope: Envelope, at now: Instant, into outbox: inout Outbox<SessionEffect>
+    ) -> Bool {
+        var own = Outbox<SessionEffect>()
+        let isInStep = channel.hear(envelope, at: now, into: &own)
+        stamp(&own, into: &outbox)
+        if !isInStep { close(.outOfStep, at: now, into: &outbox) }
+        return isInStep
+    }
+
+    /// Sends a message, or ends the session when the client is too slow or the message too large.
     public mutating func send(
         _ body: [UInt8], at now: Instant, into outbox: inout Outbox<SessionEffect>
     ) {
         guard isOpen else { return }
         var own = Outbox<SessionEffect>()
-        if !channel.send(body, at: now, into: &own) {
-            close(.slowConsumer, at: now, into: &outbox)
+        if let problem = channel.send(body, at: now, into: &own) {
+            close(problem, at: now, into: &outbox)
         } else {
             stamp(&own, into: &outbox)
         }

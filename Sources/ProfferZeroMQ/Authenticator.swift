@@ -15,14 +15,16 @@ public final class AllowList: Sendable {
     /// Lets nobody in.
     public init() {}
 
-    /// Replaces the public keys (Z85) that may connect in a domain. Sessions of removed keys end
-    /// at their next message, because every message is checked.
+    /// Replaces the public keys (Z85) that may connect in a domain; what is no key is left out.
+    ///
+    /// Connections of removed keys stay up: whoever receives must check the key of every message,
+    /// see ``Frame/property(_:)``.
     public func set(_ keys: some Sequence<String>, domain: String) {
         let allowed = Set(keys.filter { KeyPair.isKey($0) && !KeyPair.isPublicTestKey($0) })
         state.withLock { $0.keys[domain] = allowed }
     }
 
-    /// Adds one key.
+    /// Adds one key; what is no key is left out.
     public func insert(_ key: String, domain: String) {
         guard KeyPair.isKey(key), !KeyPair.isPublicTestKey(key) else { return }
         state.withLock { _ = $0.keys[domain, default: []].insert(key) }

@@ -20,8 +20,13 @@ public final class Context: @unchecked Sendable {
         zmq_ctx_set(handle, ZMQ_MAX_SOCKETS, 4096)
     }
 
+    /// Makes every operation on its sockets fail from now on, waiting ones included, with
+    /// `isTerminated`; usable from any thread.
+    public func shutDown() { zmq_ctx_shutdown(handle) }
+
     deinit {
-        // Sockets keep their context alive, so nothing is open here and this does not wait.
+        // Sockets keep their context alive, so nothing is open here: this waits for the linger of
+        // unsent messages at most.
         zmq_ctx_term(handle)
     }
 }

@@ -54,7 +54,8 @@ public struct KeyPair: Sendable, Equatable {
 
     /// Whether `text` can be a key: 40 characters of Z85 that stand for 32 bytes.
     public static func isKey(_ text: String) -> Bool {
-        guard text.utf8.count == 40 else { return false }
+        // C sees no further than a zero byte.
+        guard text.utf8.count == 40, !text.utf8.contains(0) else { return false }
         var bytes = [UInt8](repeating: 0, count: 32)
         return zmq_z85_decode(&bytes, text) != nil
     }
@@ -63,12 +64,17 @@ public struct KeyPair: Sendable, Equatable {
     public static func isPublicTestKey(_ text: String) -> Bool { wellKnown.contains(text) }
 
     /// Reads a pair from a file that only its owner can read.
+    ///
+    /// - Throws: ``KeyProblem`` when the path names a symbolic link or no plain file, when others
+    ///   can read it, or when it holds no usable pair.
     public static func load(_ path: String) throws(KeyProblem) -> KeyPair {
-        let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        // Without waiting: a pipe with nobody at the other end would hold up the start for ever.
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard file >= 0 else { throw .unreadable(path, errno) }
         defer { close(file) }
         var status = stat()
         guard fstat(file, &status) == 0 else { throw .unreadable(path, errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile(path) }
         guard status.st_mode & 0o077 == 0 else { throw .tooOpen(path) }
         var bytes = [UInt8](repeating: 0, count: 4096)
         let count = read(file, &bytes, bytes.count)
@@ -86,6 +92,9 @@ public struct KeyPair: Sendable, Equatable {
     }
 
     /// Writes the pair into a new file with mode 0600.
+    ///
+    /// - Throws: ``KeyProblem`` when there is something at the path already, or the file cannot be
+    ///   written whole; nothing is left of it then.
     public func save(_ path: String) throws(KeyProblem) {
         let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else { throw .unreadable(path, errno) }
@@ -93,7 +102,9 @@ public struct KeyPair: Sendable, Equatable {
         let text = "# CURVE key pair, Z85\npublic \(publicKey)\nsecret \(secretKey)\n"
         let bytes = Array(text.utf8)
         guard write(file, bytes, bytes.count) == bytes.count, fsync(file) == 0 else {
-            throw .unreadable(path, errno)
+            let code = errno
+            unlink(path)
+            throw .unreadable(path, code)
         }
     }
 }
@@ -108,6 +119,8 @@ public enum KeyProblem: Error, Equatable, CustomStringConvertible {
     case publicTestKey
     /// Others than the owner can read the file.
     case tooOpen(String)
+    /// The path names no plain file.
+    case notAFile(String)
     /// The file cannot be read or written.
     case unreadable(String, Int32)
 
@@ -118,6 +131,7 @@ public enum KeyProblem: Error, Equatable, CustomStringConvertible {
         case .mismatch: "the public key does not belong to the secret key"
         case .publicTestKey: "this key pair is printed in manuals, so everybody has it"
         case .tooOpen(let path): "\(path) can be read by others; its mode must be 0600"
+        case .notAFile(let path): "\(path) is no plain file; name the file with the key pair"
         case .unreadable(let path, let code):
             "\(path): \(String(cString: strerror(code)))"
         }

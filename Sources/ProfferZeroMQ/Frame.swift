@@ -1,6 +1,8 @@
 internal import CZeroMQ
 
-/// One received message part. It owns libzmq's buffer until it goes.
+/// One received message part.
+///
+/// It owns libzmq's buffer until it goes.
 public struct Frame: ~Copyable {
     var message = zmq_msg_t()
 

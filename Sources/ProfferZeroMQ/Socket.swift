@@ -1,7 +1,9 @@
 internal import CZeroMQ
 internal import Glibc
 
-/// A ZeroMQ socket. It belongs to one thread: it can be neither copied nor sent to another.
+/// A ZeroMQ socket.
+///
+/// It belongs to one thread: it can be neither copied nor sent to another.
 public struct Socket: ~Copyable {
     /// The patterns that are in use here.
     public enum Kind: Sendable {
@@ -11,21 +13,31 @@ public struct Socket: ~Copyable {
         case dealer
         /// Talks to exactly one peer.
         case pair
-        /// Answers questions in turn.
-        case reply
 
         var number: Int32 {
             switch self {
             case .router: ZMQ_ROUTER
             case .dealer: ZMQ_DEALER
             case .pair: ZMQ_PAIR
-            case .reply: ZMQ_REP
             }
         }
     }
 
+    /// What a socket and its ``Monitor`` share: it closes when both are gone.
+    final class Owner {
+        let handle: UnsafeMutableRawPointer
+        let context: Context
+
+        init(_ handle: UnsafeMutableRawPointer, _ context: Context) {
+            self.handle = handle
+            self.context = context
+        }
+
+        deinit { zmq_close(handle) }
+    }
+
+    let owner: Owner
     let handle: UnsafeMutableRawPointer
-    private let context: Context
 
     /// Opens a socket.
     public init(_ kind: Kind, in context: Context) throws(ZeroMQError) {
@@ -33,12 +45,10 @@ public struct Socket: ~Copyable {
             throw .last("open a socket")
         }
         self.handle = handle
-        self.context = context
+        owner = Owner(handle, context)
     }
 
-    deinit { zmq_close(handle) }
-
-    private func set(_ option: Int32, _ value: Int32, _ name: String) throws(ZeroMQError) {
+    func set(_ option: Int32, _ value: Int32, _ name: String) throws(ZeroMQError) {
         var value = value
         guard zmq_setsockopt(handle, option, &value, MemoryLayout<Int32>.size) == 0 else {
             throw .last("set", name)
@@ -75,13 +85,16 @@ public struct Socket: ~Copyable {
 
     /// Makes this end the CURVE server of a ZAP domain.
     ///
-    /// The domain must not be empty: libzmq asks no authenticator about sockets without one. Whoever
-    /// listens must have an ``Authenticator`` bound first; without one every key is let in.
+    /// Whoever listens must have an ``Authenticator`` in the same context; without one nobody is
+    /// let in.
+    ///
+    /// - Throws: When the domain is empty, because libzmq asks no authenticator about it.
     public func actAsServer(_ keys: KeyPair, domain: String) throws(ZeroMQError) {
         guard !domain.isEmpty else {
             throw ZeroMQError(code: EINVAL, operation: "set", subject: "empty ZAP domain")
         }
         try set(ZMQ_ZAP_DOMAIN, text: domain, "ZAP domain")
+        try set(proffer_zap_enforce_domain, 1, "strict ZAP")
         try set(ZMQ_CURVE_SERVER, 1, "CURVE server")
         try set(ZMQ_CURVE_SECRETKEY, text: keys.secretKey, "secret key")
     }
@@ -123,7 +136,7 @@ public struct Socket: ~Copyable {
         }
     }
 
-    /// Sends one part without waiting.
+    /// Sends one part without waiting, with `more` when other parts of the message follow.
     ///
     /// - Throws: With `isTryAgain` when the queue is full, with `isHostUnreachable` when a ROUTER
     ///   does not know the routing id.
@@ -155,7 +168,7 @@ public struct SocketLimits: Sendable {
     public var sendQueue: Int32 = 10_000
     /// Messages that may wait to be received, per peer.
     public var receiveQueue: Int32 = 10_000
-    /// The largest message part; a peer that sends more is cut off.
+    /// The largest message part in bytes; a peer that sends more is cut off.
     public var messageBytes: Int64 = 8 << 20
     /// How long a handshake may take.
     public var handshakeMilliseconds: Int32 = 3000
