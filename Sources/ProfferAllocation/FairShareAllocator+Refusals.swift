@@ -55,7 +55,9 @@ extension FairShareAllocator {
         agents[agent]?.returns.removeAll { $0.framework == framework && $0.role == role }
     }
 
-    /// Forgets what a framework has refused in a role, everywhere. O(agents).
+    /// Forgets what a framework has refused in a role, everywhere.
+    ///
+    /// O(agents).
     mutating func forgetRefusals(_ framework: FrameworkID, _ role: String) {
         for agent in agents.keys {
             forgetRefusals(at: agent) { $0.framework == framework && $0.role == role }

@@ -148,7 +148,9 @@ extension FairShareAllocator {
     }
 
     /// Whether an offer would let a framework sit on more than its part of the cluster while
-    /// another one waits. A framework without any offer always gets one.
+    /// another one waits.
+    ///
+    /// A framework without any offer always gets one.
     private func holdsTooMuch(_ row: FrameworkRow, with offered: Resources) -> Bool {
         guard options.offeredLimitThousandths < 1000, !row.offered.entries.isEmpty else {
             return false

@@ -15,12 +15,16 @@ public struct FairShareAllocator: Allocator {
         /// The least that is worth an offer: any one of these.
         public var minimums: [ResourceQuantities]
         /// The share of the cluster, in thousandths of a resource, that one framework may hold in
-        /// offers while another one waits. 1000 is no limit.
+        /// offers while another one waits.
+        ///
+        /// 1000 is no limit.
         public var offeredLimitThousandths: UInt64 = 500
         /// Whether agents with GPUs are kept for frameworks that can use them.
         public var keepsGPUs = true
         /// The longest pause before a framework that gives the same agent back whole, again and
-        /// again and without a refusal, is offered it anew. The first time there is none.
+        /// again and without a refusal, is offered it anew.
+        ///
+        /// The first time there is none.
         public var returnPauseLimit = Duration.seconds(1)
 
         /// The defaults: 0.01 cores or 32 MiB, half of the cluster.
@@ -111,14 +115,17 @@ public struct FairShareAllocator: Allocator {
     /// Whether an agent has to be looked at.
     public var needsAllocation: Bool { !dirty.isEmpty }
 
+    /// A framework's dominant share of the cluster, unweighted.
     public func shareMillionths(framework id: FrameworkID) -> Int64 {
         Share(frameworks[id]?.held ?? ResourceQuantities(), of: total).millionths
     }
 
+    /// A role's dominant share of the cluster, unweighted.
     public func shareMillionths(role: String) -> Int64 {
         Share(roles[role]?.held ?? ResourceQuantities(), of: total).millionths
     }
 
+    /// Takes a framework in, or replaces what was known of it.
     public mutating func setFramework(_ framework: AllocatorFramework, isActive: Bool) {
         var row =
             frameworks[framework.id]
@@ -143,6 +150,7 @@ public struct FairShareAllocator: Allocator {
         markWithheld()
     }
 
+    /// Forgets a framework and its refusals.
     public mutating func removeFramework(_ id: FrameworkID) {
         guard let row = frameworks.removeValue(forKey: id) else { return }
         for role in row.roles.keys {
@@ -152,6 +160,7 @@ public struct FairShareAllocator: Allocator {
         markWithheld()
     }
 
+    /// Stops or resumes grants to a framework; a stop also forgets its refusals.
     public mutating func setActive(framework id: FrameworkID, _ isActive: Bool) {
         guard let row = frameworks[id] else { return }
         frameworks[id]?.isActive = isActive
@@ -163,6 +172,7 @@ public struct FairShareAllocator: Allocator {
         }
     }
 
+    /// Takes an agent in, or replaces what was known of it.
     public mutating func setAgent(_ info: AgentInfo, isActive: Bool) {
         guard let id = info.id else { return }
         if let old = agents[id] {
@@ -179,6 +189,7 @@ public struct FairShareAllocator: Allocator {
         mark(id)
     }
 
+    /// Forgets an agent and what was held there.
     public mutating func removeAgent(_ id: AgentID) {
         guard let row = agents[id] else { return }
         for holding in row.held {
@@ -192,11 +203,13 @@ public struct FairShareAllocator: Allocator {
         withheld.remove(id)
     }
 
+    /// Stops or resumes grants of an agent.
     public mutating func setActive(agent id: AgentID, _ isActive: Bool) {
         agents[id]?.isActive = isActive
         if isActive { mark(id) }
     }
 
+    /// Notes that resources are held which were not granted here.
     public mutating func hold(_ allocation: Allocation) {
         guard agents[allocation.agent] != nil, frameworks[allocation.framework] != nil,
             !allocation.resources.isEmpty
@@ -205,6 +218,7 @@ public struct FairShareAllocator: Allocator {
         refreshFree(allocation.agent)
     }
 
+    /// Notes that offered resources have been put to use.
     public mutating func use(_ allocation: Allocation) {
         guard let index = holding(allocation) else { return }
         let amounts = allocation.resources.quantities
@@ -214,6 +228,7 @@ public struct FairShareAllocator: Allocator {
         markWithheld()
     }
 
+    /// Replaces held resources by what an operation has made of them.
     public mutating func convert(_ allocation: Allocation, into resources: Resources) {
         guard let row = agents[allocation.agent], let index = holding(allocation) else { return }
         let after = row.info.resources - allocation.resources + resources
@@ -225,6 +240,7 @@ public struct FairShareAllocator: Allocator {
         refreshFree(allocation.agent)
     }
 
+    /// Takes held resources back; what is not held is not given back either.
     public mutating func recover(
         _ allocation: Allocation, wasOffered: Bool, refuse: Duration?, at now: Instant
     ) {
@@ -245,6 +261,7 @@ public struct FairShareAllocator: Allocator {
         mark(allocation.agent)
     }
 
+    /// Ends suppression and forgets refusals, in the given roles.
     public mutating func revive(_ id: FrameworkID, roles: [String]) {
         guard frameworks[id] != nil else { return }
         for role in roles {
@@ -254,11 +271,13 @@ public struct FairShareAllocator: Allocator {
         markAll()
     }
 
+    /// Stops grants in the given roles.
     public mutating func suppress(_ id: FrameworkID, roles: [String]) {
         for role in roles { frameworks[id]?.roles[role]?.isSuppressed = true }
         markWithheld()
     }
 
+    /// Sets a role's weight, in thousandths.
     public mutating func setWeight(role: String, thousandths: Int64) {
         roles[role, default: RoleRow()].weight = UInt64(max(1, min(thousandths, 1 << 20)))
         markAll()

@@ -202,8 +202,10 @@ extension Master {
         peerAgents[peer].map { "this session belongs to agent '\($0)'; open another one" }
     }
 
-    /// What an agent that comes back has. An agent that has missed an operation still reports what
-    /// was there before: as long as the amounts are the same, the master knows better.
+    /// What an agent that comes back has.
+    ///
+    /// An agent that has missed an operation still reports what was there before: as long as the
+    /// amounts are the same, the master knows better.
     private func resources(_ reported: Resources, of known: AgentRow?) -> Resources {
         guard let known = known?.info.resources, known.quantities == reported.quantities,
             (known.items + reported.items).contains(where: {

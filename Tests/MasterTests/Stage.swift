@@ -7,7 +7,9 @@ import Testing
 @testable import ProfferMaster
 
 /// A master with a clock that stands still until it is moved, and with frameworks and agents that
-/// the test plays. After every step its invariants are checked.
+/// the test plays.
+///
+/// After every step its invariants are checked.
 struct Stage {
     var master: Master
     var now: Instant
