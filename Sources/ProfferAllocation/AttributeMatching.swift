@@ -1,8 +1,10 @@
 public import ProfferModel
 
 extension AttributeConstraint {
-    /// Whether an agent satisfies this constraint. Regular expressions are compiled by whoever
-    /// made the constraint; here a text that is not plain is compared by its literal value.
+    /// Whether an agent satisfies this constraint.
+    ///
+    /// Regular expressions are compiled by whoever made the constraint; here a text that is not
+    /// plain is compared by its literal value.
     func holds(for agent: AgentInfo) -> Bool {
         switch selector {
         case .hostname: return holds(forText: agent.hostname)

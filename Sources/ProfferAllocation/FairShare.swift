@@ -25,12 +25,13 @@ struct Share: Sendable {
 
     /// Whether this share divided by `weight` is less than the other divided by `otherWeight`.
     func isLess(_ other: Share, weight: UInt64, otherWeight: UInt64) -> Bool {
-        // held / (total · weight) against other.held / (other.total · otherWeight). A product of
-        // two factors has at most 2 · 64 bits; weights are at most 2^20 thousandths and amounts
-        // at most 2^53, so the products of three stay below 2^127.
-        let left = UInt128(held) * UInt128(other.total) * UInt128(otherWeight)
-        let right = UInt128(other.held) * UInt128(total) * UInt128(weight)
-        return left < right
+        // held / (total · weight) against other.held / (other.total · otherWeight): two factors
+        // have at most 128 bits, the third makes it the full width of 256.
+        let left = (UInt128(held) * UInt128(other.total))
+            .multipliedFullWidth(by: UInt128(otherWeight))
+        let right = (UInt128(other.held) * UInt128(total))
+            .multipliedFullWidth(by: UInt128(weight))
+        return (left.high, left.low) < (right.high, right.low)
     }
 
     /// In millionths, rounded down.

@@ -3,28 +3,47 @@ public import ProfferKernel
 internal import ProfferModel
 
 extension FairShareAllocator {
-    /// Grants what can be granted now. O(changed agents · frameworks that want offers).
-    public mutating func allocate(at now: Instant, into grants: inout [Allocation]) {
-        endRefusals(at: now)
-        let candidates = dirty
-        dirty = []
-        for agent in candidates { allocate(agent, into: &grants) }
+    /// A role with the frameworks that want offers in it, both in the order of fairness.
+    private struct WaitingRole {
+        var role: String
+        var frameworks: [FrameworkID]
     }
 
-    private mutating func endRefusals(at now: Instant) {
-        while let key = expiries.popDue(at: now) {
-            agents[key.agent]?.refusals.removeAll { $0.serial == key.serial }
-            if agents[key.agent] != nil { mark(key.agent) }
+    /// Grants what can be granted now.
+    ///
+    /// O(changed agents · frameworks that want offers), with a sort of these after every grant.
+    public mutating func allocate(at now: Instant, into grants: inout [Allocation]) {
+        endRefusals(at: now)
+        guard !dirty.isEmpty else { return }
+        let candidates = dirty
+        dirty = []
+        var waiting = waitingRoles()
+        guard !waiting.isEmpty else { return }
+        for agent in candidates {
+            let first = grants.count
+            allocate(agent, among: waiting, into: &grants)
+            guard grants.count > first else { continue }
+            for grant in grants[first...] {
+                guard let index = waiting.firstIndex(where: { $0.role == grant.role }) else {
+                    continue
+                }
+                waiting[index].frameworks = inOrder(waiting[index].frameworks, grant.role)
+            }
+            waiting = inOrder(waiting)
         }
     }
 
-    private mutating func allocate(_ agent: AgentID, into grants: inout [Allocation]) {
+    private mutating func allocate(
+        _ agent: AgentID, among waiting: [WaitingRole], into grants: inout [Allocation]
+    ) {
         guard let row = agents[agent], row.isActive, !row.free.isEmpty else { return }
-        for role in rolesInOrder() {
-            for framework in frameworksInOrder(of: role) {
-                guard let resources = offerable(agent, to: framework, in: role) else { continue }
+        for entry in waiting {
+            for framework in entry.frameworks {
+                guard let resources = offerable(agent, to: framework, in: entry.role) else {
+                    continue
+                }
                 let allocation = Allocation(
-                    framework: framework, role: role, agent: agent, resources: resources)
+                    framework: framework, role: entry.role, agent: agent, resources: resources)
                 grant(allocation)
                 grants.append(allocation)
                 if agents[agent]?.free.isEmpty == true { return }
@@ -37,14 +56,23 @@ extension FairShareAllocator {
         return row.roles[role]?.isSuppressed == false && row.description.roles.contains(role)
     }
 
-    private func rolesInOrder() -> [String] {
-        let waiting = roles.filter { role, row in
-            row.frameworks.contains { wantsOffers($0, in: role) }
+    private func waitingRoles() -> [WaitingRole] {
+        let waiting = roles.elements.compactMap { role, row -> WaitingRole? in
+            let members = row.frameworks.filter { wantsOffers($0, in: role) }
+            if members.isEmpty { return nil }
+            return WaitingRole(role: role, frameworks: inOrder(Array(members), role))
         }
-        let shares = waiting.map { role, row in
-            (role: role, row: row, share: Share(row.held, of: total))
+        return inOrder(waiting)
+    }
+
+    /// By weighted share, then by the number of grants so far, then by name.
+    private func inOrder(_ waiting: [WaitingRole]) -> [WaitingRole] {
+        if waiting.count < 2 { return waiting }
+        let entries = waiting.map { entry in
+            let row = roles[entry.role] ?? RoleRow()
+            return (entry: entry, row: row, share: Share(row.held, of: total))
         }
-        return shares.sorted { left, right in
+        return entries.sorted { left, right in
             if left.share.isLess(
                 right.share, weight: left.row.weight, otherWeight: right.row.weight)
             {
@@ -56,20 +84,18 @@ extension FairShareAllocator {
                 return false
             }
             if left.row.grants != right.row.grants { return left.row.grants < right.row.grants }
-            return left.role.utf8.lexicographicallyPrecedes(right.role.utf8)
-        }.map(\.role)
+            return left.entry.role.utf8.lexicographicallyPrecedes(right.entry.role.utf8)
+        }.map(\.entry)
     }
 
-    private func frameworksInOrder(of role: String) -> [FrameworkID] {
-        let waiting = (roles[role]?.frameworks ?? []).filter { wantsOffers($0, in: role) }
-        let shares = waiting.map { id in
-            (
-                id: id, grants: frameworks[id]?.roles[role]?.grants ?? 0,
-                share: Share(
-                    frameworks[id]?.roles[role]?.held ?? ResourceQuantities(), of: total)
-            )
+    /// By share within the role, then by the number of grants so far, then by id.
+    private func inOrder(_ members: [FrameworkID], _ role: String) -> [FrameworkID] {
+        if members.count < 2 { return members }
+        let entries = members.map { id in
+            let row = frameworks[id]?.roles[role] ?? RoleOfFramework(isSuppressed: false)
+            return (id: id, grants: row.grants, share: Share(row.held, of: total))
         }
-        return shares.sorted { left, right in
+        return entries.sorted { left, right in
             if left.share.isLess(right.share, weight: 1, otherWeight: 1) { return true }
             if right.share.isLess(left.share, weight: 1, otherWeight: 1) { return false }
             return left.grants != right.grants ? left.grants < right.grants : left.id < right.id
@@ -77,7 +103,7 @@ extension FairShareAllocator {
     }
 
     /// What a framework can be offered of an agent, or `nil`: every check, in order.
-    private func offerable(
+    private mutating func offerable(
         _ agent: AgentID, to framework: FrameworkID, in role: String
     ) -> Resources? {
         guard let agentRow = agents[agent], let row = frameworks[framework] else { return nil }
@@ -103,11 +129,12 @@ extension FairShareAllocator {
                     || description.capabilities.contains(.reservationRefinement))
         }
         guard isWorthOffering(offered, description, role) else { return nil }
-        for refusal in agentRow.refusals
-        where refusal.framework == framework && refusal.role == role {
-            if refusal.resources.contains(offered) { return nil }
+        if isRefused(offered, framework, role, at: agentRow) { return nil }
+        if holdsTooMuch(row, with: offered) {
+            withheld.append(agent)
+            return nil
         }
-        return holdsTooMuch(row, with: offered) ? nil : offered
+        return offered
     }
 
     private func isWorthOffering(
@@ -121,19 +148,20 @@ extension FairShareAllocator {
     }
 
     /// Whether an offer would let a framework sit on more than its part of the cluster while
-    /// another one waits. A framework without any offer always gets one.
+    /// another one waits.
+    ///
+    /// A framework without any offer always gets one.
     private func holdsTooMuch(_ row: FrameworkRow, with offered: Resources) -> Bool {
         guard options.offeredLimitThousandths < 1000, !row.offered.entries.isEmpty else {
             return false
         }
-        let others = frameworks.contains { id, other in
+        var after = row.offered
+        after += offered.quantities
+        let limit = Int64(options.offeredLimitThousandths) * 1000
+        guard Share(after, of: total).millionths > limit else { return false }
+        return frameworks.contains { id, other in
             id != row.description.id
                 && other.description.roles.contains { wantsOffers(id, in: $0) }
         }
-        guard others else { return false }
-        var after = row.offered
-        after += offered.quantities
-        let share = Share(after, of: total)
-        return share.millionths > Int64(options.offeredLimitThousandths) * 1000
     }
 }

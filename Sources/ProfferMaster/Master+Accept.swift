@@ -9,6 +9,8 @@ struct AcceptedOffers {
     let agent: AgentID
     let role: String
     var remaining: Resources
+    /// What operations of this call have made and none has used.
+    var converted = Resources()
 }
 
 extension Master {
@@ -48,11 +50,14 @@ extension Master {
         for operation in operations {
             apply(operation, &accepted, at: now, into: &outbox)
         }
-        if !accepted.remaining.isEmpty {
-            allocator.recover(
-                allocation(first.offer, accepted.remaining), wasOffered: true,
-                refuse: refusal(filters), at: now)
-        }
+        // What was asked for and is there now is not what the framework does not want.
+        let made = Resources(
+            accepted.converted.items.filter { accepted.remaining.contains(Resources([$0])) })
+        allocator.recover(
+            allocation(first.offer, accepted.remaining - made), wasOffered: true,
+            refuse: refusal(filters), at: now)
+        allocator.recover(
+            allocation(first.offer, made), wasOffered: true, refuse: nil, at: now)
     }
 
     private func problemOfOffers(_ ids: [OfferID], _ framework: FrameworkID) -> String? {
@@ -118,7 +123,7 @@ extension Master {
         case .launch(let list):
             for task in list { launch(task, operation, &accepted, at: now, into: &outbox) }
         case .launchGroup(let executor, let list):
-            launchGroup(executor, list, &accepted, at: now, into: &outbox)
+            launchGroup(executor, list, operation, &accepted, at: now, into: &outbox)
         case .reserve, .unreserve, .create, .destroy, .grow, .shrink:
             convert(operation, &accepted, at: now, into: &outbox)
         }
@@ -145,10 +150,15 @@ extension Master {
     }
 
     private mutating func launchGroup(
-        _ executor: ExecutorInfo, _ list: [TaskInfo], _ accepted: inout AcceptedOffers,
+        _ executor: ExecutorInfo, _ list: [TaskInfo], _ operation: Operation,
+        _ accepted: inout AcceptedOffers,
         at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) {
-        if let problem = problemOfGroup(executor, list, accepted) {
+        var problem = problemOfGroup(executor, list, accepted)
+        if operation.id != nil {
+            problem = problem ?? "LAUNCH_GROUP may not have an operation id; remove it"
+        }
+        if let problem {
             for task in list {
                 report(
                     task.id, task.agentID, accepted.framework, .error, .taskGroupInvalid, problem,
@@ -185,6 +195,7 @@ extension Master {
             }
         }
         accepted.remaining -= needed
+        accepted.converted -= needed
         allocator.use(
             Allocation(
                 framework: id, role: accepted.role, agent: accepted.agent, resources: needed))

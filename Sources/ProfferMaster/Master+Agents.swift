@@ -39,12 +39,7 @@ extension Master {
         switch message {
         case .register, .reregister, .pong: break
         case .updateAgent(let info):
-            guard var row = agents[id] else { return }
-            row.info = info
-            row.info.id = id
-            agents[id] = row
-            allocator.setAgent(row.info, isActive: row.state == .active)
-            outbox.append(.commit([.agent(id, entry(row))]))
+            renew(id, info, at: now, into: &outbox)
         case .update(let framework, let status, let position):
             take(status, position, of: framework, on: id, at: now, into: &outbox)
         case .executorExited(let key, let status):
@@ -64,12 +59,29 @@ extension Master {
             }
         case .usage(let usage): agents[id]?.usage = usage
         case .unregister:
+            outbox.append(.commit([.agent(id, nil)]))
             lose(
                 id, .agentRemoved, taskState: .lost, "the agent left the cluster", at: now,
                 into: &outbox)
-            outbox.append(.commit([.agent(id, nil)]))
-            drop(id, reason: "it unregistered", into: &outbox)
+            drop(id, reason: "it unregistered", at: now, into: &outbox)
         }
+    }
+
+    /// The agent has other resources or attributes than before: what was offered of it is void.
+    private mutating func renew(
+        _ id: AgentID, _ info: AgentInfo, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard var row = agents[id] else { return }
+        if let problem = problem(of: info, against: row) {
+            outbox.append(.observe(.invalidCall(nil, call: "UPDATE_AGENT", problem: problem)))
+            return
+        }
+        row.info = info
+        row.info.id = id
+        outbox.append(.commit([.agent(id, entry(row))]))
+        agents[id] = row
+        allocator.setAgent(row.info, isActive: row.state == .active)
+        for offer in row.offers { end(offer: offer, .rescinded, at: now, into: &outbox) }
     }
 
     private mutating func register(
@@ -77,7 +89,7 @@ extension Master {
         into outbox: inout Outbox<MasterEffect>
     ) {
         if let id = peerAgents[peer], agents[id]?.peer == peer {
-            // A repetition: the answer was not there yet.
+            // A repetition: the answer was not there yet. The same id again, never a second one.
             outbox.append(.tellAgent(.registered(id, pingTimeout: pingTimeout), peer))
             return
         }
@@ -100,7 +112,7 @@ extension Master {
     private func problem(of info: AgentInfo) -> String? {
         if info.hostname.isEmpty { return "the agent has no host name" }
         if info.resources.isEmpty { return "the agent has no resources" }
-        if let problem = problemOfResources(info.resources, "the agent") { return problem }
+        if let problem = problemOfAmounts(info.resources, "the agent") { return problem }
         for item in info.resources.items {
             for reservation in item.reservations {
                 if let problem = problemOfRole(reservation.role) { return problem }
@@ -139,36 +151,68 @@ extension Master {
             register(body.info, version, peer, at: now, into: &outbox)
             return
         }
+        if peerAgents[peer] == id, agents[id]?.peer == peer {
+            // A repetition: this session has carried everything since, so there is nothing to
+            // learn, and a task launched meanwhile must not be taken for a lost one.
+            outbox.append(
+                .tellAgent(.reregistered(id, pingTimeout: pingTimeout, reconcile: []), peer))
+            return
+        }
         let known = agents[id]
-        if let problem = problem(of: body.info, against: known) {
+        if let problem = problem(of: body.info, against: known) ?? problem(of: peer) {
             refuse(peer, problem, into: &outbox)
             return
         }
-        if let old = known?.peer, old != peer {
-            // The same agent over a new session: the old one is dead, whether it knows or not.
-            peerAgents.remove(old)
-            outbox.append(.closePeer(old, reason: "the agent came back over a new session"))
-        }
         var row = known ?? AgentRow(id: id, info: body.info, state: .active)
-        let wasUnreachable = row.state == .unreachable
         row.info = body.info
+        row.info.resources = resources(body.info.resources, of: known)
         row.peer = peer
         row.state = row.isDeactivated ? .deactivated : .active
         row.version = version
         row.registeredAt = row.registeredAt ?? wallClock.time(at: now)
+        row.unreachableSince = nil
+        outbox.append(.commit([.agent(id, entry(row))]))
+        if let old = known?.peer {
+            // The same agent over a new session: the old one is dead, whether it knows or not.
+            peerAgents.remove(old)
+            outbox.append(.closePeer(old, reason: "the agent came back over a new session"))
+        }
         agents[id] = row
         peerAgents[peer] = id
+        for offer in row.offers { end(offer: offer, .rescinded, at: now, into: &outbox) }
         begin(id, at: now, reason: "came back", into: &outbox)
-        outbox.append(.commit([.agent(id, entry(agents[id] ?? row))]))
-        let ended = learnFrameworks(body, into: &outbox)
-        let missing = merge(body, id, wasUnreachable, at: now, into: &outbox)
+        let ended = learnFrameworks(body, at: now, into: &outbox)
+        let missing = merge(body, id, since: known?.state, at: now, into: &outbox)
         outbox.append(
             .tellAgent(
                 .reregistered(id, pingTimeout: pingTimeout, reconcile: missing), peer))
+        if row.info.resources != body.info.resources {
+            outbox.append(.tellAgent(.updateResources(row.info.resources), peer))
+        }
         for framework in ended {
             outbox.append(.tellAgent(.shutdownFramework(framework), peer))
         }
+        for executor in agents[id]?.endingExecutors ?? [] {
+            outbox.append(.tellAgent(.shutdownExecutor(executor), peer))
+        }
         for key in agents[id]?.tasks ?? [] { repeatKill(key, at: now, into: &outbox) }
+    }
+
+    private func problem(of peer: PeerID) -> String? {
+        peerAgents[peer].map { "this session belongs to agent '\($0)'; open another one" }
+    }
+
+    /// What an agent that comes back has.
+    ///
+    /// An agent that has missed an operation still reports what was there before: as long as the
+    /// amounts are the same, the master knows better.
+    private func resources(_ reported: Resources, of known: AgentRow?) -> Resources {
+        guard let known = known?.info.resources, known.quantities == reported.quantities,
+            (known.items + reported.items).contains(where: {
+                $0.isPersistentVolume || $0.reservations.last?.kind == .dynamic
+            })
+        else { return reported }
+        return known
     }
 
     private func problem(of info: AgentInfo, against known: AgentRow?) -> String? {
@@ -184,34 +228,61 @@ extension Master {
 
     /// Takes in frameworks that only the agent knows, and names those that have ended.
     private mutating func learnFrameworks(
-        _ body: Reregistration, into outbox: inout Outbox<MasterEffect>
-    ) -> [FrameworkID] {
-        var ended: [FrameworkID] = []
+        _ body: Reregistration, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) -> OrderedSet<FrameworkID> {
         for info in body.frameworks {
-            guard let id = info.id else { continue }
-            if removedFrameworks[id] != nil {
-                ended.append(id)
-            } else if frameworks[id] == nil {
-                frameworks[id] = FrameworkRow(id: id, info: info)
-                allocator.setFramework(
-                    AllocatorFramework(
-                        id: id, roles: info.roles, capabilities: info.capabilities),
-                    isActive: false)
-                outbox.append(.commit([.framework(id, FrameworkEntry(info: info))]))
+            guard let id = info.id, removedFrameworks[id] == nil, frameworks[id] == nil else {
+                continue
             }
+            let since = wallClock.time(at: now)
+            var row = FrameworkRow(id: id, info: info)
+            row.disconnectedSince = since
+            outbox.append(
+                .commit([.framework(id, FrameworkEntry(info: info, disconnectedSince: since))]))
+            frameworks[id] = row
+            tellAllocator(row, isActive: false)
+            // It has to find this master in its own time, like one that has just disconnected.
+            timers.set(
+                .failover(id),
+                to: now + max(info.failoverTimeout, configuration.heartbeatInterval))
         }
+        var ended: OrderedSet<FrameworkID> = []
+        let named =
+            body.frameworks.compactMap(\.id) + body.tasks.map(\.frameworkID)
+            + body.executors.map(\.frameworkID)
+        for id in named where frameworks[id] == nil { ended.append(id) }
         return ended
     }
 
-    /// Brings the master's and the agent's knowledge of tasks together.
+    /// Brings the master's and the agent's knowledge of tasks and executors together.
     ///
-    /// - Returns: Tasks the master knows and the agent did not name.
+    /// - Returns: Tasks the master knows and the agent did not name: the agent is to say of each
+    ///   that it is lost, with an update that it repeats until it is acknowledged.
     private mutating func merge(
-        _ body: Reregistration, _ id: AgentID, _ wasUnreachable: Bool, at now: Instant,
+        _ body: Reregistration, _ id: AgentID, since old: AgentState?, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) -> [TaskKey] {
-        for executor in body.executors where frameworks[executor.frameworkID] != nil {
+        mergeExecutors(body.executors, id, at: now)
+        var named: Set<TaskKey> = []
+        for task in body.tasks where frameworks[task.frameworkID] != nil {
+            let key = TaskKey(task.frameworkID, task.info.id)
+            if let other = tasks[key]?.info.agentID, other != id {
+                outbox.append(.observe(.stray("a task that also runs on another agent")))
+                continue
+            }
+            named.insert(key)
+            takeIn(task, key, id, since: old, at: now, into: &outbox)
+        }
+        return (agents[id]?.tasks ?? []).filter { !named.contains($0) }
+    }
+
+    private mutating func mergeExecutors(
+        _ list: [AgentExecutor], _ id: AgentID, at now: Instant
+    ) {
+        var named: Set<ExecutorKey> = []
+        for executor in list where frameworks[executor.frameworkID] != nil {
             let key = ExecutorKey(executor.frameworkID, executor.info.id)
+            named.insert(key)
             guard agents[id]?.executors[key] == nil else { continue }
             agents[id]?.executors[key] = executor
             frameworks[executor.frameworkID]?.executors.append(
@@ -221,69 +292,85 @@ extension Master {
                     framework: executor.frameworkID, role: executor.role, agent: id,
                     resources: executor.info.resources))
         }
-        var named: Set<TaskKey> = []
-        for task in body.tasks {
-            let key = TaskKey(task.frameworkID, task.info.id)
-            named.insert(key)
-            guard frameworks[task.frameworkID] != nil else { continue }
-            takeIn(task, key, id, wasUnreachable, at: now, into: &outbox)
+        for key in agents[id]?.executors.keys ?? [] where !named.contains(key) {
+            releaseExecutor(
+                PlacedExecutor(agent: id, executor: key.executor), of: key.framework, at: now)
         }
-        let missing = (agents[id]?.tasks ?? []).filter { !named.contains($0) }
-        for key in missing {
-            let wasSent = tasks[key]?.lastStatus != nil
-            conclude(
-                key, wasSent ? .gone : .dropped, .agentRestarted,
-                "the agent came back without the task", at: now, into: &outbox)
-        }
-        return Array(missing)
     }
 
     private mutating func takeIn(
-        _ task: AgentTask, _ key: TaskKey, _ agent: AgentID, _ wasUnreachable: Bool,
+        _ task: AgentTask, _ key: TaskKey, _ agent: AgentID, since old: AgentState?,
         at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) {
         let before = tasks[key]
         var row =
             before
-            ?? TaskRow(info: task.info, role: task.role, executorID: task.executorID)
-        let isBack = before == nil || before?.isReleased == true
+            ?? TaskRow(
+                info: task.info, role: task.role, executorID: task.executorID, isReleased: true)
         row.state = task.state
-        row.lastStatus = task.lastForwarded ?? row.lastStatus
-        if before?.state == .unreachable, row.lastStatus?.state == .unreachable {
-            row.lastStatus?.state = task.state
+        if let last = task.lastForwarded {
+            row.lastStatus = last
+            if last.state.isTerminal { row.endUUID = last.uuid }
+        } else if row.lastStatus?.state != task.state {
+            // Nothing waits at the agent: the framework has heard everything.
+            row.lastStatus = TaskStatus(
+                taskID: key.task, state: task.state, source: .agent, agentID: agent,
+                executorID: task.executorID)
         }
-        row.isReleased = task.state.isTerminal
+        if row.lastStatus?.state == .running {
+            row.startedAt = row.startedAt ?? row.lastStatus?.timestamp
+        }
         tasks[key] = row
         frameworks[key.framework]?.tasks.append(key.task)
+        frameworks[key.framework]?.unreachable.remove(key.task)
         agents[agent]?.tasks.append(key)
-        if isBack, !row.isReleased {
+        if task.state.isTerminal {
+            release(key, at: now)
+        } else if row.isReleased {
+            tasks[key]?.isReleased = false
             allocator.hold(
                 Allocation(
                     framework: key.framework, role: row.role, agent: agent,
                     resources: row.info.resources))
         }
-        if wasUnreachable || before?.state == .unreachable, !task.state.isTerminal {
-            report(
-                key.task, agent, key.framework, task.state, .agentReregistered,
-                "the agent came back with the task", into: &outbox)
-        }
+        // The framework was told that the task is lost. After a restart of the master, which has
+        // said nothing, it asks by itself.
+        let wasDeclaredLost =
+            old == .unreachable || (before == nil && (old == .disconnected || old == .active))
+        guard wasDeclaredLost, !task.state.isTerminal else { return }
+        frameworks[key.framework]?.completed.removeAll { $0.key == key }
+        report(
+            key.task, agent, key.framework, task.state, .agentReregistered,
+            "the agent came back with the task", into: &outbox)
     }
 
     mutating func ping(
         _ id: AgentID, at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) {
         guard var row = agents[id], row.isRegistered else { return }
+        // Intervals are counted, not time: a master that was stopped for a while has not heard
+        // its agents and may not hold that against them.
+        row.pingsMissed += 1
+        row.pingNumber += 1
+        agents[id] = row
         if row.pingsMissed >= configuration.agentPingsMissed {
             markUnreachable(id, "it does not answer pings", at: now, into: &outbox)
             return
         }
-        row.pingsMissed += 1
-        row.pingNumber += 1
-        agents[id] = row
         if let peer = row.peer {
             outbox.append(.tellAgent(.ping(number: row.pingNumber, isConnected: true), peer))
         }
         timers.set(.ping(id), to: now + configuration.agentPingInterval)
+    }
+
+    /// Ends an executor, now or when its agent is back.
+    mutating func shutDown(
+        _ key: ExecutorKey, on agent: AgentID, into outbox: inout Outbox<MasterEffect>
+    ) {
+        if agents[agent]?.executors[key] != nil { agents[agent]?.endingExecutors.append(key) }
+        if let peer = agents[agent]?.peer {
+            outbox.append(.tellAgent(.shutdownExecutor(key), peer))
+        }
     }
 
     mutating func disconnect(
@@ -359,8 +446,10 @@ extension Master {
     }
 
     private mutating func drop(
-        _ id: AgentID, reason: String, into outbox: inout Outbox<MasterEffect>
+        _ id: AgentID, reason: String, at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) {
+        // Ends that nobody has acknowledged: there is no agent any more to repeat them.
+        for key in agents[id]?.tasks ?? [] { forget(key, at: now) }
         guard let row = agents.removeValue(forKey: id) else { return }
         if let peer = row.peer {
             peerAgents.remove(peer)

@@ -36,7 +36,7 @@ extension Master {
         switch call {
         case .subscribe: break
         case .teardown:
-            remove(framework: id, "it was torn down", at: now, into: &outbox)
+            remove(framework: id, "it was torn down", isOwnWish: true, at: now, into: &outbox)
         case .accept(let offers, let operations, let filters):
             accept(offers, operations, filters, id, at: now, into: &outbox)
         case .decline(let offers, let filters):
@@ -46,11 +46,9 @@ extension Master {
         case .kill(let task, let agent, let policy):
             kill(TaskKey(id, task), agent, policy, at: now, into: &outbox)
         case .shutdown(let executor, let agent):
-            if let peer = agents[agent]?.peer {
-                outbox.append(.tellAgent(.shutdownExecutor(ExecutorKey(id, executor)), peer))
-            }
+            shutDown(ExecutorKey(id, executor), on: agent, into: &outbox)
         case .acknowledge(let task, let agent, let uuid):
-            acknowledge(TaskKey(id, task), agent, uuid, into: &outbox)
+            acknowledge(TaskKey(id, task), agent, uuid, at: now, into: &outbox)
         case .reconcile(let list): reconcile(list, id, at: now, into: &outbox)
         case .message(let agent, let executor, let data):
             if let peer = agents[agent]?.peer {
@@ -68,35 +66,36 @@ extension Master {
         _ subscription: Subscription, _ id: FrameworkID?, _ peer: PeerID, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
-        if let problem = problem(subscription, id) {
+        if let problem = problem(subscription, id, peer) {
             outbox.append(
                 .observe(.invalidCall(id, call: "SUBSCRIBE", problem: problem)))
             outbox.append(.tellFramework(.error(problem), peer))
             outbox.append(.closePeer(peer, reason: problem))
             return
         }
-        let id = id ?? makeFrameworkID()
-        var row = frameworks[id] ?? FrameworkRow(id: id, info: subscription.framework)
-        failOver(from: row, to: peer, at: now, into: &outbox)
-        let oldRoles = row.info.roles
-        let principal =
-            frameworks[id] == nil ? subscription.framework.principal : row.info.principal
-        row = frameworks[id] ?? row
+        // A repetition over the same session means the framework that was made the first time.
+        let id = id ?? peerFrameworks[peer] ?? makeFrameworkID()
+        let known = frameworks[id]
+        var row = known ?? FrameworkRow(id: id, info: subscription.framework)
         row.info = subscription.framework
         row.info.id = id
-        row.info.principal = principal
+        if let known {
+            row.info.user = known.info.user
+            row.info.checkpoint = known.info.checkpoint
+        }
         row.peer = peer
         row.suppressedRoles = subscription.suppressedRoles
         row.constraints = subscription.constraints
         row.subscribedAt = wallClock.time(at: now)
         row.disconnectedSince = nil
+        outbox.append(.commit([.framework(id, FrameworkEntry(info: row.info))]))
+        if let known { failOver(from: known, to: peer, at: now, into: &outbox) }
+        row.offers = []
         frameworks[id] = row
         peerFrameworks[peer] = id
         timers.set(.failover(id), to: nil)
         timers.set(.heartbeat(id), to: now + configuration.heartbeatInterval)
         tellAllocator(row, isActive: true)
-        dropOffers(of: id, inRolesOf: oldRoles, notIn: row.info.roles, at: now, into: &outbox)
-        outbox.append(.commit([.framework(id, FrameworkEntry(info: row.info))]))
         outbox.append(
             .tellFramework(
                 .subscribed(
@@ -110,34 +109,43 @@ extension Master {
         tellAgents(of: row, .updateFramework(row.info), into: &outbox)
     }
 
-    private func problem(_ subscription: Subscription, _ id: FrameworkID?) -> String? {
+    private func problem(_ subscription: Subscription, _ id: FrameworkID?, _ peer: PeerID?)
+        -> String?
+    {
         let framework = subscription.framework
         guard framework.id == id else {
             return "the framework id of the call and that of its description differ"
         }
-        if let id, removedFrameworks[id] != nil { return "Framework has been removed" }
+        if let id {
+            if removedFrameworks[id] != nil { return Self.removedMessage }
+            if let problem = id.problem { return "the framework id '\(id)': \(problem)" }
+        }
+        if let id, let peer, let other = peerFrameworks[peer], other != id {
+            return "this session belongs to framework '\(other)'; open another one"
+        }
         if framework.name.isEmpty { return "the framework has no name; give it one" }
         if framework.failoverTimeout < .zero { return "the failover time-out is negative" }
-        for role in framework.roles {
+        if let known = id.flatMap({ frameworks[$0] }), known.info.principal != framework.principal {
+            return "the principal of a framework cannot be changed"
+        }
+        return problemOfRoles(subscription)
+            ?? ProfferAllocation.problem(in: subscription.constraints)
+    }
+
+    private func problemOfRoles(_ subscription: Subscription) -> String? {
+        let roles = subscription.framework.roles
+        for role in roles {
             if let problem = problemOfRole(role) { return problem }
         }
-        if Set(framework.roles).count != framework.roles.count {
-            return "a role is listed twice"
-        }
-        for role in subscription.suppressedRoles where !framework.roles.contains(role) {
+        if Set(roles).count != roles.count { return "a role is listed twice" }
+        for role in subscription.suppressedRoles where !roles.contains(role) {
             return "the suppressed role '\(role)' is not one of the framework's roles"
         }
-        for constraint in subscription.constraints
-        where !framework.roles.contains(constraint.role) {
+        for constraint in subscription.constraints where !roles.contains(constraint.role) {
             return "constraints are given for '\(constraint.role)', which is not one of the "
                 + "framework's roles"
         }
-        if let known = id.flatMap({ frameworks[$0] }), known.info.principal != framework.principal,
-            known.info.principal != nil
-        {
-            return "the principal of a framework cannot be changed"
-        }
-        return ProfferAllocation.problem(in: subscription.constraints)
+        return nil
     }
 
     /// The newest subscriber wins: the one before is told and cut off, its offers are void.
@@ -152,7 +160,7 @@ extension Master {
         outbox.append(.closePeer(old, reason: "the framework failed over"))
     }
 
-    private mutating func tellAllocator(_ row: FrameworkRow, isActive: Bool) {
+    mutating func tellAllocator(_ row: FrameworkRow, isActive: Bool) {
         allocator.setFramework(
             AllocatorFramework(
                 id: row.id, roles: row.info.roles, suppressedRoles: row.suppressedRoles,
@@ -161,11 +169,11 @@ extension Master {
     }
 
     private mutating func dropOffers(
-        of id: FrameworkID, inRolesOf old: [String], notIn new: [String], at now: Instant,
+        of id: FrameworkID, notIn roles: [String], at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
         for offer in frameworks[id]?.offers ?? [] {
-            guard let role = offers[offer]?.offer.role, !new.contains(role) else { continue }
+            guard let role = offers[offer]?.offer.role, !roles.contains(role) else { continue }
             end(offer: offer, .rescinded, at: now, into: &outbox)
         }
     }
@@ -177,7 +185,7 @@ extension Master {
         guard let before = frameworks[id] else { return }
         var wanted = subscription
         wanted.framework.id = id
-        var refusal = problem(wanted, id)
+        var refusal = problem(wanted, id, nil)
         if wanted.framework.user != before.info.user
             || wanted.framework.checkpoint != before.info.checkpoint
         {
@@ -193,10 +201,9 @@ extension Master {
         row.suppressedRoles = wanted.suppressedRoles
         row.constraints = wanted.constraints
         frameworks[id] = row
-        tellAllocator(row, isActive: row.isConnected)
-        dropOffers(
-            of: id, inRolesOf: before.info.roles, notIn: row.info.roles, at: now, into: &outbox)
         outbox.append(.commit([.framework(id, FrameworkEntry(info: row.info))]))
+        tellAllocator(row, isActive: row.isConnected)
+        dropOffers(of: id, notIn: row.info.roles, at: now, into: &outbox)
         tellAgents(of: row, .updateFramework(row.info), into: &outbox)
     }
 
@@ -229,8 +236,8 @@ extension Master {
         frameworks[id]?.peer = nil
         let since = wallClock.time(at: now)
         frameworks[id]?.disconnectedSince = since
-        for offer in row.offers { end(offer: offer, .discarded, at: now, into: &outbox) }
         allocator.setActive(framework: id, false)
+        for offer in row.offers { end(offer: offer, .discarded, at: now, into: &outbox) }
         timers.set(.heartbeat(id), to: nil)
         outbox.append(
             .observe(
@@ -248,10 +255,13 @@ extension Master {
         }
     }
 
+    /// What a framework hears that has ended; the driver knows it by this text.
+    private static let removedMessage = "Framework has been removed"
+
     /// Ends a framework: its tasks and executors are killed on every agent, nobody is told of
     /// each.
     mutating func remove(
-        framework id: FrameworkID, _ reason: String, at now: Instant,
+        framework id: FrameworkID, _ reason: String, isOwnWish: Bool = false, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
         guard let row = frameworks[id] else { return }
@@ -265,16 +275,15 @@ extension Master {
         }
         for task in row.tasks {
             let key = TaskKey(id, task)
-            guard var known = tasks[key] else { continue }
             release(key, at: now)
-            known.state = known.state.isTerminal ? known.state : .killed
-            tasks[key]?.state = known.state
+            if tasks[key]?.state.isTerminal == false { tasks[key]?.state = .killed }
             forget(key, at: now)
         }
         for executor in row.executors { releaseExecutor(executor, of: id, at: now) }
         var ended = frameworks[id] ?? row
         if let peer = ended.peer {
             peerFrameworks.remove(peer)
+            if !isOwnWish { outbox.append(.tellFramework(.error(Self.removedMessage), peer)) }
             outbox.append(.closePeer(peer, reason: reason))
             ended.peer = nil
         }

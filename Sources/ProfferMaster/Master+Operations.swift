@@ -22,6 +22,8 @@ extension Master {
         case .success(let change):
             accepted.remaining -= change.from
             accepted.remaining += change.to
+            accepted.converted -= change.from
+            accepted.converted += change.to
             allocator.convert(
                 Allocation(
                     framework: accepted.framework, role: accepted.role, agent: accepted.agent,

@@ -65,6 +65,17 @@ extension Master {
         }
     }
 
+    private func allocated(_ executors: some Sequence<PlacedExecutor>, of id: FrameworkID)
+        -> Resources
+    {
+        executors.reduce(into: Resources()) { sum, placed in
+            let key = ExecutorKey(id, placed.executor)
+            if let executor = agents[placed.agent]?.executors[key] {
+                sum += executor.info.resources
+            }
+        }
+    }
+
     private func offered(_ ids: some Sequence<OfferID>) -> Resources {
         ids.reduce(into: Resources()) { sum, id in
             if let row = offers[id] { sum += row.offer.resources }
@@ -90,7 +101,8 @@ extension Master {
             info: framework.info, isConnected: framework.isConnected,
             isActive: framework.isConnected, isRemoved: isRemoved,
             subscribedAt: framework.subscribedAt, suppressedRoles: framework.suppressedRoles,
-            allocated: allocated(keys), offered: offered(framework.offers),
+            allocated: allocated(keys) + allocated(framework.executors, of: framework.id),
+            offered: offered(framework.offers),
             tasks: liveCount(keys), offers: framework.offers.count,
             shareMillionths: isRemoved
                 ? 0 : allocator.shareMillionths(framework: framework.id))
@@ -106,6 +118,9 @@ extension Master {
             var held = Resources()
             for task in tasks.values where task.role == name && !task.isReleased {
                 held += task.info.resources
+            }
+            for executor in agents.values.flatMap(\.executors.values) where executor.role == name {
+                held += executor.info.resources
             }
             for offer in offers.values where offer.offer.role == name {
                 held += offer.offer.resources
@@ -137,11 +152,14 @@ extension Master {
     private func clusterSummary() -> ClusterSummary {
         var total = Resources()
         for agent in agents.values where agent.isRegistered { total += agent.info.resources }
+        let executors = frameworks.values.reduce(into: Resources()) { sum, framework in
+            sum += allocated(framework.executors, of: framework.id)
+        }
         return ClusterSummary(
             master: info, startedAt: startedAt, agents: agents.values.map(\.state),
             frameworksConnected: frameworks.values.count(where: \.isConnected),
             frameworksDisconnected: frameworks.values.count { !$0.isConnected },
             offersOutstanding: offers.count, tasks: tasks.values.map(\.state), total: total,
-            allocated: allocated(tasks.keys), offered: offered(offers.keys))
+            allocated: allocated(tasks.keys) + executors, offered: offered(offers.keys))
     }
 }

@@ -19,7 +19,15 @@ extension Master {
             }
             return
         }
+        var (status, position) = (status, position)
         if let task = tasks[key], task.info.agentID == agent {
+            if status.state == .dropped, status.reason == .reconciliation,
+                task.lastStatus != nil
+            {
+                // The agent does not know the task, but the framework has seen it run.
+                status.state = .gone
+                position.latestState = .gone
+            }
             note(status, position, key, at: now, into: &outbox)
         } else {
             outbox.append(.observe(.stray("update of a task that is not known")))
@@ -40,11 +48,19 @@ extension Master {
         if !task.state.isTerminal || task.state == .lost {
             task.state = position.latestState
         }
-        task.lastStatus = status
+        if Self.isNews(status, after: task.lastStatus) { task.lastStatus = status }
+        if status.state.isTerminal {
+            task.endUUID = status.uuid
+        } else if position.latestState.isTerminal {
+            task.endUUID = position.latestUUID ?? task.endUUID
+        }
         if status.state == .running, task.startedAt == nil {
             task.startedAt = status.timestamp ?? wallClock.time(at: now)
         }
         tasks[key] = task
+        if task.state != .unreachable {
+            frameworks[key.framework]?.unreachable.remove(key.task)
+        }
         if old != task.state || status.healthy != nil || status.checkResult != nil {
             outbox.append(
                 .observe(
@@ -57,6 +73,12 @@ extension Master {
             release(key, at: now)
             timers.set(.kill(key), to: nil)
         }
+    }
+
+    /// Whether an update moves a task on, rather than being an older one that was sent again.
+    private static func isNews(_ status: TaskStatus, after last: TaskStatus?) -> Bool {
+        guard let last, last.uuid != nil else { return true }
+        return last.state == status.state || last.state.mayBecome(status.state)
     }
 
     /// Gives a task's resources back, once.
@@ -76,6 +98,7 @@ extension Master {
         guard let executor = agents[placed.agent]?.executors.removeValue(forKey: key) else {
             return
         }
+        agents[placed.agent]?.endingExecutors.remove(key)
         frameworks[framework]?.executors.remove(placed)
         allocator.recover(
             Allocation(
@@ -92,6 +115,7 @@ extension Master {
         timers.set(.kill(key), to: nil)
         agents[task.info.agentID]?.tasks.remove(key)
         frameworks[key.framework]?.tasks.remove(key.task)
+        frameworks[key.framework]?.unreachable.remove(key.task)
         frameworks[key.framework]?.completed.append(summary)
         if (frameworks[key.framework]?.completed.count ?? 0) > configuration.completedTasks {
             frameworks[key.framework]?.completed.removeFirst()
@@ -99,7 +123,7 @@ extension Master {
     }
 
     mutating func acknowledge(
-        _ key: TaskKey, _ agent: AgentID, _ uuid: UpdateID,
+        _ key: TaskKey, _ agent: AgentID, _ uuid: UpdateID, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
         if let peer = agents[agent]?.peer {
@@ -110,9 +134,7 @@ extension Master {
             return
         }
         // The record leaves with the acknowledgement of the end, not with the end.
-        if let last = task.lastStatus, last.uuid == uuid, last.state.isTerminal {
-            forget(key, at: lastAllocation)
-        }
+        if task.state.isTerminal, task.endUUID == uuid { forget(key, at: now) }
     }
 
     mutating func kill(
@@ -134,7 +156,7 @@ extension Master {
         }
         guard !task.state.isTerminal else { return }
         tasks[key]?.isKillWanted = true
-        tasks[key]?.killPolicy = policy
+        tasks[key]?.killPolicy = policy ?? task.killPolicy
         repeatKill(key, at: now, into: &outbox)
     }
 
@@ -162,10 +184,6 @@ extension Master {
         }
     }
 
-    /// The marker of the answer that a task's agent is still expected back: neither good news nor
-    /// bad, ask again.
-    static let recovering = Label("proffer.recovering", "true")
-
     private mutating func reconcileOne(
         _ one: ReconcileTask, _ framework: FrameworkID,
         into outbox: inout Outbox<MasterEffect>
@@ -184,7 +202,7 @@ extension Master {
                 (state, message) = (.gone, "the agent is here and does not know the task")
             case .recovered:
                 (state, message) = (.staging, "the agent is expected back; ask again")
-                labels = [Self.recovering]
+                labels = [TaskStatus.recoveringLabel]
             case .unreachable:
                 (state, message) = (.unreachable, "the agent does not answer")
                 since = agent.unreachableSince
@@ -192,7 +210,7 @@ extension Master {
             }
         } else if one.agentID == nil, agents.values.contains(where: { $0.state == .recovered }) {
             (state, message) = (.staging, "agents are expected back; ask again")
-            labels = [Self.recovering]
+            labels = [TaskStatus.recoveringLabel]
         }
         report(
             one.taskID, one.agentID, framework, state, .reconciliation, message,
@@ -226,6 +244,7 @@ extension Master {
         var status = task.lastStatus ?? TaskStatus(taskID: key.task, state: state)
         status.state = state
         status.message = message
+        status.source = .master
         status.reason = reason
         status.uuid = nil
         status.unreachableTime = unreachableSince
@@ -233,6 +252,18 @@ extension Master {
         report(
             key.task, task.info.agentID, key.framework, state, reason, message,
             unreachableSince: unreachableSince, into: &outbox)
-        if state.isTerminal { forget(key, at: now) } else { release(key, at: now) }
+        if state.isTerminal {
+            forget(key, at: now)
+            return
+        }
+        release(key, at: now)
+        timers.set(.kill(key), to: nil)
+        frameworks[key.framework]?.unreachable.append(key.task)
+        // The oldest is forgotten; when it is asked for, its agent's state still answers.
+        if let unreachable = frameworks[key.framework]?.unreachable,
+            unreachable.count > configuration.unreachableTasks, let oldest = unreachable.first
+        {
+            forget(TaskKey(key.framework, oldest), at: now)
+        }
     }
 }

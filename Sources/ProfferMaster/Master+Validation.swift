@@ -16,9 +16,6 @@ extension Master {
                 return "executor '\(executor.id)' of a single task may not be of type DEFAULT; "
                     + "use LAUNCH_GROUP or give a command"
             }
-            if executor.command == nil {
-                return "executor '\(executor.id)' has no command; say which program it is"
-            }
             if !isRunning(executor, accepted) { needed += executor.resources }
         }
         return problemOfFit(needed, accepted, "task '\(task.id)'")
@@ -30,9 +27,6 @@ extension Master {
     ) -> String? {
         if list.isEmpty { return "the task group is empty" }
         if let problem = problemOfExecutor(executor, accepted) { return problem }
-        if executor.kind == .default, executor.command != nil {
-            return "the DEFAULT executor '\(executor.id)' may not have a command"
-        }
         var needed = isRunning(executor, accepted) ? Resources() : executor.resources
         var seen: Set<TaskID> = []
         for task in list {
@@ -162,7 +156,25 @@ extension Master {
                     + "use the same, or another id"
             }
         }
-        return problemOfResources(executor.resources, "executor '\(executor.id)'")
+        return problemOfProgram(executor)
+            ?? problemOfResources(executor.resources, "executor '\(executor.id)'")
+    }
+
+    private func problemOfProgram(_ executor: ExecutorInfo) -> String? {
+        if let grace = executor.shutdownGracePeriod, grace < .zero {
+            return "executor '\(executor.id)': its grace period is negative"
+        }
+        switch (executor.kind, executor.command) {
+        case (.default, nil):
+            return executor.container?.image == nil
+                ? nil : "the DEFAULT executor '\(executor.id)' may not have an image"
+        case (.default, _?):
+            return "the DEFAULT executor '\(executor.id)' may not have a command"
+        case (.custom, nil):
+            return "executor '\(executor.id)' has no command; say which program it is"
+        case (.custom, let command?):
+            return problemOfCommand(command).map { "executor '\(executor.id)': \($0)" }
+        }
     }
 
     private func isRunning(_ executor: ExecutorInfo, _ accepted: AcceptedOffers) -> Bool {
@@ -170,24 +182,34 @@ extension Master {
     }
 
     func problemOfResources(_ resources: Resources, _ owner: String) -> String? {
-        var volumes: Set<String> = []
+        if let problem = problemOfAmounts(resources, owner) { return problem }
         for item in resources.items {
-            if item.name.isEmpty { return "\(owner) asks for a resource without a name" }
-            if case .scalar(let amount) = item.value, amount < .zero {
-                return "\(owner) asks for a negative amount of \(item.name)"
-            }
-            if item.name == "gpus", case .scalar(let amount) = item.value,
-                amount.thousandths % 1000 != 0
-            {
-                return "\(owner) asks for a part of a GPU; only whole ones can be had"
-            }
-            if let id = item.disk?.persistenceID, !volumes.insert(id).inserted {
-                return "\(owner) names the volume '\(id)' twice"
-            }
             let hasBoth = resources.items.contains {
                 $0.name == item.name && $0.isRevocable != item.isRevocable
             }
             if hasBoth { return "\(owner) mixes revocable and other \(item.name)" }
+        }
+        return nil
+    }
+
+    func problemOfAmounts(_ resources: Resources, _ owner: String) -> String? {
+        var volumes: Set<[String]> = []
+        for item in resources.items {
+            if item.name.isEmpty { return "\(owner) names a resource without a name" }
+            if case .scalar(let amount) = item.value {
+                if amount < .zero { return "\(owner) names a negative amount of \(item.name)" }
+                if amount.thousandths > Milli.wireLimit {
+                    return "\(owner) names more \(item.name) than there can be"
+                }
+                if item.name == "gpus", amount.thousandths % 1000 != 0 {
+                    return "\(owner) names a part of a GPU; only whole ones can be had"
+                }
+            }
+            if let id = item.disk?.persistenceID,
+                !volumes.insert([id, item.reservedRole ?? ""]).inserted
+            {
+                return "\(owner) names the volume '\(id)' twice"
+            }
         }
         return nil
     }

@@ -80,14 +80,16 @@ public struct Master: Machine {
                 removedFrameworks[id] = row
                 return
             }
-            // One that was connected when the last master ended has the whole time from now on.
+            // One that was connected when the last master ended has the whole time from now on,
+            // and every one has the time to find the new master.
             let since = entry.disconnectedSince ?? wallClock.time(at: now)
             row.disconnectedSince = since
             let gone = Duration.nanoseconds(
                 wallClock.time(at: now).nanosecondsSince1970 - since.nanosecondsSince1970)
-            let window = max(entry.info.failoverTimeout, configuration.heartbeatInterval)
-            timers.set(.failover(id), to: now + max(.zero, window - gone))
+            let window = entry.info.failoverTimeout - max(.zero, gone)
+            timers.set(.failover(id), to: now + max(window, configuration.heartbeatInterval))
             frameworks[id] = row
+            tellAllocator(row, isActive: false)
         case .weight(let role, let weight?):
             weights[role] = weight
             allocator.setWeight(role: role, thousandths: weight)
@@ -97,11 +99,9 @@ public struct Master: Machine {
 
     /// When ``wake(at:into:)`` is next due.
     public var nextDeadline: Instant? {
-        var next = earliest(timers.next, allocator.nextDeadline)
-        if allocator.needsAllocation {
-            next = earliest(next, lastAllocation + configuration.allocationWindow)
-        }
-        return next
+        let free = lastAllocation + configuration.allocationWindow
+        let allocation = allocator.needsAllocation ? free : allocator.nextDeadline
+        return earliest(timers.next, allocation.map { max($0, free) })
     }
 
     /// Takes one input to completion.

@@ -34,6 +34,8 @@ public struct MasterConfiguration: Hashable, Sendable {
     public var completedFrameworks = 50
     /// How many ended tasks of a framework are remembered.
     public var completedTasks = 1000
+    /// How many tasks of a framework on agents that do not answer are remembered.
+    public var unreachableTasks = 1000
     /// How many unacknowledged updates of one task may be under way to a native framework.
     public var updateWindow = 64
 
@@ -54,6 +56,9 @@ public struct MasterConfiguration: Hashable, Sendable {
         if let offerTimeout { positive(offerTimeout, "the offer timeout") }
         if allocationWindow < .zero { found.append("the allocation window may not be negative") }
         if agentPingsMissed < 1 { found.append("an agent must be allowed to miss a ping") }
+        if completedFrameworks < 0 || completedTasks < 0 || unreachableTasks < 0 {
+            found.append("the number of remembered tasks and frameworks may not be negative")
+        }
         if updateWindow < 1 { found.append("the update window must be at least 1") }
         return found
     }

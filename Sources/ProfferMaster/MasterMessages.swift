@@ -1,7 +1,9 @@
 public import ProfferKernel
 public import ProfferModel
 
-/// Everything that can happen to a master. Peers introduce themselves by their first message.
+/// Everything that can happen to a master.
+///
+/// Peers introduce themselves by their first message.
 public enum MasterInput: Sendable {
     /// A framework says something.
     case framework(FrameworkCall, from: PeerID)

@@ -15,6 +15,8 @@ struct FrameworkRow: Sendable {
     var tasks: OrderedSet<TaskID> = []
     var offers: OrderedSet<OfferID> = []
     var executors: OrderedSet<PlacedExecutor> = []
+    /// Those of `tasks` whose agents do not answer, the longest first.
+    var unreachable: OrderedSet<TaskID> = []
     var completed: Deque<TaskSummary> = []
 
     var isConnected: Bool { peer != nil }
@@ -36,11 +38,14 @@ struct AgentRow: Sendable {
     var version = ""
     var registeredAt: WallTime?
     var pingNumber: UInt64 = 0
+    /// So many ping intervals have passed without a word.
     var pingsMissed = 0
     var unreachableSince: WallTime?
     var isDeactivated = false
     var tasks: OrderedSet<TaskKey> = []
     var executors: OrderedDictionary<ExecutorKey, AgentExecutor> = [:]
+    /// Executors that are to end; asked for again when the agent comes back.
+    var endingExecutors: OrderedSet<ExecutorKey> = []
     var offers: OrderedSet<OfferID> = []
     var usage: AgentUsage?
 
@@ -62,6 +67,8 @@ struct TaskRow: Sendable {
     var state: TaskState = .staging
     /// The newest update handed to the framework; reconciliation answers with it.
     var lastStatus: TaskStatus?
+    /// The update that brings the end; its acknowledgement ends the record.
+    var endUUID: UpdateID?
     /// Whether the resources have been given back.
     var isReleased = false
     var startedAt: WallTime?

@@ -1,0 +1,187 @@
+import OrderedCollections
+import ProfferKernel
+import ProfferModel
+import Testing
+
+@testable import ProfferAllocation
+@testable import ProfferMaster
+
+/// What is durable, and whether it was so before anybody was told of what rests on it.
+struct Ledger {
+    private(set) var agents: OrderedDictionary<AgentID, AgentEntry> = [:]
+    private(set) var frameworks: OrderedDictionary<FrameworkID, FrameworkEntry> = [:]
+    private(set) var weights: OrderedDictionary<String, Int64> = [:]
+
+    mutating func keep(_ record: MasterRecord) {
+        switch record {
+        case .agent(let id, let entry): agents[id] = entry
+        case .framework(let id, let entry): frameworks[id] = entry
+        case .weight(let role, let weight): weights[role] = weight
+        case .epoch: break
+        }
+    }
+
+    var records: [MasterRecord] {
+        agents.map { .agent($0.key, $0.value) } + frameworks.map { .framework($0.key, $0.value) }
+            + weights.map { .weight(role: $0.key, $0.value) }
+    }
+
+    mutating func follow(
+        _ effect: MasterEffect, peers: OrderedDictionary<AgentID, PeerID>
+    ) {
+        switch effect {
+        case .commit(let records): for record in records { keep(record) }
+        case .tellFramework(.subscribed(let id, _, _), _):
+            #expect(frameworks[id]?.isRemoved == false, "subscribed before it was durable")
+        case .tellAgent(.registered(let id, _), _), .tellAgent(.reregistered(let id, _, _), _):
+            #expect(agents[id]?.admission == .admitted, "registered before it was durable")
+        case .tellAgent(.shutdownFramework(let id), _):
+            #expect(frameworks[id]?.isRemoved ?? true, "shut down before it was durable")
+        case .tellAgent(.updateResources(let resources), let peer):
+            let id = peers.elements.first { $0.value == peer }?.key
+            #expect(id.flatMap { agents[$0]?.resources } == resources, "told before durable")
+        case .tellFramework(.update(let status), _) where status.reason == .agentRemoved:
+            let admission = status.agentID.flatMap { agents[$0]?.admission }
+            #expect(admission != .admitted, "told of a loss before it was durable")
+        case .tellFramework, .tellAgent, .closePeer, .answer, .observe: break
+        }
+    }
+}
+
+/// Who holds something in which role.
+private struct Holder: Hashable {
+    var framework: FrameworkID
+    var role: String
+}
+
+extension Stage {
+    /// Everything that must hold between any two steps.
+    func checkInvariants() {
+        checkFrameworks()
+        checkTasks()
+        checkOffers()
+        if let allocator = master.allocator as? FairShareAllocator { check(allocator) }
+    }
+
+    private func checkFrameworks() {
+        for (id, row) in master.frameworks {
+            #expect(master.removedFrameworks[id] == nil)
+            if let peer = row.peer { #expect(master.peerFrameworks[peer] == id) }
+            #expect(row.isConnected == (master.timers.deadline(of: .failover(id)) == nil))
+            #expect(row.completed.count <= master.configuration.completedTasks)
+            for task in row.tasks { #expect(master.tasks[TaskKey(id, task)] != nil) }
+            #expect(row.unreachable.count <= master.configuration.unreachableTasks)
+            for task in row.unreachable {
+                #expect(master.tasks[TaskKey(id, task)]?.state == .unreachable)
+            }
+            for placed in row.executors {
+                let key = ExecutorKey(id, placed.executor)
+                #expect(master.agents[placed.agent]?.executors[key] != nil)
+            }
+        }
+        #expect(master.removedFrameworks.count <= master.configuration.completedFrameworks)
+        for (peer, id) in frameworkPeers.map({ ($0.value, $0.key) }) where !closed.contains(peer) {
+            #expect(master.peerFrameworks[peer] == id || closed.contains(peer))
+        }
+    }
+
+    private func checkTasks() {
+        for (key, task) in master.tasks {
+            #expect(master.frameworks[key.framework]?.tasks.contains(key.task) == true)
+            #expect(master.agents[task.info.agentID]?.tasks.contains(key) == true)
+            #expect(task.isReleased == (task.state.isTerminal || task.state == .unreachable))
+            let agent = master.agents[task.info.agentID]
+            if agent?.isRegistered != true { #expect(task.isReleased) }
+        }
+        for (id, agent) in master.agents {
+            for key in agent.tasks { #expect(master.tasks[key]?.info.agentID == id) }
+            for key in agent.executors.keys {
+                #expect(
+                    master.frameworks[key.framework]?.executors.contains(
+                        PlacedExecutor(agent: id, executor: key.executor)) == true)
+            }
+            for key in agent.endingExecutors { #expect(agent.executors[key] != nil) }
+            if let peer = agent.peer { #expect(master.peerAgents[peer] == id) }
+        }
+    }
+
+    private func checkOffers() {
+        for (id, row) in master.offers {
+            let offer = row.offer
+            #expect(master.frameworks[offer.frameworkID]?.peer == row.peer)
+            #expect(master.frameworks[offer.frameworkID]?.offers.contains(id) == true)
+            #expect(master.frameworks[offer.frameworkID]?.info.roles.contains(offer.role) == true)
+            #expect(master.agents[offer.agentID]?.state == .active)
+            #expect(master.agents[offer.agentID]?.offers.contains(id) == true)
+        }
+        let listed = master.frameworks.values.reduce(0) { $0 + $1.offers.count }
+        #expect(listed == master.offers.count)
+        #expect(master.agents.values.reduce(0) { $0 + $1.offers.count } == master.offers.count)
+        // Every framework knows exactly the offers that the master holds for it.
+        for (id, row) in master.frameworks where row.isConnected {
+            #expect(Set(offers[id, default: []].map(\.id)) == Set(row.offers))
+        }
+    }
+
+    /// The allocator and the master must hold the same view, and it must add up.
+    private func check(_ allocator: FairShareAllocator) {
+        let registered = master.agents.values.filter(\.isRegistered)
+        #expect(Set(allocator.agents.keys) == Set(registered.map(\.id)))
+        var total = ResourceQuantities()
+        for row in registered {
+            total += row.info.resources.quantities
+            check(allocator, row)
+        }
+        #expect(allocator.total == total)
+        #expect(Set(allocator.frameworks.keys) == Set(master.frameworks.keys))
+        for (id, row) in allocator.frameworks {
+            #expect(row.isActive == master.frameworks[id]?.isConnected)
+            var offered = ResourceQuantities()
+            for offer in master.offers.values where offer.offer.frameworkID == id {
+                offered += offer.offer.resources.quantities
+            }
+            #expect(row.offered == offered)
+            var held = ResourceQuantities()
+            for agent in allocator.agents.values {
+                for holding in agent.held where holding.framework == id {
+                    held += holding.resources.quantities
+                }
+            }
+            #expect(row.held == held)
+        }
+    }
+
+    private func check(_ allocator: FairShareAllocator, _ row: AgentRow) {
+        guard let agent = allocator.agents[row.id] else { return }
+        #expect(agent.isActive == (row.state == .active))
+        #expect(same(agent.info.resources, row.info.resources))
+        var held: OrderedDictionary<Holder, Resources> = [:]
+        for key in row.tasks {
+            guard let task = master.tasks[key], !task.isReleased else { continue }
+            held[Holder(framework: key.framework, role: task.role), default: Resources()] +=
+                task.info.resources
+        }
+        for (key, executor) in row.executors where !executor.info.resources.isEmpty {
+            held[Holder(framework: key.framework, role: executor.role), default: Resources()] +=
+                executor.info.resources
+        }
+        for id in row.offers {
+            guard let offer = master.offers[id]?.offer else { continue }
+            held[Holder(framework: offer.frameworkID, role: offer.role), default: Resources()] +=
+                offer.resources
+        }
+        #expect(agent.held.count == held.count)
+        var free = row.info.resources
+        for holding in agent.held {
+            let mine = held[Holder(framework: holding.framework, role: holding.role)]
+            #expect(same(holding.resources, mine ?? Resources()))
+            #expect(free.contains(holding.resources), "more is held than there is")
+            free -= holding.resources
+        }
+        #expect(same(agent.free, free))
+    }
+
+    private func same(_ left: Resources, _ right: Resources) -> Bool {
+        left.contains(right) && right.contains(left)
+    }
+}
