@@ -8,7 +8,7 @@ public import ProfferModel
 /// The methods are called one after another, in the order in which things happened; an update is
 /// acknowledged when ``statusUpdate(_:_:)`` returns. `@main` on a conforming type makes it a
 /// program that connects as ``MasterConnection/fromEnvironment()`` says. Where every decision has
-/// to be testable without a cluster, write a ``FrameworkPolicy`` instead.
+/// to be testable without a cluster, write a `FrameworkPolicy` instead.
 public protocol Framework: Sendable {
     /// Makes the framework when the program starts.
     init() async throws
