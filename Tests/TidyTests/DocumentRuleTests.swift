@@ -61,12 +61,17 @@ struct DocumentRuleTests {
             """
             static let configuration = CommandConfiguration(commandName: "ps")
             @Flag var showAll = false
+            var slow = 1
+            @Option(
+                name: [.customLong("far"), .customShort("f")],
+                help: "How far.")
+            var distance = 1
             @Option(name: .customLong("no-color")) var plain = false
             """)
         let page = SourceFile(
             "A.md",
             """
-            `proffer ps --show-all --no-color`
+            `proffer ps --show-all --no-color --far 3`
             `proffer fly`
             `proffer ps --slow`
             `proffer ps -- --anything`
@@ -82,6 +87,16 @@ struct DocumentRuleTests {
         #expect(
             DocumentRules.missingExitCodes(on: page, from: source).map(\.problem)
                 == ["exit code 2 is missing"])
+    }
+
+    @Test("code that no file holds is found; indentation does not count")
+    func uncompiledCode() {
+        let file = SourceFile("Tests/A.swift", "struct A {\n    func a() {\n        b()\n    }\n}")
+        let page = SourceFile(
+            "A.md",
+            "```swift\nfunc a() {\n    b()\n}\n```\n```swift\nfunc a() {\n}\n```\n```\nx\n```")
+        #expect(
+            DocumentRules.uncompiledCode(on: page, in: [file]).map(\.line) == [7])
     }
 
     @Test("a block of code is compared as it stands")

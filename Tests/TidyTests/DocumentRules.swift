@@ -208,15 +208,18 @@ enum DocumentRules {
     static func optionNames(_ sources: [SourceFile]) -> Set<String> {
         var names: Set<String> = ["help", "version"]
         for file in sources {
-            for tokens in file.code {
+            var isDeclaration = false
+            for (tokens, line) in zip(file.code, file.lines) {
+                if tokens.starts(with: ["@", "Option"]) || tokens.starts(with: ["@", "Flag"]) {
+                    isDeclaration = true
+                }
+                guard isDeclaration else { continue }
+                if let label = line.firstRange(of: "ustomLong(\"") {
+                    names.insert(String(line[label.upperBound...].prefix { $0 != "\"" }))
+                }
                 if let place = tokens.firstIndex(of: "var"), place + 1 < tokens.count {
                     names.insert(hyphenated(tokens[place + 1]))
-                }
-            }
-            for line in file.lines where line.contains("ustomLong(") || line.contains("ong(") {
-                let parts = line.split(separator: "\"", omittingEmptySubsequences: false)
-                for (place, part) in parts.enumerated() where place % 2 == 1 {
-                    names.insert(String(part))
+                    isDeclaration = false
                 }
             }
         }
@@ -231,6 +234,23 @@ enum DocumentRules {
     }
 
     // MARK: Other promises
+
+    /// Blocks of Swift on a page that no file holds, but for indentation.
+    static func uncompiledCode(on page: SourceFile, in files: [SourceFile]) -> [Violation] {
+        func trimmed(_ lines: some Sequence<String>) -> [Substring] {
+            lines.map { $0.drop { $0 == " " } }
+        }
+        let compiled = files.map { trimmed($0.lines) }
+        return code(page).compactMap { block in
+            guard block.language == "swift" else { return nil }
+            let lines = trimmed(
+                block.text.split(separator: "\n", omittingEmptySubsequences: false)
+                    .dropLast().map(String.init))
+            if compiled.contains(where: { $0.firstRange(of: lines) != nil }) { return nil }
+            return Violation(
+                path: page.path, line: block.line, problem: "the code is compiled nowhere")
+        }
+    }
 
     /// Paths that exist on one machine only.
     static func machinePaths(in file: SourceFile) -> [Violation] {

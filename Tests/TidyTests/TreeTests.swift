@@ -99,6 +99,12 @@ struct TreeTests {
         #expect(DocumentRules.code(readme).contains { $0.language == "swift" && $0.text == text })
     }
 
+    @Test("the code in the documents is compiled")
+    func compiledCode() {
+        let compiled = tree.swift(below: "Examples", "Tests/DocumentTests")
+        expectNone(pages.flatMap { DocumentRules.uncompiledCode(on: $0, in: compiled) })
+    }
+
     @Test("the exit codes of the daemons are in the operator's page")
     func exitCodes() throws {
         let page = try #require(tree["Docs/Operate.md"])
