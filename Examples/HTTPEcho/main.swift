@@ -218,7 +218,8 @@ struct Server {
             isDraining || lowered.contains("connection: close") || words.last == "HTTP/1.0"
             || status.hasPrefix("400")
         let text =
-            "HTTP/1.1 \(status)\r\nContent-Type: text/plain\r\nContent-Length: \(body.utf8.count)\r\n"
+            "HTTP/1.1 \(status)\r\nContent-Type: text/plain\r\n"
+            + "Content-Length: \(body.utf8.count)\r\n"
             + "Connection: \(connection.endsWhenSent ? "close" : "keep-alive")\r\n\r\n"
             + (words.first == "HEAD" ? "" : body)
         connection.unsent = Array(text.utf8)[...]

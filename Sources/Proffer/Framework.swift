@@ -7,8 +7,8 @@ public import ProfferModel
 ///
 /// The methods are called one after another, in the order in which things happened; an update is
 /// acknowledged when ``statusUpdate(_:_:)`` returns. `@main` on a conforming type makes it a
-/// program that connects as ``MasterConnection/fromEnvironment()`` says. Where every decision has to
-/// be testable without a cluster, write a ``FrameworkPolicy`` instead.
+/// program that connects as ``MasterConnection/fromEnvironment()`` says. Where every decision has
+/// to be testable without a cluster, write a `FrameworkPolicy` instead.
 public protocol Framework: Sendable {
     /// Makes the framework when the program starts.
     init() async throws
@@ -181,7 +181,9 @@ public struct Scheduler: Sendable {
     /// Wants no offers for now.
     public func suppress() { post(.suppress(roles: [])) }
 
-    /// Ends the program. Tasks live on for the failover time-out, or end with it.
+    /// Ends the program.
+    ///
+    /// Tasks live on for the failover time-out, or end with it when `teardown` is set.
     public func stop(teardown: Bool = true) { end(teardown) }
 }
 

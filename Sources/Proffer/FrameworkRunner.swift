@@ -63,8 +63,10 @@ public final class FrameworkRunner<Policy: FrameworkPolicy>: Sendable {
     @discardableResult
     public func post(_ command: Policy.Command) -> Bool { reactor.post(.command(command)) }
 
-    /// Ends the framework's thread. Its tasks live on for the framework's failover time-out, or
-    /// end with it when `teardown` is set.
+    /// Ends the framework's thread.
+    ///
+    /// Its tasks live on for the framework's failover time-out, or end with it when `teardown` is
+    /// set.
     public func stop(teardown: Bool = false) { reactor.post(.stop(teardown: teardown)) }
 
     /// Waits until the framework has ended.

@@ -19,7 +19,7 @@ struct AgentBench {
     var launches: [ExecutorLaunch] = []
     var nextPeer: UInt64 = 10
 
-    static let configuration = AgentConfiguration(workDirectory: "/work")
+    static let configuration = AgentConfiguration(workDirectory: "/data")
     static let info = AgentInfo(
         hostname: "node", resources: Resources(cpus: Milli(4), mem: Milli(4096)))
 

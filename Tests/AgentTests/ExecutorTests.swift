@@ -97,7 +97,7 @@ struct AgentExecutorTests {
         bench.give(.executorExited(container, status: 9))
         let sweep = bench.effects.firstIndex {
             if case .sweepTasks(_, let sandboxes) = $0 {
-                sandboxes == ["/work/sandboxes/f1/t1"]
+                sandboxes == ["/data/sandboxes/f1/t1"]
             } else {
                 false
             }

@@ -20,7 +20,7 @@ struct LaunchTests {
         let sandboxes = bench.effects.compactMap { effect -> String? in
             if case .makeSandbox(let path, _) = effect { path } else { nil }
         }
-        #expect(sandboxes == ["/work/sandboxes/f1/t1"])
+        #expect(sandboxes == ["/data/sandboxes/f1/t1"])
         bench.bringUp(PeerID(5))
         #expect(bench.launched == ["t1"])
     }
@@ -166,10 +166,10 @@ struct LaunchTests {
         }
         #expect(
             paths == [
-                "/work/sandboxes/f1/%2E.%2F..%2Fetc", "/work/sandboxes/f1/%2Ehidden",
-                "/work/sandboxes/f1/a%20b", "/work/sandboxes/f1/%7E",
-                "/work/sandboxes/f1/%C3%A9", "/work/sandboxes/f1/a%252Fb",
-                "/work/sandboxes/f1/plain.1_x-y",
+                "/data/sandboxes/f1/%2E.%2F..%2Fetc", "/data/sandboxes/f1/%2Ehidden",
+                "/data/sandboxes/f1/a%20b", "/data/sandboxes/f1/%7E",
+                "/data/sandboxes/f1/%C3%A9", "/data/sandboxes/f1/a%252Fb",
+                "/data/sandboxes/f1/plain.1_x-y",
             ])
         bench.fromMaster(run(TaskID(String(repeating: "é", count: 120))))
         for case .makeSandbox(let path, _) in bench.effects {
@@ -189,6 +189,6 @@ struct LaunchTests {
             bench.say(.update(update("t1", .finished, round)), from: PeerID(5))
             bench.fromMaster(.acknowledge(TaskKey("f1", "t1"), uuid: uuid(round)))
         }
-        #expect(paths == ["/work/sandboxes/f1/t1", "/work/sandboxes/f1/t1~2"])
+        #expect(paths == ["/data/sandboxes/f1/t1", "/data/sandboxes/f1/t1~2"])
     }
 }

@@ -161,7 +161,7 @@ struct RegistrationTests {
         }
         #expect(query == QueryID(value: 3))
         #expect(report.isRegistered)
-        #expect(report.tasks.map(\.sandbox) == ["/work/sandboxes/f1/t1"])
+        #expect(report.tasks.map(\.sandbox) == ["/data/sandboxes/f1/t1"])
         #expect(report.executors.map(\.pid) == [100])
     }
 

@@ -1,0 +1,37 @@
+# Proffer's commands. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup build demo test lint format bench docs
+
+help: ## List the commands
+	@printf 'usage: make <command>\n\n'
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  \1\t\2/p' Makefile | expand -t 12
+
+setup: ## Install missing system libraries and check the Swift version
+	@Scripts/setup
+
+build: setup ## Build everything in release mode
+	@swift build -c release
+
+# The demonstration replaces the shell, so that Ctrl-C reaches it directly and it cleans up itself.
+demo: build ## Show a whole cluster at work on this machine
+	@exec .build/release/proffer demo
+
+test: setup ## Run all tests
+	@swift test --disable-xctest
+
+lint: setup ## Check the format and the rules of the source tree
+	@Scripts/swift-files | xargs -0 swift format lint --strict --parallel
+	@swift test --disable-xctest --filter TidyTests
+
+format: setup ## Format all Swift files
+	@Scripts/swift-files | xargs -0 swift format --in-place --parallel
+
+bench: setup ## Run the benchmarks; BENCH="..." is passed on to them
+	@swift run -c release --package-path Benchmarks $(BENCH)
+
+docs: setup ## Build the documentation of the public products
+	@Scripts/docs
