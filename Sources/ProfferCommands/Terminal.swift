@@ -16,6 +16,11 @@ struct Terminal: Sendable {
         isInteractive = isatty(descriptor) == 1 && Self.isCapable
     }
 
+    /// Whether bold and coloured text may be used, see no-color.org.
+    var isColored: Bool {
+        isInteractive && (ProcessInfo.processInfo.environment["NO_COLOR"] ?? "").isEmpty
+    }
+
     private static var isCapable: Bool {
         (ProcessInfo.processInfo.environment["TERM"] ?? "dumb") != "dumb"
     }
@@ -84,9 +89,7 @@ final class ProgressLine: Sendable {
 
 /// A duration as people say it: `0.21s`, `12.3s`, `2m 05s`.
 func brief(_ duration: Duration) -> String {
-    let seconds =
-        Double(duration.components.seconds)
-        + Double(duration.components.attoseconds) / 1e18
+    let seconds = seconds(duration)
     if seconds < 10 { return String(format: "%.2fs", seconds) }
     if seconds < 100 { return String(format: "%.1fs", seconds) }
     return String(format: "%dm %02ds", Int(seconds) / 60, Int(seconds) % 60)
@@ -107,4 +110,9 @@ struct DurationText: Sendable, Equatable {
         }
         return nil
     }
+}
+
+/// A duration as a number.
+func seconds(_ duration: Duration) -> Double {
+    Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
 }

@@ -32,7 +32,8 @@ final class DevCluster: Sendable {
     let directory: DevDirectory
     let processes = ProcessTree()
     let agentCount: Int
-    private let programs: String
+    /// The directory of all programs.
+    let programs: String
     private let report: @Sendable (String) -> Void
     private let daemons = Mutex<[Daemon]>([])
     private let isHurried = Atomic(false)

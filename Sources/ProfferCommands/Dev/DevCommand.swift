@@ -50,7 +50,7 @@ struct DevCommand: AsyncParsableCommand {
         let isInterrupted: Bool
         do {
             isInterrupted = try await withDevCluster(
-                in: path, isKept: keep, agentCount: options.agents, report: say
+                in: path, keep ? .continued : .run, agentCount: options.agents, report: say
             ) { cluster, context in
                 let isShared = try isUsed.publish(context)
                 say("\n  ready in \(brief(ContinuousClock.now - begin)); Ctrl-C stops it")
@@ -63,7 +63,10 @@ struct DevCommand: AsyncParsableCommand {
         }
         isUsed.withdraw()
         if isInterrupted {
-            say("\n  stopped; " + (keep ? "data kept in \(tilde(path))" : "nothing is left"))
+            say(
+                "\n  stopped; "
+                    + (FileManager.default.fileExists(atPath: path)
+                        ? "data kept in \(tilde(path))" : "nothing is left"))
         }
     }
 

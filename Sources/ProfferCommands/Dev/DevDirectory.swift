@@ -7,21 +7,38 @@ internal import ProfferZeroMQ
 /// There is one cluster at a time in it.
 final class DevDirectory: Sendable {
     let path: String
-    /// Whether the directory is to stay when the cluster ends.
-    let isKept: Bool
+    let lifetime: Lifetime
     private let lock: Int32
     private let wasMade: Bool
 
+    /// How long the contents live.
+    enum Lifetime: Sendable {
+        /// From this start to its end.
+        case run
+        /// From this start on, to be looked at.
+        case left
+        /// For ever: this cluster goes on where the one before it stopped.
+        case continued
+    }
+
     /// Takes a directory for a cluster, and makes it when there is none.
     ///
-    /// What a cluster left behind that was not stopped properly is removed, unless it was to be
-    /// kept.
+    /// What an earlier cluster left behind is removed, unless that was to be continued.
+    ///
+    /// - Parameters:
+    ///   - path: The directory; a new one for temporary files when absent.
+    ///   - lifetime: Of its contents. What is to be continued stays whatever is asked for now.
     /// - Throws: ``CommandProblem`` when another cluster runs there, or it is not a cluster's.
-    init(_ path: String, isKept: Bool) throws {
+    init(_ path: String?, _ lifetime: Lifetime) throws {
         let files = FileManager.default
-        wasMade = !files.fileExists(atPath: path)
+        let isTemporary = path == nil
+        let path = try path ?? Self.temporary()
+        let existed = files.fileExists(atPath: path)
         try Self.make(path)
         let found = (try? files.contentsOfDirectory(atPath: path)) ?? []
+        // One that a killed cluster left, too, so that the next one takes it away.
+        let isContinued = lifetime != .left && found.contains(Self.keepName)
+        wasMade = isTemporary || !existed || found.contains(Self.lockName) && !isContinued
         guard found.isEmpty || found.contains(Self.lockName) else {
             throw CommandProblem(
                 .refused, "\(path) cannot be the data directory",
@@ -38,9 +55,9 @@ final class DevDirectory: Sendable {
                 try: "use that one, stop it with Ctrl-C, or give --data-dir another directory")
         }
         self.path = path
-        self.isKept = isKept
-        if !found.contains(Self.keepName) { removeContents() }
-        if isKept {
+        self.lifetime = isContinued ? .continued : lifetime
+        if !isContinued { removeContents() }
+        if lifetime == .continued {
             guard files.createFile(atPath: path + "/" + Self.keepName, contents: nil) else {
                 throw Self.unusable(path, errno)
             }
@@ -101,17 +118,23 @@ final class DevDirectory: Sendable {
         else { throw Self.unusable(file, errno) }
     }
 
-    /// Gives the directory up; removes it or what is in it unless it is to be kept.
+    /// Gives the directory up; removes what is in it, and it itself if it was made here, unless it
+    /// is to stay.
     func release() {
-        if !isKept {
+        if lifetime == .run {
             removeContents()
-            if wasMade {
-                try? FileManager.default.removeItem(atPath: path)
-            } else {
-                unlink(path + "/" + Self.lockName)
-            }
+            unlink(path + "/" + Self.lockName)
+            if wasMade { rmdir(path) }
         }
         close(lock)
+    }
+
+    /// A new directory for temporary files.
+    private static func temporary() throws -> String {
+        let parent = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
+        var name = Array((parent + "/proffer-XXXXXX").utf8CString)
+        guard mkdtemp(&name) != nil else { throw unusable(parent, errno) }
+        return String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
     private func removeContents() {

@@ -13,7 +13,8 @@ private enum EarlyEnd: Sendable {
 /// - Returns: Whether a signal ended it.
 /// - Throws: What the body throws, or the failure of the program that died.
 func withDevCluster(
-    in path: String, isKept: Bool, agentCount: Int, report: @escaping @Sendable (String) -> Void,
+    in path: String?, _ lifetime: DevDirectory.Lifetime, agentCount: Int,
+    report: @escaping @Sendable (String) -> Void,
     _ body: @escaping @Sendable (DevCluster, ClusterContext) async throws -> Void
 ) async throws -> Bool {
     let early = Mutex<EarlyEnd?>(nil)
@@ -34,7 +35,7 @@ func withDevCluster(
         }
     }
     defer { interrupts.remove() }
-    let directory = try DevDirectory(path, isKept: isKept)
+    let directory = try DevDirectory(path, lifetime)
     let cluster: DevCluster
     do {
         cluster = try DevCluster(directory, agentCount: agentCount, report: report)
