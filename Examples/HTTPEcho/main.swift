@@ -4,7 +4,8 @@ import Glibc
 //
 //   http-echo [--version-text TEXT] [--port PORT] [--delay-ms N] [--drain-ms N]
 //
-// It listens on 127.0.0.1, on --port, $PORT0 or $PORT. `GET /health` answers 200, every other
+// It listens on --port, $PORT0 or $PORT of 127.0.0.1, and of $HOST when that is another address of
+// this machine, but never of all addresses. `GET /health` answers 200, every other
 // path answers the version text and the pid. On SIGTERM it goes on serving until no request has
 // come for --drain-ms (250), so that a proxy that still sends here loses nothing, answers
 // `/health` with 503 and every request with `Connection: close`, and then ends with code 0.
@@ -61,45 +62,59 @@ struct Connection {
     var endsWhenSent = false
 }
 
+/// Why a server cannot listen on an address.
+struct ListenProblem: Error {
+    var code: Int32
+    var text: String { String(cString: strerror(code)) }
+    /// Whether the address belongs to another machine.
+    var isElsewhere: Bool { code == EADDRNOTAVAIL }
+}
+
 /// Serves all connections from one thread.
 struct Server {
     private static let requestLimit = 16_384
 
     let options: Options
-    private var listener: Int32
+    private var listeners: [Int32]
     let stopDescriptor: Int32
     private var connections: [Int32: Connection] = [:]
     private var drainBegan: Int64?
     private var lastRequest: Int64 = 0
 
-    init(options: Options, port: UInt16, stopDescriptor: Int32) {
+    init(options: Options, listeners: [Int32], stopDescriptor: Int32) {
         self.options = options
+        self.listeners = listeners
         self.stopDescriptor = stopDescriptor
+    }
+
+    /// A socket that listens on one address of this machine, or the reason why there is none.
+    static func listen(on host: in_addr, port: UInt16) -> Result<Int32, ListenProblem> {
         let flags = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-        listener = socket(AF_INET, flags, 0)
+        let listener = socket(AF_INET, flags, 0)
         var on: Int32 = 1
         setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_addr = host
         let isBound = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-        guard isBound, listen(listener, 1024) == 0 else {
-            fail("cannot listen on port \(port): \(String(cString: strerror(errno)))")
+        guard isBound, Glibc.listen(listener, 1024) == 0 else {
+            let problem = ListenProblem(code: errno)
+            close(listener)
+            return .failure(problem)
         }
+        return .success(listener)
     }
 
     /// Serves until SIGTERM has come and the drain is over.
     mutating func run() {
         while true {
-            var descriptors = [
-                pollfd(fd: listener, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: stopDescriptor, events: Int16(POLLIN), revents: 0),
-            ]
+            let waiting = [stopDescriptor] + listeners
+            var descriptors = waiting.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
             for (descriptor, connection) in connections {
                 let events = connection.unsent.isEmpty ? POLLIN : POLLOUT
                 descriptors.append(pollfd(fd: descriptor, events: Int16(events), revents: 0))
@@ -107,35 +122,39 @@ struct Server {
             let ready = poll(&descriptors, nfds_t(descriptors.count), drainBegan == nil ? 1000 : 20)
             let now = milliseconds()
             if ready > 0 {
-                if descriptors[1].revents != 0, drainBegan == nil {
+                if descriptors[0].revents != 0, drainBegan == nil {
                     drainBegan = now
                     lastRequest = now
                     log("draining")
                 }
-                for item in descriptors.dropFirst(2) where item.revents != 0 {
+                for item in descriptors.dropFirst(waiting.count) where item.revents != 0 {
                     advance(item.fd, now)
                 }
-                if descriptors[0].revents != 0 { acceptAll(now) }
+                for item in descriptors[..<waiting.count].dropFirst() where item.revents != 0 {
+                    acceptAll(from: item.fd, now)
+                }
             }
             if isDrained(now) { return }
         }
     }
 
-    /// Closes the listener when the drain is over, then waits for the last answers.
+    /// Closes the listeners when the drain is over, then waits for the last answers.
     private mutating func isDrained(_ now: Int64) -> Bool {
         guard let drainBegan else { return false }
         let isQuiet = now - lastRequest >= options.drainMilliseconds
-        if listener >= 0, isQuiet || now - drainBegan >= options.drainLimitMilliseconds {
-            acceptAll(now)
-            close(listener)
-            listener = -1
+        if !listeners.isEmpty, isQuiet || now - drainBegan >= options.drainLimitMilliseconds {
+            for listener in listeners {
+                acceptAll(from: listener, now)
+                close(listener)
+            }
+            listeners = []
             lastRequest = now
             return false
         }
-        return listener < 0 && (connections.isEmpty || isQuiet)
+        return listeners.isEmpty && (connections.isEmpty || isQuiet)
     }
 
-    private mutating func acceptAll(_ now: Int64) {
+    private mutating func acceptAll(from listener: Int32, _ now: Int64) {
         while true {
             let descriptor = accept(listener, nil, nil)
             if descriptor < 0 { return }
@@ -241,7 +260,36 @@ signal(SIGTERM) { _ in
 }
 signal(SIGINT, SIG_IGN)
 
-var server = Server(options: options, port: port, stopDescriptor: pipeEnds[0])
-log("\(options.versionText) listens on 127.0.0.1:\(port)")
+// 127.0.0.1 always; on a machine whose agents have loopback addresses of their own, $HOST too.
+let loopback = in_addr(s_addr: UInt32(0x7F00_0001).bigEndian)
+var addresses = [loopback]
+var host = in_addr()
+if let name = getenv("HOST"), inet_pton(AF_INET, name, &host) == 1, host.s_addr != 0,
+    host.s_addr != loopback.s_addr
+{
+    addresses.append(host)
+}
+var listeners: [Int32] = []
+for address in addresses {
+    switch Server.listen(on: address, port: port) {
+    case .success(let listener): listeners.append(listener)
+    case .failure(let problem):
+        // Another server of this machine may have the port on 127.0.0.1 when $HOST is given.
+        if problem.isElsewhere || addresses.count > 1 && address.s_addr == loopback.s_addr {
+            log("does not listen on \(text(address)): \(problem.text)")
+        } else {
+            fail("cannot listen on \(text(address)), port \(port): \(problem.text)")
+        }
+    }
+}
+guard !listeners.isEmpty else { fail("no address to listen on") }
+
+func text(_ address: in_addr) -> String {
+    let bytes = withUnsafeBytes(of: address.s_addr) { $0.map(String.init) }
+    return bytes.joined(separator: ".")
+}
+
+var server = Server(options: options, listeners: listeners, stopDescriptor: pipeEnds[0])
+log("\(options.versionText) listens on port \(port)")
 server.run()
 log("done")

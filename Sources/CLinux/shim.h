@@ -60,3 +60,8 @@ extern int linux_spawn_add_directory(void *actions, const char *path)
 extern int linux_spawn_add_close_from(void *actions, int first)
     __asm__("posix_spawn_file_actions_addclosefrom_np");
 enum { LINUX_SPAWN_NEW_SESSION = 0x80 };
+
+// Makes the caller the parent of all its descendants that lose theirs (Linux 3.4).
+static inline int linux_adopt_orphans(void) {
+    return (int)syscall(SYS_prctl, 36 /* PR_SET_CHILD_SUBREAPER */, 1, 0, 0, 0);
+}

@@ -1,12 +1,27 @@
 internal import AsyncHTTPClient
 internal import Foundation
 internal import NIOCore
-internal import NIOFoundationCompat
 internal import NIOHTTP1
 internal import ProfferAPI
 
-/// Talks to the HTTP servers of a cluster.
+/// Talks to one HTTP server of a cluster.
 struct Client: Sendable {
+    enum Method: String, Sendable {
+        case get = "GET"
+        case put = "PUT"
+        case post = "POST"
+        case delete = "DELETE"
+    }
+
+    /// What a server answered.
+    struct Answer: Sendable {
+        var status: Int
+        var headers: HTTPHeaders
+        var body: Data
+
+        func number(_ header: String) -> Int64? { headers.first(name: header).flatMap(Int64.init) }
+    }
+
     let base: String
     let tokenFile: String?
 
@@ -21,18 +36,18 @@ struct Client: Sendable {
     }
 
     func get<Value: Decodable>(_ path: String, as type: Value.Type) async throws -> Value {
-        let (_, body) = try await send(.GET, path)
+        let body = try await send(.get, path).body
         do {
             return try APICoding.decode(type, from: body)
         } catch {
             throw CommandProblem(
                 .failed, "the answer of \(base)\(path) cannot be understood",
-                because: "\(error)", try: "compare the versions of proffer and of the master")
+                because: "\(error)", try: "compare the versions of proffer and of the server")
         }
     }
 
     /// Carries out an order that needs the operator's token.
-    func order(_ method: HTTPMethod, _ path: String, body: String? = nil) async throws {
+    func order(_ method: Method, _ path: String, body: String? = nil) async throws {
         guard let file = tokenFile,
             let token = try? String(contentsOfFile: file, encoding: .utf8)
         else {
@@ -46,64 +61,90 @@ struct Client: Sendable {
             token: token.trimmingCharacters(in: .whitespacesAndNewlines))
     }
 
+    /// - Throws: ``CommandProblem`` when the server cannot be reached or answers 400 or more.
     func send(
-        _ method: HTTPMethod, _ path: String, body: Data? = nil, token: String? = nil
-    ) async throws -> (status: Int, body: Data) {
+        _ method: Method, _ path: String, body: Data? = nil, token: String? = nil
+    ) async throws -> Answer {
         var request = HTTPClientRequest(url: base + path)
-        request.method = method
+        request.method = HTTPMethod(rawValue: method.rawValue)
         if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
         if let body {
             request.headers.add(name: "Content-Type", value: "application/json")
-            request.body = .bytes(ByteBuffer(data: body))
+            request.body = .bytes(body)
         }
         let response: HTTPClientResponse
+        let data: Data
         do {
             response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+            data = Data(try await response.body.collect(upTo: 64 << 20).readableBytesView)
         } catch {
+            try Task.checkCancellation()
             throw CommandProblem(
                 .unreachable, "\(base) cannot be reached", because: "\(error)",
                 try: "look whether the cluster runs; 'proffer dev' starts one")
         }
-        let data = Data(buffer: try await response.body.collect(upTo: 64 << 20))
         let status = Int(response.status.code)
-        guard status < 400 else { throw problem(status, data, path) }
-        return (status, data)
+        guard status < 400 else { throw Self.problem(status, data, base + path) }
+        return Answer(status: status, headers: response.headers, body: data)
     }
 
-    /// Lines of the event stream, until it ends or the task is cancelled.
+    /// Events as they come, until `take` returns false, the stream ends or the task is cancelled.
     func events(_ take: (EventObject) async -> Bool) async throws {
         let request = HTTPClientRequest(url: base + "/v1/events")
-        let response = try await HTTPClient.shared.execute(
-            request, deadline: .distantFuture)
-        var pending = ""
+        let response = try await HTTPClient.shared.execute(request, deadline: .distantFuture)
+        var line: [UInt8] = []
         for try await buffer in response.body {
-            pending += String(buffer: buffer)
-            while let end = pending.range(of: "\n\n") {
-                let block = pending[..<end.lowerBound]
-                pending.removeSubrange(..<end.upperBound)
-                for line in block.split(separator: "\n") where line.hasPrefix("data: ") {
-                    let data = Data(line.dropFirst(6).utf8)
-                    let event = try APICoding.decode(EventObject.self, from: data)
+            for byte in buffer.readableBytesView {
+                guard byte == UInt8(ascii: "\n") else {
+                    line.append(byte)
+                    continue
+                }
+                if line.starts(with: Array("data: ".utf8)) {
+                    let event = try APICoding.decode(
+                        EventObject.self, from: Data(line.dropFirst(6)))
                     if await !take(event) { return }
                 }
+                line.removeAll(keepingCapacity: true)
             }
         }
     }
 
-    private func problem(_ status: Int, _ data: Data, _ path: String) -> CommandProblem {
+    static func problem(_ status: Int, _ data: Data, _ url: String) -> CommandProblem {
         let object = try? APICoding.decode(ProblemObject.self, from: data)
+        // Marathon's form, which the service scheduler speaks.
+        let message = (try? JSONDecoder().decode([String: String].self, from: data))?["message"]
         let code: CommandProblem.Code =
             switch status {
             case 404: .notFound
             case 401, 403: .refused
             case 409: .conflict
+            case 422: .invalidFile
             case 503: .unreachable
             default: .failed
             }
         return CommandProblem(
-            code, object?.title ?? "request \(path) failed",
-            because: object?.detail
+            code, object?.title ?? "request \(url) failed",
+            because: object?.detail ?? message
                 ?? "status \(status): \(String(decoding: data.prefix(300), as: UTF8.self))",
-            try: object?.advice ?? "look at the log of \(base)")
+            try: object?.advice ?? "look at the log of that server")
     }
+}
+
+/// Text as one segment of a path or one value of a query.
+func percentEncoded(_ text: some StringProtocol) -> String {
+    let digits = Array("0123456789ABCDEF")
+    var result = ""
+    for byte in text.utf8 {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+            UInt8(ascii: "_"), UInt8(ascii: "~"):
+            result.append(Character(UnicodeScalar(byte)))
+        case _:
+            result.append("%")
+            result.append(digits[Int(byte >> 4)])
+            result.append(digits[Int(byte & 15)])
+        }
+    }
+    return result
 }

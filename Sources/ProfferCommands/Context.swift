@@ -1,4 +1,4 @@
-public import Foundation
+internal import Foundation
 
 /// How to reach a cluster: the file that `proffer dev` writes and every client reads.
 public struct ClusterContext: Codable, Sendable {

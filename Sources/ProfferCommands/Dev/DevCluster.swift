@@ -1,0 +1,348 @@
+internal import Foundation
+internal import Glibc
+internal import ProfferAPI
+internal import ProfferZeroMQ
+internal import Synchronization
+
+/// A cluster of real processes on this machine's loopback addresses.
+final class DevCluster: Sendable {
+    /// One of its programs.
+    struct Daemon: Sendable {
+        enum Role: Sendable {
+            case master
+            case agent
+            case scheduler
+        }
+
+        var name: String
+        var role: Role
+        var directory: String
+        var pid: Int32
+    }
+
+    /// What a program says of itself once it serves.
+    struct Endpoints: Decodable, Sendable {
+        var pid: Int32
+        var http: String
+        var frameworks: String?
+        var agents: String?
+        var publicKey: String?
+    }
+
+    let directory: DevDirectory
+    let processes = ProcessTree()
+    let agentCount: Int
+    /// The directory of all programs.
+    let programs: String
+    private let report: @Sendable (String) -> Void
+    private let daemons = Mutex<[Daemon]>([])
+    private let isHurried = Atomic(false)
+    private let isStopping = Atomic(false)
+    private let watchdog = Mutex<Watchdog?>(nil)
+
+    /// Prepares a cluster of at least one agent; `report` takes a line about each step.
+    ///
+    /// - Throws: ``CommandProblem`` when its programs are not there.
+    init(
+        _ directory: DevDirectory, agentCount: Int, report: @escaping @Sendable (String) -> Void
+    ) throws {
+        self.directory = directory
+        self.agentCount = agentCount
+        self.report = report
+        programs = try Self.programDirectory()
+    }
+
+    var contextPath: String { directory.path + "/context.json" }
+
+    // MARK: Start
+
+    /// Starts everything, the master first.
+    ///
+    /// - Returns: How to reach it.
+    func start() async throws -> ClusterContext {
+        try Task.checkCancellation()
+        let guardian = try Watchdog(processes, log: directory.log(of: "watchdog"))
+        watchdog.withLock { $0 = guardian }
+        let keys = try makeKeys()
+        let master = try await startMaster()
+        let address = master.frameworks ?? ""
+        var context = ClusterContext(
+            master: [address], masterKey: master.publicKey ?? keys.master.publicKey,
+            keyFile: directory.path + "/client.key", http: master.http)
+        context.tokenFile = directory.path + "/master/operator.token"
+        try context.save(contextPath)
+        try await startAgents(master)
+        let services = try await startScheduler(
+            "services", "service-scheduler", [], context, preferredPort: 8080)
+        let batch = try await startScheduler(
+            "batch", "batch-scheduler", ["serve"], context, preferredPort: 8081)
+        context.services = services.http
+        context.batch = batch.http
+        try context.save(contextPath)
+        return context
+    }
+
+    private struct Keys {
+        var master: KeyPair
+    }
+
+    private func makeKeys() throws -> Keys {
+        let begin = ContinuousClock.now
+        _ = try directory.member("master")
+        let master = try directory.keys("master/master.key")
+        var agents: [(key: KeyPair, name: String)] = []
+        for index in 1...agentCount {
+            _ = try directory.member("agent-\(index)")
+            agents.append((try directory.keys("agent-\(index)/agent.key"), "agent-\(index)"))
+        }
+        var frameworks: [(key: KeyPair, name: String)] = []
+        for name in ["client", "services", "batch"] {
+            frameworks.append((try directory.keys("\(name).key"), name))
+        }
+        try directory.allow(agents, in: "master/agents.allow")
+        try directory.allow(frameworks, in: "master/frameworks.allow")
+        done("keys", "one pair for each program, mode 0600", since: begin)
+        return Keys(master: master)
+    }
+
+    private func startMaster() async throws -> Endpoints {
+        let begin = ContinuousClock.now
+        let http = choose(5050, "the master's HTTP server")
+        let frameworks = choose(5060, "frameworks")
+        let agents = choose(5061, "agents")
+        let daemon = try spawn(
+            "master", .master, "proffer-master",
+            [
+                "--host", "127.0.0.1", "--http-port", "\(http)", "--framework-port",
+                "\(frameworks)", "--agent-port", "\(agents)", "--cluster-name", "dev",
+            ])
+        let endpoints = try await ready(daemon)
+        done("master", endpoints.http, daemon.pid, since: begin)
+        return endpoints
+    }
+
+    private func startAgents(_ master: Endpoints) async throws {
+        let begin = ContinuousClock.now
+        guard let address = master.agents, let key = master.publicKey else {
+            throw CommandProblem(
+                .failed, "the master does not say where agents connect",
+                because: "its endpoints.json has no 'agents' or 'publicKey'",
+                try: "install all of proffer's programs from the same build")
+        }
+        let shares = MachineShare.split(
+            cores: ThisMachine.cores, memory: ThisMachine.memory,
+            disk: ThisMachine.freeDisk(at: directory.path), ports: taskPorts(master.http),
+            into: agentCount)
+        var started: [(Daemon, MachineShare)] = []
+        for (offset, share) in shares.enumerated() {
+            let host = "127.0.0.\(offset + 1)"
+            let port = choose(5051, "the agent on \(host)", host: host)
+            let daemon = try spawn(
+                "agent-\(offset + 1)", .agent, "proffer-agent",
+                [
+                    "--master", address, "--master-key", key, "--host", host, "--http-port",
+                    "\(port)", "--hostname", host, "--resources", share.flag, "--attributes",
+                    "rack:r\(offset + 1)", "--executor", programs + "/proffer-executor",
+                ])
+            started.append((daemon, share))
+        }
+        for (daemon, share) in started {
+            let endpoints = try await ready(daemon)
+            let host = endpoints.http.split(separator: "/").last.map(String.init) ?? ""
+            done(daemon.name, "\(host)  \(share.text)", daemon.pid, since: begin)
+        }
+        let client = Client(base: master.http)
+        try await poll("the agents to register") {
+            let agents = try await client.get("/v1/agents", as: ObjectList<AgentObject>.self)
+            return agents.items.count { $0.state == "active" } >= agentCount
+        }
+    }
+
+    private func startScheduler(
+        _ name: String, _ program: String, _ arguments: [String], _ context: ClusterContext,
+        preferredPort: UInt16
+    ) async throws -> Endpoints {
+        let begin = ContinuousClock.now
+        _ = try directory.member(name)
+        let port = choose(preferredPort, "the \(name) scheduler")
+        let daemon = try spawn(
+            name, .scheduler, program,
+            arguments + [
+                "--host", "127.0.0.1", "--http-port", "\(port)", "--framework-name", name,
+            ],
+            [
+                "PROFFER_MASTER": context.master.joined(separator: ","),
+                "PROFFER_MASTER_KEY": context.masterKey,
+                "PROFFER_KEY_FILE": directory.path + "/\(name).key",
+            ])
+        let endpoints = try await ready(daemon)
+        try await poll("\(name) to answer") {
+            (try? await Client(base: endpoints.http).send(.get, "/ping")) != nil
+        }
+        done(name, endpoints.http, daemon.pid, since: begin)
+        return endpoints
+    }
+
+    /// Two clusters must not give the same port to tasks of theirs; the second one on a machine,
+    /// which did not get the usual port either, takes another block.
+    private func taskPorts(_ http: String) -> ClosedRange<Int> {
+        if http.hasSuffix(":5050") { return 31_000...31_999 }
+        let block = 20_000 + Int(getpid() % 10) * 1000
+        return block...(block + 999)
+    }
+
+    private func choose(_ port: UInt16, _ what: String, host: String = "127.0.0.1") -> UInt16 {
+        let chosen = LocalPorts.choose(port, host: host)
+        if chosen == 0 { report("      port \(port) is taken; \(what) gets another one") }
+        return chosen
+    }
+
+    private func spawn(
+        _ name: String, _ role: Daemon.Role, _ program: String, _ arguments: [String],
+        _ variables: [String: String] = [:]
+    ) throws -> Daemon {
+        try Task.checkCancellation()
+        let path = try directory.member(name)
+        // One of an earlier run must not be taken for the new one's.
+        unlink(path + "/endpoints.json")
+        var environment = ProcessInfo.processInfo.environment.filter { name, _ in
+            !name.hasPrefix("PROFFER_") || name == "PROFFER_LOG_LEVEL"
+        }
+        environment["PROFFER_CONTEXT"] = contextPath
+        environment.merge(variables) { _, ours in ours }
+        // Subcommands come before options.
+        let position = arguments.first?.hasPrefix("--") == false ? 1 : 0
+        var words = arguments
+        words.insert(contentsOf: ["--data-dir", path], at: position)
+        return try daemons.withLock { daemons in
+            let pid = try processes.start(
+                programs + "/" + program, words, environment: environment,
+                log: directory.log(of: name))
+            let daemon = Daemon(name: name, role: role, directory: path, pid: pid)
+            daemons.append(daemon)
+            watchdog.withLock { $0?.guardProcess(pid, with: role == .agent ? "USR1" : "TERM") }
+            return daemon
+        }
+    }
+
+    /// Waits until a program serves.
+    private func ready(_ daemon: Daemon) async throws -> Endpoints {
+        var found: Endpoints?
+        try await poll("\(daemon.name) to be ready") {
+            guard
+                let data = FileManager.default.contents(
+                    atPath: daemon.directory + "/endpoints.json"),
+                let endpoints = try? JSONDecoder().decode(Endpoints.self, from: data),
+                endpoints.pid == daemon.pid
+            else { return false }
+            found = endpoints
+            return true
+        }
+        guard let found else { throw CancellationError() }
+        return found
+    }
+
+    /// Asks until the answer is yes, a program has died, or 20 seconds are over.
+    private func poll(_ what: String, _ ask: () async throws -> Bool) async throws {
+        let end = ContinuousClock.now + .seconds(20)
+        while true {
+            if let problem = deadDaemon() { throw problem }
+            if try await ask() { return }
+            guard ContinuousClock.now < end else {
+                throw CommandProblem(
+                    .timedOut, "the cluster did not start",
+                    because: "20 seconds were not enough for \(what)\n" + allLastLines(),
+                    try: "look at \(directory.path)/logs; --keep keeps them")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    private func done(
+        _ name: String, _ text: String, _ pid: Int32? = nil, since begin: ContinuousClock.Instant
+    ) {
+        let pid = pid.map { "pid \($0)" } ?? ""
+        let left = "  ok  " + padded(name, 11) + padded(text, 40) + "  " + padded(pid, 12)
+        report(left + brief(ContinuousClock.now - begin))
+    }
+
+    // MARK: Watch
+
+    /// The failure of the first program that ended by itself; `nil` while all run.
+    func deadDaemon() -> CommandProblem? {
+        processes.reap()
+        guard !isStopping.load(ordering: .acquiring) else { return nil }
+        let all = daemons.withLock { $0 }
+        for daemon in all {
+            guard let end = processes.end(of: daemon.pid) else { continue }
+            let lines = directory.lastLines(of: daemon.name)
+            return CommandProblem(
+                .failed, "\(daemon.name) \(end.text)",
+                because: lines.isEmpty
+                    ? "it wrote nothing to its log" : "its log ends so:\n" + lines,
+                try: "repair what it complains about, then start again; --keep keeps the logs")
+        }
+        return nil
+    }
+
+    private func allLastLines() -> String {
+        daemons.withLock { $0 }.map {
+            "    \($0.name):\n" + directory.lastLines(of: $0.name, count: 3)
+        }.joined(separator: "\n")
+    }
+
+    // MARK: Stop
+
+    /// No more patience: what still runs is killed.
+    func hurry() { isHurried.store(true, ordering: .releasing) }
+
+    /// Stops everything in order: who asks for tasks, who runs them, who mediates, and the rest.
+    ///
+    /// It is not cancellable.
+    /// - Returns: Whether nothing is left.
+    func stop() async -> Bool {
+        isStopping.store(true, ordering: .releasing)
+        let all = daemons.withLock { $0 }
+        await end(all.filter { $0.role == .scheduler }, SIGTERM, within: .seconds(3))
+        await end(all.filter { $0.role == .agent }, SIGUSR1, within: .seconds(8))
+        await end(all.filter { $0.role == .master }, SIGTERM, within: .seconds(3))
+        watchdog.withLock { $0?.dismiss() }
+        let isClean = await processes.killAll()
+        directory.release()
+        return isClean
+    }
+
+    private func end(_ daemons: [Daemon], _ signal: Int32, within limit: Duration) async {
+        for daemon in daemons { processes.signal(signal, to: daemon.pid) }
+        let end = ContinuousClock.now + limit
+        while ContinuousClock.now < end, !isHurried.load(ordering: .acquiring) {
+            processes.reap()
+            if daemons.allSatisfy({ processes.end(of: $0.pid) != nil }) { return }
+            await Task.detached { try? await Task.sleep(for: .milliseconds(10)) }.value
+        }
+    }
+
+    /// The directory of this program, where the others are too.
+    private static func programDirectory() throws -> String {
+        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let directory = URL(fileURLWithPath: own).deletingLastPathComponent().path
+        let needed = [
+            "proffer-master", "proffer-agent", "proffer-executor", "service-scheduler",
+            "batch-scheduler",
+        ]
+        let missing = needed.filter { access(directory + "/" + $0, X_OK) != 0 }
+        guard missing.isEmpty else {
+            throw CommandProblem(
+                .failed, "a cluster cannot be started",
+                because: "\(missing.joined(separator: ", ")) missing in \(directory)",
+                try: "install all of proffer's programs into one directory, or build them all "
+                    + "with 'swift build'")
+        }
+        return directory
+    }
+}
+
+/// Text filled up with blanks to a width; longer text stays as it is.
+func padded(_ text: String, _ width: Int) -> String {
+    text + String(repeating: " ", count: max(0, width - text.count))
+}
