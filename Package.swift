@@ -181,7 +181,9 @@ let package = Package(
             dependencies: ["ProfferCommands", arguments], swiftSettings: edge),
         .target(
             name: "ProfferCommands",
-            dependencies: ["ProfferAPI", "ProfferZeroMQ", arguments, httpClient, log],
+            dependencies: [
+                "CLinux", "ProfferAPI", "ProfferZeroMQ", arguments, httpClient, log,
+            ],
             swiftSettings: edge),
 
         // Examples use public products only.
@@ -243,7 +245,8 @@ let package = Package(
             exclude: ["Fixtures"], swiftSettings: edge),
         .testTarget(
             name: "TransportTests",
-            dependencies: ["ProfferTransport", "ProfferWire", "ProfferZeroMQ", "ProfferSession"], swiftSettings: edge),
+            dependencies: ["ProfferTransport", "ProfferWire", "ProfferZeroMQ", "ProfferSession"],
+            swiftSettings: edge),
         .testTarget(
             name: "RegistryTests", dependencies: ["ProfferRegistry", "ProfferContainers"],
             swiftSettings: edge),

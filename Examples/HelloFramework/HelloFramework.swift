@@ -2,43 +2,32 @@ import Proffer
 
 /// Says hello three times, wherever there is room.
 @main
-struct HelloFramework: Framework {
+actor HelloFramework: Framework {
     let info = FrameworkInfo(name: "hello")
-    let progress = Progress()
+    var launched = 0
+    var ended = 0
 
-    func resourceOffers(_ offers: [Offer], _ scheduler: Scheduler) async {
+    func resourceOffers(_ offers: [Offer], _ scheduler: Scheduler) {
         for offer in offers {
             var budget = OfferBudget(offer)
             var tasks: [TaskInfo] = []
-            while await progress.launched < 3,
+            while launched < 3,
                 let resources = budget.take(cpus: Milli(thousandths: 100), mem: Milli(32))
             {
-                let id = TaskID("hello-\(await progress.launchNext())")
-                let command = CommandInfo(value: "echo hello from $(hostname)")
+                launched += 1
                 tasks.append(
                     TaskInfo(
-                        name: id.value, id: id, agentID: offer.agentID, resources: resources,
-                        command: command))
+                        name: "hello", id: TaskID("hello-\(launched)"), agentID: offer.agentID,
+                        resources: resources,
+                        command: CommandInfo(value: "echo hello from $(hostname)")))
             }
             scheduler.launch(tasks, on: offer, refuse: .seconds(3600))
         }
     }
 
-    func statusUpdate(_ status: TaskStatus, _ scheduler: Scheduler) async {
+    func statusUpdate(_ status: TaskStatus, _ scheduler: Scheduler) {
         print("\(status.taskID) is \(status.state.name) \(status.message ?? "")")
-        if status.state.isTerminal, await progress.endNext() == 3 { scheduler.stop() }
-    }
-
-    actor Progress {
-        var launched = 0
-        var ended = 0
-        func launchNext() -> Int {
-            launched += 1
-            return launched
-        }
-        func endNext() -> Int {
-            ended += 1
-            return ended
-        }
+        if status.state.isTerminal { ended += 1 }
+        if ended == 3 { scheduler.stop() }
     }
 }

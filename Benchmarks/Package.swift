@@ -1,0 +1,24 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own, so that programs that embed Proffer do not inherit what only benches need.
+let package = Package(
+    name: "proffer-benchmarks",
+    platforms: [.macOS(.v15)],
+    dependencies: [
+        .package(name: "proffer", path: ".."),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "bench",
+            dependencies: [
+                .product(name: "Proffer", package: "proffer"),
+                .product(name: "ProfferZeroMQ", package: "proffer"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: [.swiftLanguageMode(.v6)])
+    ]
+)

@@ -1,0 +1,102 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Proffer
+
+@main
+struct Bench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure a cluster of real processes, beside what the machine can do without it.",
+        discussion: """
+            Every figure is the median of the runs; ratios are taken within one run. Writes a \
+            table to standard error and JSON to standard output.
+            """)
+
+    @Option(help: "The directory of the release binaries of the package.")
+    var binaries = "../.build/release"
+
+    @Option(help: "How many runs.")
+    var runs = 5
+
+    @Option(help: "No-op tasks per run for the throughput.")
+    var tasks = 2000
+
+    @Option(help: "Tasks per run, one at a time, for the latencies.")
+    var samples = 200
+
+    func run() async throws {
+        let cluster = try Cluster(
+            binaries: binaries, agents: 1, resources: "cpus:2;mem:8192;disk:1024")
+        defer { cluster.stop() }
+        var results = Results()
+        let driver = try await Driver(cluster.connection)
+        results.masterIdle = Cluster.residentBytes(cluster.master.processIdentifier)
+        results.agentIdle = Cluster.residentBytes(cluster.agents[0].processIdentifier)
+        _ = try await driver.run(total: 20, atOnce: 1)
+        results.executorIdle = cluster.executors.map(Cluster.residentBytes).max() ?? 0
+        for index in 1...max(1, runs) {
+            let spawn1 = Calibration.spawns(threads: 1, seconds: 1)
+            let spawn2 = Calibration.spawns(threads: 2, seconds: 1)
+            let trips = try Calibration.roundTrips(seconds: 1)
+            let single = try await driver.run(total: samples, atOnce: 1)
+            let many = try await driver.run(total: tasks, atOnce: 100)
+            results.runs.append(
+                Results.Run(
+                    spawn1: spawn1, spawn2: spawn2, roundTrips: trips,
+                    start50: percentile(single.starts, 50), start99: percentile(single.starts, 99),
+                    offer50: percentile(single.offers, 50), offer99: percentile(single.offers, 99),
+                    throughput: Double(many.tasks) / many.elapsed,
+                    failures: single.failures + many.failures))
+            FileHandle.standardError.write(Data("run \(index) of \(runs)\n".utf8))
+        }
+        results.masterAfter = Cluster.residentBytes(cluster.master.processIdentifier)
+        results.agentAfter = Cluster.residentBytes(cluster.agents[0].processIdentifier)
+        results.executorAfter = cluster.executors.map(Cluster.residentBytes).max() ?? 0
+        try await driver.stop()
+        FileHandle.standardError.write(Data(results.table.utf8))
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        print(String(decoding: try encoder.encode(results.json), as: UTF8.self))
+    }
+}
+
+/// Drives the framework of the bench from async code.
+final class Driver: Sendable {
+    private let runner: FrameworkRunner<NoOpPolicy>
+    private let outputs: AsyncStream<NoOpPolicy.Output>
+
+    init(_ connection: MasterConnection) async throws {
+        let (stream, continuation) = AsyncStream.makeStream(of: NoOpPolicy.Output.self)
+        outputs = stream
+        var logger = Logger(label: "bench") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .warning
+        runner = try FrameworkRunner(
+            policy: NoOpPolicy(), options: FrameworkOptions(info: FrameworkInfo(name: "bench")),
+            connection: connection, logger: logger,
+            outputs: { for output in $0 { continuation.yield(output) } })
+        try runner.start()
+        for await case .subscribed in stream { return }
+    }
+
+    func run(total: Int, atOnce: Int) async throws -> NoOpPolicy.Round {
+        runner.post(.init(total: total, atOnce: atOnce))
+        for await output in outputs {
+            if case .ended(let round) = output { return round }
+        }
+        throw BenchProblem("the framework has ended")
+    }
+
+    func stop() async throws {
+        runner.stop(teardown: true)
+        try await runner.finished()
+    }
+}
+
+/// The value below which `percent` of a hundred lie (nearest rank).
+func percentile(_ values: [Double], _ percent: Int) -> Double {
+    guard !values.isEmpty else { return .nan }
+    let sorted = values.sorted()
+    let rank = (sorted.count * percent + 99) / 100
+    return sorted[max(0, min(sorted.count, rank) - 1)]
+}
