@@ -77,11 +77,17 @@ public struct IntervalSet: Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func normalized(_ list: [ClosedRange<UInt64>]) -> [ClosedRange<UInt64>] {
+        merged(
+            list.sorted {
+                $0.lowerBound != $1.lowerBound
+                    ? $0.lowerBound < $1.lowerBound : $0.upperBound < $1.upperBound
+            })
+    }
+
+    /// Merges what overlaps or touches in a list that is sorted by lower bounds.
+    private static func merged(_ list: [ClosedRange<UInt64>]) -> [ClosedRange<UInt64>] {
         var merged: [ClosedRange<UInt64>] = []
-        for next in list.sorted(by: {
-            $0.lowerBound != $1.lowerBound
-                ? $0.lowerBound < $1.lowerBound : $0.upperBound < $1.upperBound
-        }) {
+        for next in list {
             if let last = merged.last,
                 last.upperBound == .max || next.lowerBound <= last.upperBound + 1
             {
@@ -108,10 +114,25 @@ public struct IntervalSet: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The union.
+    ///
+    /// O(intervals of both).
     public func union(_ other: IntervalSet) -> IntervalSet {
         if other.isEmpty { return self }
         if isEmpty { return other }
-        return IntervalSet(intervals + other.intervals)
+        var both: [ClosedRange<UInt64>] = []
+        both.reserveCapacity(intervals.count + other.intervals.count)
+        var (left, right) = (intervals[...], other.intervals[...])
+        while let first = left.first, let second = right.first {
+            both.append(first.lowerBound <= second.lowerBound ? first : second)
+            if first.lowerBound <= second.lowerBound {
+                left.removeFirst()
+            } else {
+                right.removeFirst()
+            }
+        }
+        var result = IntervalSet()
+        result.intervals = Self.merged(both + left + right)
+        return result
     }
 
     /// The members that are not in `other`.

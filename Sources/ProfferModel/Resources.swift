@@ -171,7 +171,7 @@ extension ResourceValue {
         switch (self, other) {
         case (.scalar(let left), .scalar(let right)): .scalar(left + right)
         case (.ranges(let left), .ranges(let right)): .ranges(left.union(right))
-        case (.set(let left), .set(let right)): .set(merged(left, right))
+        case (.set(let left), .set(let right)): .set(combined(left, right).map(\.name))
         case (.scalar, _), (.ranges, _), (.set, _): self
         }
     }
@@ -180,7 +180,8 @@ extension ResourceValue {
         switch (self, other) {
         case (.scalar(let left), .scalar(let right)): .scalar(left - right)
         case (.ranges(let left), .ranges(let right)): .ranges(left.subtracting(right))
-        case (.set(let left), .set(let right)): .set(left.filter { !right.contains($0) })
+        case (.set(let left), .set(let right)):
+            .set(combined(left, right).compactMap { $0.isInLeft && !$0.isInRight ? $0.name : nil })
         case (.scalar, _), (.ranges, _), (.set, _): self
         }
     }
@@ -189,15 +190,31 @@ extension ResourceValue {
         switch (self, other) {
         case (.scalar(let left), .scalar(let right)): right <= left
         case (.ranges(let left), .ranges(let right)): left.isSuperset(of: right)
-        case (.set(let left), .set(let right)): right.allSatisfy(left.contains)
+        case (.set(let left), .set(let right)): combined(left, right).allSatisfy(\.isInLeft)
         case (.scalar, _), (.ranges, _), (.set, _): false
         }
     }
 
-    private func merged(_ left: [String], _ right: [String]) -> [String] {
-        (left + right.filter { !left.contains($0) }).sorted {
+    private struct Member {
+        let name: String
+        let isInLeft: Bool
+        let isInRight: Bool
+    }
+
+    /// The members of two sorted lists, sorted, and where each of them is; O(names of both).
+    private func combined(_ left: [String], _ right: [String]) -> [Member] {
+        var members: [Member] = []
+        members.reserveCapacity(left.count + right.count)
+        var (left, right) = (left[...], right[...])
+        while let name = [left.first, right.first].compactMap({ $0 }).min(by: {
             $0.utf8.lexicographicallyPrecedes($1.utf8)
+        }) {
+            let (isInLeft, isInRight) = (left.first == name, right.first == name)
+            if isInLeft { left.removeFirst() }
+            if isInRight { right.removeFirst() }
+            members.append(Member(name: name, isInLeft: isInLeft, isInRight: isInRight))
         }
+        return members
     }
 }
 

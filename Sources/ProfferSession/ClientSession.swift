@@ -53,6 +53,24 @@ public struct ClientSession: Sendable {
         }
     }
 
+    /// Notes that there is a connection to the server again: says what is unanswered at once, so
+    /// that the server learns of the new route before it gives the session up.
+    public mutating func routeRestored(
+        at now: Instant, into outbox: inout Outbox<SessionEffect>
+    ) {
+        switch phase {
+        case .opening(let session, _):
+            outbox.append(.transmit(opening(session)))
+        case .open:
+            channel?.resend(at: now, into: &outbox)
+            if let sign = channel?.envelope(.keepAlive, at: now) {
+                outbox.append(.transmit(sign))
+            }
+        case .waiting, .stopped:
+            break
+        }
+    }
+
     /// Takes an envelope from the server.
     public mutating func handle(
         _ envelope: Envelope, at now: Instant, into outbox: inout Outbox<SessionEffect>
@@ -158,11 +176,13 @@ public struct ClientSession: Sendable {
     ) {
         phase = .opening(session: session, next: now + openPause + jitter())
         openPause = min(openPause * 2, limits.openLast)
-        outbox.append(
-            .transmit(
-                Envelope(
-                    clusterID: clusterID, epoch: epoch, session: session,
-                    content: .open(credential: credential))))
+        outbox.append(.transmit(opening(session)))
+    }
+
+    private func opening(_ session: UInt64) -> Envelope {
+        Envelope(
+            clusterID: clusterID, epoch: epoch, session: session,
+            content: .open(credential: credential))
     }
 
     private mutating func end(

@@ -5,14 +5,18 @@ internal import ProfferZeroMQ
 /// A DEALER that keeps one session open with the first of several addresses that answers.
 final class Dialer {
     private final class Connection {
+        let monitor: Monitor
         let socket: Socket
 
-        init(_ socket: consuming Socket) { self.socket = socket }
+        init(_ socket: consuming Socket, _ monitor: consuming Monitor) {
+            self.socket = socket
+            self.monitor = monitor
+        }
     }
 
     /// So many openings without an answer, and the next address is tried, or the same one anew: a
     /// socket that was turned away by the authenticator does not connect again by itself.
-    private static let patience = 4
+    private static let patience = 3
 
     let id: EndpointID
     private let addresses: [String]
@@ -21,6 +25,7 @@ final class Dialer {
     private let configuration: ReactorConfiguration
     private var connection: Connection
     private var addressIndex = 0
+    private var unansweredBefore = 0
     private var session: ClientSession
     private var peer: PeerID?
 
@@ -47,6 +52,7 @@ final class Dialer {
         _ configuration: ReactorConfiguration
     ) throws -> Connection {
         let socket = try Socket(.dealer, in: context)
+        let monitor = try Monitor(socket)
         try socket.apply(configuration.socket, isRouter: false)
         switch security {
         case .curve(let keys, let serverKey):
@@ -59,12 +65,26 @@ final class Dialer {
             }
         }
         try socket.connect(address)
-        return Connection(socket)
+        return Connection(socket, monitor)
     }
 
     var nextDeadline: Instant? { session.nextDeadline }
 
-    func add(to poller: inout Poller) { poller.add(connection.socket) }
+    /// Adds two entries: the socket and its monitor.
+    func add(to poller: inout Poller) {
+        poller.add(connection.socket)
+        poller.add(connection.monitor.socket)
+    }
+
+    func drainMonitor(at now: Instant, _ state: inout LoopState) {
+        while let event = try? connection.monitor.next() {
+            state.counters.count(event)
+            guard case .handshakeSucceeded = event else { continue }
+            var effects = Outbox<SessionEffect>()
+            session.routeRestored(at: now, into: &effects)
+            perform(&effects, &state)
+        }
+    }
 
     func drain(_ limit: Int, at now: Instant, _ state: inout LoopState) {
         var frame = Frame()
@@ -91,16 +111,25 @@ final class Dialer {
         guard let due = session.nextDeadline, due <= now else { return }
         var effects = Outbox<SessionEffect>()
         session.wake(at: now, into: &effects)
-        let excess = session.unansweredOpenings - Self.patience
-        // Every second time: the first opening on a new socket comes before it has connected.
-        if !session.isOpen, excess >= 0, excess % 2 == 0 {
-            addressIndex = (addressIndex + 1) % addresses.count
-            let address = addresses[addressIndex]
-            if let next = try? Self.connect(address, security, context, configuration) {
-                connection = next
-            }
-        }
+        connectAnew()
         perform(&effects, &state)
+    }
+
+    /// Makes a new socket, for the next address if there are several, when nobody has answered a
+    /// few times.
+    private func connectAnew() {
+        // An answer has set the count back to zero.
+        unansweredBefore = min(unansweredBefore, session.unansweredOpenings)
+        guard !session.isOpen,
+            session.unansweredOpenings - unansweredBefore >= Self.patience
+        else { return }
+        unansweredBefore = session.unansweredOpenings
+        addressIndex = (addressIndex + 1) % addresses.count
+        let address = addresses[addressIndex]
+        // Without a descriptor the old connection stays, and the next address is tried in turn.
+        if let next = try? Self.connect(address, security, context, configuration) {
+            connection = next
+        }
     }
 
     private func perform(_ effects: inout Outbox<SessionEffect>, _ state: inout LoopState) {
@@ -150,10 +179,13 @@ final class Dialer {
         return true
     }
 
-    func stop(at now: Instant, _ state: inout LoopState) {
+    /// Ends the session for good; returns whether there was one.
+    func stop(at now: Instant, _ state: inout LoopState) -> Bool {
+        let wasOpen = session.isOpen
         peer = nil
         var effects = Outbox<SessionEffect>()
         session.stop(at: now, into: &effects)
         perform(&effects, &state)
+        return wasOpen
     }
 }

@@ -81,8 +81,11 @@ public struct ReactorConfiguration: Sendable {
     public var epoch: UInt64 = 0
     /// The limits of its sessions.
     public var session = SessionLimits()
-    /// The limits of its sockets.
+    /// The limits of its sockets; a message part may be as large as a session's message and its
+    /// envelope.
     public var socket = SocketLimits()
+    /// How many sessions a listening endpoint has at most; more are refused.
+    public var peerLimit = 100_000
     /// How many messages one socket may bring in a turn.
     public var batch = 512
     /// How many items other threads may have posted that no turn has taken yet.
@@ -95,6 +98,8 @@ public struct ReactorConfiguration: Sendable {
         self.name = name
         self.endpoints = endpoints
         self.coding = coding
+        // The rest of an envelope and the box of CURVE take less than 1 KiB.
+        socket.messageBytes = Int64(session.messageBytes) + 1024
     }
 }
 
@@ -130,6 +135,13 @@ public struct TransportCounters: Hashable, Sendable {
     public var refused: UInt64 = 0
     /// Envelopes of sessions that are not open.
     public var strays: UInt64 = 0
+    /// Openings that were refused: wrong version or cluster, too many sessions.
+    public var unopened: UInt64 = 0
+    /// Connections that got no further than the handshake: a key that is not allowed, a wrong
+    /// server key, no encryption, not the protocol.
+    public var failedHandshakes: UInt64 = 0
+    /// Connections that ended: the peer went, or was cut off because it sent too large a message.
+    public var disconnections: UInt64 = 0
     /// Messages that a socket would not take; sent again later.
     public var deferred: UInt64 = 0
     /// Messages in.

@@ -8,6 +8,8 @@ final class Listener {
         let id: PeerID
         let identity: PeerIdentity
         var route: [UInt8]
+        /// The connection before, for when a late message has come over one that is gone by now.
+        var olderRoute: [UInt8]?
         var session: ServerSession
 
         init(id: PeerID, identity: PeerIdentity, route: [UInt8], session: ServerSession) {
@@ -18,13 +20,21 @@ final class Listener {
         }
     }
 
+    private static let farewell = "the process stops"
+
     let id: EndpointID
     let address: String
+    private let monitor: Monitor
     private let socket: Socket
+    private let file: SocketFile?
     private let security: ListenSecurity
     private let configuration: ReactorConfiguration
     private var peers: [PeerID: Peer] = [:]
     private var bySession: [UInt64: Peer] = [:]
+    // A connection has one session at a time: whoever may connect cannot open any number of them.
+    private var byRoute: [[UInt8]: Peer] = [:]
+    private var ended = EndedSessions()
+    private var isStopping = false
     private var deadlines = DeadlineQueue<PeerID>()
 
     init(
@@ -35,6 +45,7 @@ final class Listener {
         self.security = security
         self.configuration = configuration
         let socket = try Socket(.router, in: context)
+        let monitor = try Monitor(socket)
         try socket.apply(configuration.socket, isRouter: true)
         switch security {
         case .curve(let keys, let domain, _):
@@ -48,11 +59,23 @@ final class Listener {
         }
         self.address = try socket.bind(address)
         self.socket = socket
+        self.monitor = monitor
+        file = SocketFile(address)
     }
+
+    deinit { file?.remove() }
 
     var nextDeadline: Instant? { deadlines.next }
 
-    func add(to poller: inout Poller) { poller.add(socket) }
+    /// Adds two entries: the socket and its monitor.
+    func add(to poller: inout Poller) {
+        poller.add(socket)
+        poller.add(monitor.socket)
+    }
+
+    func drainMonitor(_ state: inout LoopState) {
+        while let event = try? monitor.next() { state.counters.count(event) }
+    }
 
     func drain(_ limit: Int, at now: Instant, _ state: inout LoopState) {
         var frame = Frame()
@@ -69,7 +92,7 @@ final class Listener {
                 // More parts than the protocol has: read them away and drop the peer.
                 while frame.hasMore, (try? socket.receive(&frame)) == true {}
                 state.counters.malformed += 1
-                dropPeer(route: route, "more than one part", at: now, &state)
+                end(route: route, "more than one part", at: now, &state)
                 continue
             }
             take(body, route: route, key: key, at: now, &state)
@@ -82,13 +105,13 @@ final class Listener {
         state.counters.received += 1
         guard let envelope = try? state.coding.decode(body) else {
             state.counters.malformed += 1
-            dropPeer(route: route, "no envelope", at: now, &state)
+            end(route: route, "no envelope", at: now, &state)
             return
         }
         if case .curve(_, let domain, let allowList) = security {
             guard let key, allowList.allows(key, domain: domain) else {
                 state.counters.refused += 1
-                dropPeer(route: route, "key not allowed", at: now, &state)
+                end(route: route, "key not allowed", at: now, &state)
                 return
             }
         }
@@ -102,44 +125,77 @@ final class Listener {
         }
         var effects = Outbox<SessionEffect>()
         let isNewRoute = peer.route != route
-        peer.route = route
+        if isNewRoute { move(peer, to: route, at: now, &state) }
         peer.session.handle(envelope, isNewRoute: isNewRoute, at: now, into: &effects)
         perform(&effects, peer, at: now, &state)
+    }
+
+    private func move(
+        _ peer: Peer, to route: [UInt8], at now: Instant, _ state: inout LoopState
+    ) {
+        end(route: route, "another session came over the connection", at: now, &state)
+        byRoute[peer.route] = nil
+        byRoute[route] = peer
+        peer.olderRoute = peer.route
+        peer.route = route
     }
 
     private func answerStranger(
         _ envelope: Envelope, route: [UInt8], key: String?, at now: Instant,
         _ state: inout LoopState
     ) {
-        var refusal: String?
-        if envelope.version != Envelope.currentVersion {
-            refusal = "protocol version \(envelope.version) is not spoken here"
-        } else if !envelope.clusterID.isEmpty, envelope.clusterID != configuration.clusterID {
-            refusal = "this is cluster '\(configuration.clusterID)'"
-        } else if envelope.epoch > configuration.epoch {
-            refusal = "a newer master is known"
-        }
-        guard refusal == nil, case .open(let credential) = envelope.content else {
+        switch envelope.content {
+        case .closed: state.counters.strays += 1
+        case .accepted, .message, .keepAlive:
             state.counters.strays += 1
-            if case .closed = envelope.content { return }
-            transmit(
-                Envelope(
-                    clusterID: configuration.clusterID, epoch: configuration.epoch,
-                    session: envelope.session,
-                    content: .closed(reason: refusal ?? "the session is not known")),
-                route: route, &state)
-            return
+            refuse(envelope.session, "the session is not known", route: route, &state)
+        case .open(let credential):
+            if let reason = refusal(of: envelope) {
+                state.counters.unopened += 1
+                refuse(envelope.session, reason, route: route, &state)
+            } else {
+                let identity = PeerIdentity(publicKey: key, credential: credential)
+                open(envelope, identity, route: route, at: now, &state)
+            }
         }
+    }
+
+    private func refuse(
+        _ session: UInt64, _ reason: String, route: [UInt8], _ state: inout LoopState
+    ) {
+        transmit(
+            Envelope(
+                clusterID: configuration.clusterID, epoch: configuration.epoch, session: session,
+                content: .closed(reason: reason)), route: route, &state)
+    }
+
+    private func refusal(of opening: Envelope) -> String? {
+        if isStopping { return Self.farewell }
+        if opening.version != Envelope.currentVersion {
+            return "protocol version \(opening.version) is not spoken here"
+        }
+        if !opening.clusterID.isEmpty, opening.clusterID != configuration.clusterID {
+            return "this is cluster '\(configuration.clusterID)'"
+        }
+        if opening.epoch > configuration.epoch { return "a newer master is known" }
+        if ended.contains(opening.session) { return "the session has ended" }
+        if peers.count >= configuration.peerLimit { return "there are too many sessions" }
+        return nil
+    }
+
+    private func open(
+        _ envelope: Envelope, _ identity: PeerIdentity, route: [UInt8], at now: Instant,
+        _ state: inout LoopState
+    ) {
+        end(route: route, "another session was opened over the connection", at: now, &state)
         var effects = Outbox<SessionEffect>()
         let session = ServerSession(
             accepting: envelope, clusterID: configuration.clusterID, epoch: configuration.epoch,
             limits: configuration.session, at: now, into: &effects)
-        let peer = Peer(
-            id: state.nextPeer(),
-            identity: PeerIdentity(publicKey: key, credential: credential), route: route,
-            session: session)
+        let peer = Peer(id: state.nextPeer(), identity: identity, route: route, session: session)
         peers[peer.id] = peer
         bySession[envelope.session] = peer
+        byRoute[route] = peer
         perform(&effects, peer, at: now, &state)
     }
 
@@ -150,9 +206,7 @@ final class Listener {
         for effect in effects.takeAll() {
             switch effect {
             case .transmit(let envelope):
-                if !transmit(envelope, route: peer.route, &state) {
-                    peer.session.routeLost(at: now)
-                }
+                if !transmit(envelope, to: peer, &state) { peer.session.routeLost(at: now) }
             case .opened:
                 state.events.append(.opened(peer.id, id, peer.identity))
             case .deliver(let body):
@@ -168,7 +222,25 @@ final class Listener {
     private func forget(_ peer: Peer) {
         peers[peer.id] = nil
         bySession[peer.session.id] = nil
+        byRoute[peer.route] = nil
+        ended.insert(peer.session.id)
         deadlines.set(peer.id, to: nil)
+    }
+
+    /// Returns whether the peer can be reached.
+    @discardableResult
+    private func transmit(
+        _ envelope: Envelope, to peer: Peer, _ state: inout LoopState
+    ) -> Bool {
+        if transmit(envelope, route: peer.route, &state) { return true }
+        guard let older = peer.olderRoute, byRoute[older] == nil,
+            transmit(envelope, route: older, &state)
+        else { return false }
+        byRoute[peer.route] = nil
+        byRoute[older] = peer
+        peer.olderRoute = peer.route
+        peer.route = older
+        return true
     }
 
     /// Returns whether the route is known; a full queue is no loss, the session sends again.
@@ -187,15 +259,14 @@ final class Listener {
         }
     }
 
-    private func dropPeer(
+    /// Ends the session that came over a connection last, if there is one.
+    private func end(
         route: [UInt8], _ reason: String, at now: Instant, _ state: inout LoopState
     ) {
-        for id in peers.keys.sorted() {
-            guard let peer = peers[id], peer.route == route else { continue }
-            var effects = Outbox<SessionEffect>()
-            peer.session.close(.local(reason), at: now, into: &effects)
-            perform(&effects, peer, at: now, &state)
-        }
+        guard let peer = byRoute[route] else { return }
+        var effects = Outbox<SessionEffect>()
+        peer.session.close(.local(reason), at: now, into: &effects)
+        perform(&effects, peer, at: now, &state)
     }
 
     func send(
@@ -216,7 +287,7 @@ final class Listener {
         peer.session.close(.local(reason), at: now, into: &effects)
         for effect in effects.takeAll() {
             if case .transmit(let envelope) = effect {
-                transmit(envelope, route: peer.route, &state)
+                transmit(envelope, to: peer, &state)
             }
         }
         forget(peer)
@@ -232,7 +303,11 @@ final class Listener {
         }
     }
 
-    func closeAll(at now: Instant, _ state: inout LoopState) {
-        for id in peers.keys.sorted() { _ = close(id, "the process stops", at: now, &state) }
+    /// Ends every session and opens no more; returns whether there was one.
+    func closeAll(at now: Instant, _ state: inout LoopState) -> Bool {
+        isStopping = true
+        let open = peers.keys.sorted()
+        for id in open { _ = close(id, Self.farewell, at: now, &state) }
+        return !open.isEmpty
     }
 }

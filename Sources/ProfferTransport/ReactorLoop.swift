@@ -11,7 +11,6 @@ struct ReactorLoop: ~Copyable {
     private var authenticator: AuthenticatorBox?
     private var listeners: [Listener] = []
     private var dialers: [Dialer] = []
-    private var owners: [PeerID: Int] = [:]
     private var shared: LoopState
     private var watched: [Int32] = []
     private var isStopping = false
@@ -26,8 +25,8 @@ struct ReactorLoop: ~Copyable {
             for endpoint in configuration.endpoints {
                 switch endpoint {
                 case .listen(let id, let address, let security):
-                    if case .curve(_, _, let allowList) = security, authenticator == nil {
-                        authenticator = try AuthenticatorBox(context, allowList)
+                    if case .curve(_, _, let allowList) = security {
+                        try authenticate(with: allowList, id, context)
                     }
                     let listener = try Listener(
                         id: id, address: address, security: security, context: context,
@@ -51,6 +50,20 @@ struct ReactorLoop: ~Copyable {
         }
     }
 
+    private mutating func authenticate(
+        with allowList: AllowList, _ id: EndpointID, _ context: Context
+    ) throws {
+        guard let authenticator else {
+            authenticator = try AuthenticatorBox(context, allowList)
+            return
+        }
+        guard authenticator.allowList === allowList else {
+            throw TransportError(
+                "listen at endpoint '\(id)'",
+                because: "all endpoints share one allow-list; give each a domain of its own in it")
+        }
+    }
+
     mutating func run<Handler: ReactorHandler & ~Copyable>(
         _ handler: inout Handler, _ mailbox: Mailbox<Handler.Mail>
     ) {
@@ -59,7 +72,9 @@ struct ReactorLoop: ~Copyable {
         var isFirst = true
         while !isStopping {
             let positions = prepare(&poller)
-            let timeout = isFirst ? 0 : milliseconds(until: deadline(handler.nextDeadline), now)
+            // What the handler's own commands have caused waits for its next turn.
+            let mayWait = !isFirst && shared.events.isEmpty
+            let timeout = mayWait ? milliseconds(until: deadline(handler.nextDeadline)) : 0
             guard (try? poller.wait(milliseconds: timeout)) != nil else { break }
             now = SystemClock.now()
             if poller.isReady(positions.wakeUp) { wakeUp.clear() }
@@ -76,8 +91,27 @@ struct ReactorLoop: ~Copyable {
             }
             isFirst = false
         }
-        for listener in listeners { listener.closeAll(at: now, &shared) }
-        for dialer in dialers { dialer.stop(at: now, &shared) }
+        var hadPeers = false
+        for dialer in dialers where dialer.stop(at: now, &shared) { hadPeers = true }
+        for listener in listeners where listener.closeAll(at: now, &shared) { hadPeers = true }
+        if hadPeers { readOn(&poller) }
+        _ = mailbox.take(shared.counters)
+    }
+
+    /// Takes in what peers still send, for a moment, and forgets it.
+    ///
+    /// A TCP connection that is closed with unread bytes is reset, and the reset overtakes the
+    /// farewell that has just been sent.
+    private mutating func readOn(_ poller: inout Poller) {
+        let end = SystemClock.now() + .milliseconds(200)
+        watched = []
+        while SystemClock.now() < end {
+            let positions = prepare(&poller)
+            guard let isReady = try? poller.wait(milliseconds: 20), isReady else { return }
+            if poller.isReady(positions.wakeUp) { wakeUp.clear() }
+            drain(poller, positions, at: SystemClock.now())
+            shared.events = []
+        }
     }
 
     private struct Positions {
@@ -95,9 +129,9 @@ struct ReactorLoop: ~Copyable {
         if let authenticator { positions.authenticator = authenticator.add(to: &poller) }
         positions.listeners = 1 + (authenticator == nil ? 0 : 1)
         for listener in listeners { listener.add(to: &poller) }
-        positions.dialers = positions.listeners + listeners.count
+        positions.dialers = positions.listeners + listeners.count * 2
         for dialer in dialers { dialer.add(to: &poller) }
-        positions.watched = positions.dialers + dialers.count
+        positions.watched = positions.dialers + dialers.count * 2
         for descriptor in watched { poller.add(descriptor: descriptor) }
         return positions
     }
@@ -108,13 +142,17 @@ struct ReactorLoop: ~Copyable {
         if let position = positions.authenticator, poller.isReady(position) {
             authenticator?.answerAll()
         }
-        for (index, listener) in listeners.enumerated()
-        where poller.isReady(positions.listeners + index) {
-            listener.drain(configuration.batch, at: now, &shared)
+        for (index, listener) in listeners.enumerated() {
+            let position = positions.listeners + index * 2
+            if poller.isReady(position + 1) { listener.drainMonitor(&shared) }
+            if poller.isReady(position) {
+                listener.drain(configuration.batch, at: now, &shared)
+            }
         }
-        for (index, dialer) in dialers.enumerated()
-        where poller.isReady(positions.dialers + index) {
-            dialer.drain(configuration.batch, at: now, &shared)
+        for (index, dialer) in dialers.enumerated() {
+            let position = positions.dialers + index * 2
+            if poller.isReady(position + 1) { dialer.drainMonitor(at: now, &shared) }
+            if poller.isReady(position) { dialer.drain(configuration.batch, at: now, &shared) }
         }
         for (index, descriptor) in watched.enumerated()
         where poller.isReady(positions.watched + index) {
@@ -134,7 +172,7 @@ struct ReactorLoop: ~Copyable {
         for dialer in dialers { dialer.wake(at: now, &shared) }
     }
 
-    private func milliseconds(until deadline: Instant?, _ now: Instant) -> Int {
+    private func milliseconds(until deadline: Instant?) -> Int {
         guard let deadline else { return -1 }
         let left = (deadline - SystemClock.now()).inNanoseconds
         if left <= 0 { return 0 }
@@ -181,11 +219,25 @@ struct LoopState {
     }
 }
 
+extension TransportCounters {
+    mutating func count(_ event: ConnectionEvent) {
+        switch event {
+        case .handshakeFailed: failedHandshakes += 1
+        case .disconnected: disconnections += 1
+        case .listening, .listenFailed, .accepted, .acceptFailed, .connected, .connecting,
+            .retrying, .handshakeSucceeded, .closed:
+            break
+        }
+    }
+}
+
 /// Keeps the authenticator, which cannot be copied, in a loop that can be without one.
 private final class AuthenticatorBox {
+    let allowList: AllowList
     private let authenticator: Authenticator
 
     init(_ context: Context, _ allowList: AllowList) throws(ZeroMQError) {
+        self.allowList = allowList
         authenticator = try Authenticator(in: context, allowList: allowList)
     }
 

@@ -3,7 +3,10 @@ internal import SwiftProtobuf
 
 /// Bytes of a generated message, or nothing at all: our own messages always have what they need.
 func bytes(_ message: some Message) -> [UInt8] {
-    let coded: [UInt8]? = try? message.serializedBytes(partial: true)
+    var options = BinaryEncodingOptions()
+    // Maps in one order, so that equal messages are equal bytes.
+    options.useDeterministicOrdering = true
+    let coded: [UInt8]? = try? message.serializedBytes(partial: true, options: options)
     return coded ?? []
 }
 
@@ -23,6 +26,15 @@ func parse<Proto: Message>(
         throw .malformed(name)
     }
 }
+
+/// The part of a message that its kind promises.
+func body<Body>(_ body: Body, _ isPresent: Bool, _ name: String) throws(WireError) -> Body {
+    guard isPresent else { throw .missing(name) }
+    return body
+}
+
+/// A name from outside, short enough for an error.
+func shown(_ name: String) -> String { name.utf8.count <= 64 ? name : name.prefix(32) + "..." }
 
 extension Array {
     func tryMap<Output>(

@@ -97,12 +97,15 @@ extension PBMasterInfo {
         port = UInt32(clamping: info.port)
         hostname = info.hostname
         version = info.version
+        if let name = info.clusterName { clusterName = name }
         address.hostname = info.hostname
         address.port = Int32(clamping: info.port)
     }
 
     var model: MasterInfo {
-        MasterInfo(id: id, hostname: hostname, port: Int(port), version: version)
+        MasterInfo(
+            id: id, hostname: hostname, port: Int(port), version: version,
+            clusterName: hasClusterName ? clusterName : nil)
     }
 }
 

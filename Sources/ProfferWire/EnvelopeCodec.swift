@@ -23,7 +23,10 @@ public enum EnvelopeCodec {
             coded.open = .init()
             if !credential.isEmpty { coded.open.credential = Data(credential) }
         case .accepted(let lease): coded.accepted.leaseMilliseconds = lease
-        case .closed(let reason): coded.closed.reason = reason
+        case .closed(let reason):
+            // A character that is cut in two becomes another of at most two bytes more.
+            coded.closed.reason = String(
+                decoding: reason.utf8.prefix(WireLimits.reason - 2), as: UTF8.self)
         case .message(let body): coded.message = Data(body)
         case .keepAlive: coded.keepAlive = .init()
         }
@@ -34,12 +37,21 @@ public enum EnvelopeCodec {
     public static func decode(_ data: [UInt8]) throws(WireError) -> Envelope {
         let coded = try parse(
             PBInternalEnvelope.self, data, limit: WireLimits.state + 1024, "envelope")
+        guard coded.clusterID.utf8.count <= WireLimits.clusterID else {
+            throw .outOfRange("cluster_id")
+        }
         let content: Envelope.Content
         switch coded.content {
-        case .open(let open): content = .open(credential: [UInt8](open.credential))
+        case .open(let open):
+            guard open.credential.count <= WireLimits.credential else {
+                throw .outOfRange("credential")
+            }
+            content = .open(credential: [UInt8](open.credential))
         case .accepted(let accepted):
             content = .accepted(leaseMilliseconds: accepted.leaseMilliseconds)
-        case .closed(let closed): content = .closed(reason: closed.reason)
+        case .closed(let closed):
+            guard closed.reason.utf8.count <= WireLimits.reason else { throw .outOfRange("reason") }
+            content = .closed(reason: closed.reason)
         case .message(let body): content = .message([UInt8](body))
         case .keepAlive: content = .keepAlive
         case nil: throw .missing("content")

@@ -61,8 +61,10 @@ extension WireCodec {
                     unacknowledgedUpdates: try coded.subscribe.unacknowledgedUpdates.tryMap {
                         one throws(WireError) in try one.status.model()
                     })
-            case .update: .update(try coded.update.status.model())
-            case .message: .message([UInt8](coded.message.data))
+            case .update:
+                .update(try body(coded.update, coded.hasUpdate, "update").status.model())
+            case .message:
+                .message([UInt8](try body(coded.message, coded.hasMessage, "message").data))
             case .heartbeat: .heartbeat
             case .usage:
                 .usage(
@@ -125,7 +127,7 @@ extension WireCodec {
         let coded = try parse(PBExecutorEvent.self, data, "executor event")
         switch coded.type {
         case .subscribed:
-            let body = coded.subscribed
+            let body = try body(coded.subscribed, coded.hasSubscribed, "subscribed")
             return .subscribed(
                 executor: try body.executorInfo.model(),
                 framework: try body.frameworkInfo.model(), agent: try body.agentInfo.model(),
@@ -144,10 +146,12 @@ extension WireCodec {
                 TaskID(coded.kill.taskID.value),
                 policy: coded.kill.hasKillPolicy ? coded.kill.killPolicy.model : nil)
         case .acknowledged:
+            guard coded.hasAcknowledged else { throw .missing("acknowledged") }
             return .acknowledged(
                 TaskID(coded.acknowledged.taskID.value),
                 uuid: try updateID(coded.acknowledged.uuid, "acknowledged.uuid"))
-        case .message: return .message([UInt8](coded.message.data))
+        case .message:
+            return .message([UInt8](try body(coded.message, coded.hasMessage, "message").data))
         case .error: return .error(coded.error.message)
         case .shutdown: return .shutdown
         case .heartbeat: return .heartbeat

@@ -79,17 +79,21 @@ extension PBResource {
     }
 
     func model() throws(WireError) -> Resource {
+        let field = "resource \(shown(name))"
         let value: ResourceValue =
             switch type {
-            case .scalar: .scalar(try milli(scalar.value, "resource \(name)"))
-            case .ranges: .ranges(try ranges.model("resource \(name)"))
-            case .set: .set(sortedNames(set.item))
-            case .text: throw .outOfRange("resource \(name)")
+            case .scalar: .scalar(try milli(scalar.value, field))
+            case .ranges: .ranges(try ranges.model(field))
+            case .set: .set(try members(set.item, field))
+            case .text: throw .outOfRange(field)
             }
         var stack = reservations.map(\.model)
-        // The older form of a static reservation: a role on the resource itself.
+        // The older form: a role on the resource itself, and who reserved it if that can be undone.
         if stack.isEmpty, hasRole, role != "*" {
-            stack = [Reservation(kind: hasReservation ? .dynamic : .static, role: role)]
+            var older = reservation.model
+            older.kind = hasReservation ? .dynamic : .static
+            older.role = role
+            stack = [older]
         }
         return Resource(
             name, value, reservations: stack, disk: hasDisk ? disk.model : nil,
@@ -101,11 +105,26 @@ func coded(_ resources: Resources, allocatedTo role: String? = nil) -> [PBResour
     resources.items.map { PBResource($0, allocatedTo: role) }
 }
 
-/// The resources of a message. A negative scalar is kept: it is the receiver's to refuse it, with
-/// a reason.
+/// The resources of a message.
+///
+/// A negative scalar is kept: it is the receiver's to refuse it, with
+/// a reason. Totals are bounded like single amounts, so that no later sum can overflow.
 func model(_ resources: [PBResource]) throws(WireError) -> Resources {
+    guard resources.count <= WireLimits.resources else { throw .outOfRange("resources") }
     var result = Resources()
-    for resource in resources { result += try resource.model() }
+    var totals: [String: Int64] = [:]
+    for coded in resources {
+        let resource = try coded.model()
+        if case .scalar(let amount) = resource.value {
+            // At most 4096 amounts within the limit: the sum fits.
+            let total = totals[resource.name, default: 0] + abs(amount.thousandths)
+            guard total <= Milli.wireLimit else {
+                throw .outOfRange("resource \(shown(resource.name))")
+            }
+            totals[resource.name] = total
+        }
+        result += resource
+    }
     return result
 }
 
@@ -120,7 +139,7 @@ extension PBOfferFilters.ResourceQuantities {
     func model() throws(WireError) -> ResourceQuantities {
         var result = ResourceQuantities()
         for name in quantities.keys.sorted() {
-            result.add(try milli(quantities[name]?.value ?? 0, "quantity \(name)"), to: name)
+            result.add(try milli(quantities[name]?.value ?? 0, "quantity \(shown(name))"), to: name)
         }
         return result
     }

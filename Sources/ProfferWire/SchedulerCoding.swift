@@ -8,7 +8,9 @@ internal import FoundationEssentials
 internal import Foundation
 #endif
 
-/// Bytes of the protocols, for messages of the model. Decoders refuse, they never trap.
+/// Bytes of the protocols, for messages of the model.
+///
+/// Decoders refuse, they never trap.
 public enum WireCodec {}
 
 extension WireCodec {
@@ -293,11 +295,12 @@ extension WireCodec {
             PBSchedulerEvent.self, data, limit: WireLimits.state, "scheduler event")
         switch coded.type {
         case .subscribed:
+            let subscribed = try body(coded.subscribed, coded.hasSubscribed, "subscribed")
             return .subscribed(
-                FrameworkID(coded.subscribed.frameworkID.value),
+                FrameworkID(subscribed.frameworkID.value),
                 heartbeatInterval: try duration(
-                    seconds: coded.subscribed.heartbeatIntervalSeconds, "heartbeat"),
-                master: coded.subscribed.masterInfo.model)
+                    seconds: subscribed.heartbeatIntervalSeconds, "heartbeat"),
+                master: subscribed.masterInfo.model)
         case .offers:
             return .offers(
                 try coded.offers.offers.tryMap { one throws(WireError) in try one.model() })
@@ -306,18 +309,25 @@ extension WireCodec {
                 try coded.inverseOffers.inverseOffers.tryMap { one throws(WireError) in
                     try one.model()
                 })
-        case .rescind: return .rescind(OfferID(coded.rescind.offerID.value))
+        case .rescind:
+            let rescind = try body(coded.rescind, coded.hasRescind, "rescind")
+            return .rescind(OfferID(rescind.offerID.value))
         case .rescindInverseOffer:
-            return .rescindInverseOffer(
-                OfferID(coded.rescindInverseOffer.inverseOfferID.value))
-        case .update: return .update(try coded.update.status.model())
+            let rescind = try body(
+                coded.rescindInverseOffer, coded.hasRescindInverseOffer, "rescind_inverse_offer")
+            return .rescindInverseOffer(OfferID(rescind.inverseOfferID.value))
+        case .update:
+            return .update(try body(coded.update, coded.hasUpdate, "update").status.model())
         case .updateOperationStatus:
-            return .updateOperation(try coded.updateOperationStatus.status.model())
+            let update = try body(
+                coded.updateOperationStatus, coded.hasUpdateOperationStatus,
+                "update_operation_status")
+            return .updateOperation(try update.status.model())
         case .message:
+            let message = try body(coded.message, coded.hasMessage, "message")
             return .message(
-                agent: AgentID(coded.message.agentID.value),
-                executor: ExecutorID(coded.message.executorID.value),
-                data: [UInt8](coded.message.data))
+                agent: AgentID(message.agentID.value),
+                executor: ExecutorID(message.executorID.value), data: [UInt8](message.data))
         case .failure:
             let body = coded.failure
             return .failure(

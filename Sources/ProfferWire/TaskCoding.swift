@@ -214,7 +214,8 @@ extension PBTaskStatus {
         var time: WallTime?
         if hasTimestamp {
             guard abs(timestamp) < 9e9 else { throw .outOfRange("timestamp") }
-            time = WallTime(nanosecondsSince1970: Int64(timestamp * 1e9))
+            // A double holds microseconds of our time; finer digits would change at every copy.
+            time = WallTime(nanosecondsSince1970: Int64((timestamp * 1e6).rounded()) * 1000)
         }
         return TaskStatus(
             taskID: TaskID(taskID.value), state: ProfferWire.model(state),

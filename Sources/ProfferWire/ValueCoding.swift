@@ -55,11 +55,12 @@ func milli(_ value: Double, _ field: String) throws(WireError) -> Milli {
     return milli
 }
 
-/// Seconds of the wire as a duration; what is not finite or beyond 292 years is refused.
+/// Seconds of the wire as a duration, to the nanosecond; what is not finite or beyond 285 years is
+/// refused.
 func duration(seconds: Double, _ field: String) throws(WireError) -> Duration {
-    guard seconds.isFinite, abs(seconds) < 9e15 else { throw .outOfRange(field) }
+    guard seconds.isFinite, abs(seconds) < 9e9 else { throw .outOfRange(field) }
     let whole = seconds.rounded(.down)
-    return .seconds(Int64(whole)) + .nanoseconds(Int64((seconds - whole) * 1e9))
+    return .seconds(Int64(whole)) + .nanoseconds(Int64(((seconds - whole) * 1e9).rounded()))
 }
 
 func secondsValue(_ duration: Duration) -> Double {
@@ -118,7 +119,8 @@ extension PBValue.Ranges {
     }
 
     func model(_ field: String) throws(WireError) -> IntervalSet {
-        IntervalSet(
+        guard range.count <= WireLimits.intervals else { throw .outOfRange(field) }
+        return IntervalSet(
             try range.tryMap { coded throws(WireError) in
                 guard coded.begin <= coded.end else { throw .outOfRange(field) }
                 return coded.begin...coded.end
@@ -126,7 +128,9 @@ extension PBValue.Ranges {
     }
 }
 
-func sortedNames(_ names: [String]) -> [String] {
+/// The members of a set value, sorted and once each.
+func members(_ names: [String], _ field: String) throws(WireError) -> [String] {
+    guard names.count <= WireLimits.members else { throw .outOfRange(field) }
     var seen = Set<String>()
     return names.filter { seen.insert($0).inserted }.sorted {
         $0.utf8.lexicographicallyPrecedes($1.utf8)
@@ -154,13 +158,14 @@ extension PBAttribute {
     }
 
     func model() throws(WireError) -> Attribute {
-        switch type {
-        case .scalar:
-            Attribute(name: name, value: .scalar(try milli(scalar.value, "attribute \(name)")))
-        case .ranges:
-            Attribute(name: name, value: .ranges(try ranges.model("attribute \(name)")))
-        case .set: Attribute(name: name, value: .set(sortedNames(set.item)))
-        case .text: Attribute(name: name, value: .text(text.value))
-        }
+        let field = "attribute \(shown(name))"
+        let value: AttributeValue =
+            switch type {
+            case .scalar: .scalar(try milli(scalar.value, field))
+            case .ranges: .ranges(try ranges.model(field))
+            case .set: .set(try members(set.item, field))
+            case .text: .text(text.value)
+            }
+        return Attribute(name: name, value: value)
     }
 }

@@ -30,10 +30,22 @@ public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// How large a message may be, in bytes.
+/// How large messages and their parts may be; messages in bytes.
 public enum WireLimits {
     /// Anything but state: calls, events, tasks, updates.
     public static let message = 1 << 20
     /// What an agent tells about all its tasks when it comes back.
     public static let state = 8 << 20
+    /// Entries in one list of resources: merging them costs a comparison with each kind.
+    public static let resources = 4096
+    /// Intervals in one ranges value.
+    public static let intervals = 16_384
+    /// Members of one set value.
+    public static let members = 4096
+    /// Bytes of a cluster's id in an envelope.
+    public static let clusterID = 255
+    /// Bytes of a credential in an envelope.
+    public static let credential = 4096
+    /// Bytes of a reason for closing in an envelope; encoders cut off the rest.
+    public static let reason = 1024
 }

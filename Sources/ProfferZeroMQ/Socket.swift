@@ -163,7 +163,7 @@ public struct Socket: ~Copyable {
 /// The limits of a socket; each one bounds what a slow or hostile peer can cost.
 public struct SocketLimits: Sendable {
     /// How long unsent messages may hold up closing.
-    public var lingerMilliseconds: Int32 = 200
+    public var lingerMilliseconds: Int32 = 1000
     /// Messages that may wait to be sent, per peer.
     public var sendQueue: Int32 = 10_000
     /// Messages that may wait to be received, per peer.

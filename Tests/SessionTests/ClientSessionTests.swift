@@ -144,6 +144,35 @@ struct ClientSessionTests {
         #expect(Step { client.stop(at: at(2), into: &$0) }.transmitted.isEmpty)
     }
 
+    @Test("over a new connection an unanswered opening is repeated at once, with its number")
+    func openingOverNewRoute() {
+        var (client, opening) = openingClient()
+        let due = client.nextDeadline
+        let step = Step { client.routeRestored(at: at(1), into: &$0) }
+        #expect(step.transmitted == [opening])
+        #expect(client.nextDeadline == due)
+        #expect(client.unansweredOpenings == 0)
+    }
+
+    @Test("over a new connection an open session says everything unacknowledged and a sign of life")
+    func newRoute() {
+        var (client, session) = openClient()
+        for number in UInt8(1)...2 { _ = Step { client.send([number], at: at(1), into: &$0) } }
+        let step = Step { client.routeRestored(at: at(2), into: &$0) }
+        #expect(step.bodies == [[1], [2]])
+        #expect(step.transmitted.last?.content == .keepAlive)
+        #expect(step.transmitted.allSatisfy { $0.session == session })
+    }
+
+    @Test("a new connection means nothing to a client that pauses or has stopped")
+    func newRouteWithoutSession() {
+        var (client, _) = openClient()
+        _ = Step { client.close(.local("test"), at: at(1), into: &$0) }
+        #expect(Step { client.routeRestored(at: at(2), into: &$0) }.transmitted.isEmpty)
+        _ = Step { client.stop(at: at(3), into: &$0) }
+        #expect(Step { client.routeRestored(at: at(4), into: &$0) }.transmitted.isEmpty)
+    }
+
     @Test("a refused opening is followed by one with a new number")
     func refusal() {
         var (client, opening) = openingClient()

@@ -1395,6 +1395,15 @@ package nonisolated struct PBMasterInfo: Sendable {
 
   package var capabilities: [PBMasterInfo.Capability] = []
 
+  package var clusterName: String {
+    get {_clusterName ?? String()}
+    set {_clusterName = newValue}
+  }
+  /// Returns true if `clusterName` has been explicitly set.
+  package var hasClusterName: Bool {self._clusterName != nil}
+  /// Clears the value of `clusterName`. Subsequent reads from it will return its default value.
+  package mutating func clearClusterName() {self._clusterName = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// The capability of master info.
@@ -1442,6 +1451,7 @@ package nonisolated struct PBMasterInfo: Sendable {
   fileprivate var _version: String? = nil
   fileprivate var _address: PBAddress? = nil
   fileprivate var _domain: PBDomainInfo? = nil
+  fileprivate var _clusterName: String? = nil
 }
 
 /// An agent as it describes itself.
@@ -6868,7 +6878,7 @@ nonisolated extension PBDomainInfo.FaultDomain.ZoneInfo: SwiftProtobuf.Message, 
 
 nonisolated extension PBMasterInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MasterInfo"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}ip\0\u{1}port\0\u{1}pid\0\u{1}hostname\0\u{1}version\0\u{1}address\0\u{1}domain\0\u{1}capabilities\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}ip\0\u{1}port\0\u{1}pid\0\u{1}hostname\0\u{1}version\0\u{1}address\0\u{1}domain\0\u{1}capabilities\0\u{4}_\u{f}cluster_name\0")
 
   public var isInitialized: Bool {
     if self._id == nil {return false}
@@ -6894,6 +6904,7 @@ nonisolated extension PBMasterInfo: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 7: try { try decoder.decodeSingularMessageField(value: &self._address) }()
       case 8: try { try decoder.decodeSingularMessageField(value: &self._domain) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.capabilities) }()
+      case 1000: try { try decoder.decodeSingularStringField(value: &self._clusterName) }()
       default: break
       }
     }
@@ -6931,6 +6942,9 @@ nonisolated extension PBMasterInfo: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if !self.capabilities.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.capabilities, fieldNumber: 9)
     }
+    try { if let v = self._clusterName {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1000)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -6944,6 +6958,7 @@ nonisolated extension PBMasterInfo: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs._address != rhs._address {return false}
     if lhs._domain != rhs._domain {return false}
     if lhs.capabilities != rhs.capabilities {return false}
+    if lhs._clusterName != rhs._clusterName {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
