@@ -35,7 +35,7 @@ extension ServicePolicy {
         let app = record.active
         let counted = members(of: path).filter(\.isCounted)
         let isOld = { (instance: Instance) in instance.configuration != app.lastConfigChangeAt }
-        if action(on: path) == .restart, counted.contains(where: isOld) {
+        if action(on: path) == .restart {
             replace(app, old: counted.filter(isOld), new: counted.filter { !isOld($0) }, at: now)
             return
         }

@@ -6,6 +6,8 @@ public struct ServiceConfiguration: Sendable {
     public var role = "*"
     /// Shown by `/v2/info`.
     public var frameworkName = "services"
+    /// The framework's id from an earlier run.
+    public var frameworkID: FrameworkID?
     /// Its own address as `host:port`, shown by `/v2/leader`.
     public var address = "127.0.0.1:8080"
     /// From the moment an instance is shown as `TASK_KILLING` to its KILL, when a change or a
@@ -109,6 +111,7 @@ public struct ServicePolicy: FrameworkPolicy {
     ) throws(StoreProblem) {
         self.configuration = configuration
         generator = SeededGenerator(seed: configuration.seed)
+        frameworkID = configuration.frameworkID
         for record in stored { try restore(record) }
         deployments.sort { $0.version < $1.version }
         for path in apps.keys {
@@ -219,6 +222,10 @@ public struct ServicePolicy: FrameworkPolicy {
     }
 
     private mutating func begin(_ id: FrameworkID) {
+        if let old = frameworkID, old != id {
+            // The master has removed the framework as it was, and with it every task.
+            for instance in instances.values { forget(instance.id) }
+        }
         frameworkID = id
         isSuppressed = nil
         for instance in instances.values where instance.killAt == 0 {
