@@ -194,6 +194,14 @@ public struct BatchProblem: Error, Hashable, Sendable {
     public var because: String
     /// What to do.
     public var advice: String
+
+    /// Describes a refusal.
+    public init(kind: Kind, what: String, because: String, advice: String) {
+        self.kind = kind
+        self.what = what
+        self.because = because
+        self.advice = advice
+    }
 }
 
 /// A job as others see it.
