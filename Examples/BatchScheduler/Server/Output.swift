@@ -1,0 +1,58 @@
+internal import ArgumentParser
+internal import Foundation
+
+/// Writes a line to standard output at once, also into a pipe.
+func say(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+
+/// Writes a line of progress, a hint or a warning: never part of the result.
+func note(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+
+/// How results are written.
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case table
+    case json
+}
+
+/// Columns as wide as their widest cell.
+struct Table {
+    private var rows: [[String]]
+
+    init(_ header: [String]) { rows = [header] }
+
+    mutating func add(_ row: [String]) { rows.append(row) }
+
+    var text: String {
+        var widths: [Int] = []
+        for row in rows {
+            for (column, cell) in row.enumerated() {
+                if column == widths.count { widths.append(0) }
+                widths[column] = max(widths[column], cell.count)
+            }
+        }
+        return rows.map { row in
+            row.enumerated().map { column, cell in
+                column == row.count - 1
+                    ? cell : cell + String(repeating: " ", count: widths[column] - cell.count)
+            }.joined(separator: "  ")
+        }.joined(separator: "\n")
+    }
+}
+
+/// Runs a command; what goes wrong is written as every error is, and decides the exit code.
+func reportingProblems(_ body: () async throws -> Void) async throws {
+    do {
+        try await body()
+    } catch let problem as Problem {
+        note("\(problem)")
+        throw ExitCode(problem.code.rawValue)
+    } catch let problems as JobFileProblems {
+        note(problems.text(file: "job"))
+        throw ExitCode(Problem.Code.invalidFile.rawValue)
+    } catch let code as ExitCode {
+        throw code
+    } catch {
+        note(
+            "\(Problem(.failed, "it failed", because: "\(error)", try: "look at the lines above"))")
+        throw ExitCode(Problem.Code.failed.rawValue)
+    }
+}
