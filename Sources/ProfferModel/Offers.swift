@@ -101,7 +101,9 @@ public struct InverseOffer: Hashable, Sendable {
 
 /// What a framework wants to happen with the rest of an offer.
 public struct Filters: Hashable, Sendable {
-    /// How long the same resources are not to be offered again; `nil` is 5 seconds, zero is no filter.
+    /// How long the same resources are not to be offered again.
+    ///
+    /// `nil` is 5 seconds, zero is no filter.
     public var refuse: Duration?
 
     /// Sets every field; what is left out has the default shown.

@@ -95,7 +95,8 @@ public enum SessionEffect: Hashable, Sendable {
 public struct SessionLimits: Hashable, Sendable {
     /// Each side must be heard from within this time.
     ///
-    /// A quarter of it is the pause between signs of life. A client keeps the server's lease where that is shorter than its own.
+    /// A quarter of it is the pause between signs of life. A client keeps the server's lease where
+    /// that is shorter than its own.
     public var lease: Duration = .seconds(10)
     /// The largest message in bytes.
     ///

@@ -101,8 +101,9 @@ func coded(_ resources: Resources, allocatedTo role: String? = nil) -> [PBResour
     resources.items.map { PBResource($0, allocatedTo: role) }
 }
 
-/// The resources of a message. A negative scalar is kept: it is the receiver's to refuse it, with
-/// a reason.
+/// The resources of a message.
+///
+/// A negative scalar is kept: it is the receiver's to refuse it, with a reason.
 func model(_ resources: [PBResource]) throws(WireError) -> Resources {
     var result = Resources()
     for resource in resources { result += try resource.model() }

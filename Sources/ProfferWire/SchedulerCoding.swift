@@ -8,7 +8,9 @@ internal import FoundationEssentials
 internal import Foundation
 #endif
 
-/// Bytes of the protocols, for messages of the model. Decoders refuse, they never trap.
+/// Bytes of the protocols, for messages of the model.
+///
+/// Decoders refuse, they never trap.
 public enum WireCodec {}
 
 extension WireCodec {
