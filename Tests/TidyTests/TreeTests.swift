@@ -40,9 +40,9 @@ struct TreeTests {
     func iteration() {
         let pure = written.filter { ImportRules.isPure($0) }
         for (_, files) in Dictionary(grouping: pure, by: \.target) {
-            let names = IterationRules.unorderedNames(files)
+            let names = IterationRules.unorderedProperties(files)
             expectNone(
-                files.flatMap { IterationRules.violations(in: $0, unordered: names) })
+                files.flatMap { IterationRules.violations(in: $0, properties: names) })
         }
     }
 
