@@ -267,6 +267,14 @@ let package = Package(
             name: "ServicePolicyTests", dependencies: ["ServicePolicy"], swiftSettings: edge),
         .testTarget(
             name: "BatchPolicyTests", dependencies: ["BatchPolicy"], swiftSettings: edge),
+        .testTarget(
+            name: "BatchServerTests",
+            dependencies: ["batch-scheduler", "BatchPolicy", "Proffer"],
+            swiftSettings: edge),
+        .testTarget(
+            name: "DocumentTests",
+            dependencies: ["Proffer", "ProfferKernel", "ProfferZeroMQ", log],
+            swiftSettings: edge),
         .testTarget(name: "TidyTests", swiftSettings: edge),
     ]
 )

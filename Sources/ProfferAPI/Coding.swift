@@ -14,7 +14,9 @@ public enum APICoding {
     }
 
     /// The value of `text`.
-    public static func decode<Value: Decodable>(_ type: Value.Type, from text: Data) throws -> Value {
+    public static func decode<Value: Decodable>(
+        _ type: Value.Type, from text: Data
+    ) throws -> Value {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         return try decoder.decode(type, from: text)

@@ -18,7 +18,7 @@ public struct EmbeddedClusterOptions: Sendable {
     /// What each agent offers; by default 2 cores, 1 GiB of memory and disk, and 100 ports that no
     /// other agent has.
     public var resources: @Sendable (_ agent: Int) -> Resources
-    /// What tells each agent from the others; by default `rack:r1`, `rack:r2`, …
+    /// What tells each agent from the others; by default a rack of its own, `rack:r1` and so on.
     public var attributes: @Sendable (_ agent: Int) -> [Attribute]
     /// How the master behaves.
     public var master = MasterConfiguration()
@@ -40,11 +40,11 @@ public struct EmbeddedClusterOptions: Sendable {
     }
 }
 
-/// A whole cluster in this process: one master and any number of agents, which talk over
-/// `inproc://`. Tasks are real processes.
+/// A whole cluster in this process: one master and any number of agents.
 ///
-/// For tests of frameworks, and for programs that want a scheduler without daemons. State lives in
-/// memory and in a temporary directory that ``shutdown()`` removes.
+/// They talk over `inproc://`; tasks are real processes. For tests of frameworks, and for programs
+/// that want a scheduler without daemons. State lives in memory and in a temporary directory that
+/// ``shutdown()`` removes.
 public final class EmbeddedCluster: Sendable {
     private struct State {
         var master: MasterNode?

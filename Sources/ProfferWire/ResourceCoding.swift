@@ -107,8 +107,8 @@ func coded(_ resources: Resources, allocatedTo role: String? = nil) -> [PBResour
 
 /// The resources of a message.
 ///
-/// A negative scalar is kept: it is the receiver's to refuse it, with
-/// a reason. Totals are bounded like single amounts, so that no later sum can overflow.
+/// A negative scalar is kept: it is the receiver's to refuse it, with a reason. Totals are bounded
+/// like single amounts, so that no later sum can overflow.
 func model(_ resources: [PBResource]) throws(WireError) -> Resources {
     guard resources.count <= WireLimits.resources else { throw .outOfRange("resources") }
     var result = Resources()

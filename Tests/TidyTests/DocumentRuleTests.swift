@@ -76,8 +76,8 @@ struct DocumentRuleTests {
             `proffer ps --slow`
             `proffer ps -- --anything`
             """)
-        let tree = SourceTree(files: [source, page])
-        #expect(DocumentRules.unknownUses(on: page, in: tree).map(\.line) == [2, 3])
+        let known = DocumentRules.CommandLines(SourceTree(files: [source]))
+        #expect(DocumentRules.unknownUses(on: page, known).map(\.line) == [2, 3])
     }
 
     @Test("an exit code that the page does not name is found")

@@ -164,15 +164,24 @@ enum DocumentRules {
         return word[..<equals].allSatisfy { $0.isUppercase || $0 == "_" }
     }
 
+    /// The commands and options that the programs have.
+    struct CommandLines {
+        var names: Set<String>
+        var options: Set<String>
+
+        init(_ tree: SourceTree) {
+            let sources = tree.swift(below: "Sources", "Examples")
+            names = commandNames(sources)
+            options = optionNames(sources)
+        }
+    }
+
     /// Commands and options in the documents that no program has.
-    static func unknownUses(on page: SourceFile, in tree: SourceTree) -> [Violation] {
-        let sources = tree.swift(below: "Sources", "Examples")
-        let names = commandNames(sources)
-        let options = optionNames(sources)
+    static func unknownUses(on page: SourceFile, _ known: CommandLines) -> [Violation] {
         var found: [Violation] = []
         for use in uses(page) {
             if ["proffer", "batch-scheduler"].contains(use.program), let command = use.words.first,
-                command.first?.isLetter == true, !names.contains(command)
+                command.first?.isLetter == true, !known.names.contains(command)
             {
                 found.append(
                     Violation(
@@ -182,7 +191,7 @@ enum DocumentRules {
             // What comes after a bare `--` belongs to somebody else's command.
             for word in use.words.prefix(while: { $0 != "--" }) where word.hasPrefix("--") {
                 let option = String(word.drop { $0 == "-" }.prefix { $0 != "=" && $0 != "]" })
-                if !options.contains(option) {
+                if !known.options.contains(option) {
                     found.append(
                         Violation(
                             path: page.path, line: use.line,

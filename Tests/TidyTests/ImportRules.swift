@@ -31,7 +31,9 @@ enum ImportRules {
         "ProfferTransport": kernel.union(system).union(collections).union([
             "ProfferSession", "ProfferWire", "ProfferZeroMQ",
         ]),
-        "ProfferRegistry": kernel.union(system).union(foundation).union(["ProfferWire", "GRDB"]),
+        "ProfferRegistry": kernel.union(system).union(foundation).union([
+            "ProfferWire", "GRDB", "Dispatch",
+        ]),
         "ProfferContainers": kernel.union(system).union(["CLinux"]),
         "ProfferAPI": kernel.union(foundation),
         "ProfferHTTP": kernel.union(system).union(foundation).union(logging).union(server)
@@ -48,14 +50,16 @@ enum ImportRules {
             .union(collections).union([
                 "ProfferAllocation", "ProfferMaster", "ProfferAgent", "ProfferTransport",
                 "ProfferWire", "ProfferRegistry", "ProfferContainers", "ProfferHTTP",
-                "ProfferZeroMQ", "ServiceLifecycle",
+                "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
+                "SystemPackage", "UnixSignals",
             ]),
         "ProfferEmbedded": kernel.union(system).union(foundation).union(logging).union([
             "Proffer", "ProfferRuntime", "ProfferExecutorShell", "ProfferTransport",
             "ProfferZeroMQ", "ProfferMaster", "ProfferAgent", "ProfferAllocation",
+            "ProfferContainers", "ProfferHTTP",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
-            "ProfferAPI", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
+            "CLinux", "ProfferAPI", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
             "NIOHTTP1", "NIOFoundationCompat",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),

@@ -123,7 +123,7 @@ struct RuleTests {
         let file = pure(
             """
             var rows: [TaskID: Row] = [:]
-            let names: Set<String> = []
+                    let names: Set<String> = []
             var list: [(a: Int, b: Int)] = []
             var ordered: OrderedDictionary<String, Int> = [:]
             for row in rows.values { use(row) }
@@ -133,10 +133,13 @@ struct RuleTests {
             let all = self.rows.map { $0 }
             rows[task] = nil
             other.names.map { $0 }
+            for name in names.sorted() {
             """)
-        let names = IterationRules.unorderedNames([file])
-        #expect(names == ["rows", "names"])
-        #expect(lines(IterationRules.violations(in: file, unordered: names)) == [5, 6, 9])
+        let other = pure("for row in rows {\nfor name in names {")
+        let properties = IterationRules.unorderedProperties([file, other])
+        #expect(properties == ["rows"])
+        #expect(lines(IterationRules.violations(in: file, properties: properties)) == [5, 6, 9])
+        #expect(lines(IterationRules.violations(in: other, properties: properties)) == [1])
     }
 
     // MARK: Size

@@ -115,10 +115,21 @@ enum WordRules {
 
 /// Nothing in the pure ring iterates a Dictionary or a Set: their order differs between runs.
 enum IterationRules {
-    /// The names that a module's files declare as a Dictionary or a Set.
-    static func unorderedNames(_ files: [SourceFile]) -> Set<Token> {
+    /// The properties that a module's files declare as a Dictionary or a Set.
+    ///
+    /// They are told from local names by how far they are indented.
+    static func unorderedProperties(_ files: [SourceFile]) -> Set<Token> {
+        files.reduce(into: []) { names, file in
+            let lines = zip(file.lines, file.code).filter { line, _ in
+                line.prefix { $0 == " " }.count <= 4
+            }
+            names.formUnion(unorderedNames(lines.map(\.1)))
+        }
+    }
+
+    private static func unorderedNames(_ code: [[Token]]) -> Set<Token> {
         var names: Set<Token> = []
-        for tokens in files.lazy.flatMap(\.code) {
+        for tokens in code {
             for (index, token) in tokens.enumerated() where token == "var" || token == "let" {
                 let rest = Array(tokens[(index + 1)...])
                 guard rest.count > 3, rest[1] == ":" || rest[1] == "=" else { continue }
@@ -146,11 +157,14 @@ enum IterationRules {
         return false
     }
 
-    /// Loops over one of the names, or over its keys or values.
-    static func violations(in file: SourceFile, unordered: Set<Token>) -> [Violation] {
+    /// Loops over one of a module's properties, or a name of the file, or over its keys or values.
+    ///
+    /// Sorting is let through: it is the way to make an order.
+    static func violations(in file: SourceFile, properties: Set<Token>) -> [Violation] {
+        let unordered = properties.union(unorderedNames(file.code))
         let walks: Set<Token> = [
             "keys", "values", "map", "compactMap", "flatMap", "filter", "forEach", "reduce",
-            "first", "enumerated", "sorted",
+            "first", "enumerated",
         ]
         var found: [Violation] = []
         for (index, tokens) in file.code.enumerated() {
