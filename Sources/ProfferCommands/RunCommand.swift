@@ -204,7 +204,7 @@ extension Services {
             let state = try await state(id)
             let failure = state.lastTaskFailure?.message.map { ", last failure: \($0)" } ?? ""
             let text = line(state)
-            progress.update(text, live: "  \(brief(clock.now - begin))\(failure)")
+            progress.update(text + failure, live: "  \(brief(clock.now - begin))")
             if state.isSettled { return }
             guard clock.now - begin < limit else {
                 throw CommandProblem(

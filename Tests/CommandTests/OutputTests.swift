@@ -15,6 +15,13 @@ struct OutputTests {
         #expect(table.text == "ID         NAME\na-long-id  x\nb          y")
     }
 
+    @Test("a cell cannot break its line or move the cursor")
+    func controlCharacters() {
+        var table = Table(["A"])
+        table.add(["x\ny\u{1B}[2Jz"])
+        #expect(table.text == "A\nx y [2Jz")
+    }
+
     @Test("a table without rows is its header")
     func emptyTable() {
         #expect(Table(["ID", "NAME"]).text == "ID  NAME")

@@ -264,8 +264,9 @@ final class DevCluster: Sendable {
         _ name: String, _ text: String, _ pid: Int32? = nil, since begin: ContinuousClock.Instant
     ) {
         let pid = pid.map { "pid \($0)" } ?? ""
-        let left = "  ok  " + padded(name, 11) + padded(text, 40) + "  " + padded(pid, 12)
-        report(left + brief(ContinuousClock.now - begin))
+        let time = brief(ContinuousClock.now - begin)
+        let left = "  ok  " + padded(name, 11) + padded(text, 40) + "  " + pid
+        report(padded(left, 79 - time.count) + time)
     }
 
     // MARK: Watch
