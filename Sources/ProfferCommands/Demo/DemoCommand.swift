@@ -80,7 +80,7 @@ struct DemoCommand: AsyncParsableCommand {
         let latency = "p50 \(milliseconds(median)), p99 \(milliseconds(slowest))"
         let rows = [
             ("tasks launched", grouped(times.taskCount)),
-            ("offer to RUNNING", latency + " (by the master's event stream)"),
+            ("offer to RUNNING", latency + " (master's events)"),
             ("batch tasks a second", String(format: "%.0f", rate)),
             ("requests lost in the upgrade", "0 of \(grouped(sent))"),
             ("time in all", brief(ContinuousClock.now - begin)),
