@@ -121,7 +121,7 @@ struct LogCursor {
 
     /// From the beginning, or from `tail` bytes before the end.
     init(tail: Int64?) {
-        // Nothing before the end cannot be said with a minus; the server takes too much for the end.
+        // "Nothing before the end" has no sign; the server takes too large a number for the end.
         offset = tail.map { $0 == 0 ? .max : -$0 } ?? 0
     }
 
