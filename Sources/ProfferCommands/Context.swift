@@ -27,9 +27,8 @@ public struct ClusterContext: Codable, Sendable {
 
     /// Where the context is unless `PROFFER_CONTEXT` says otherwise.
     public static var defaultPath: String {
-        let environment = ProcessInfo.processInfo.environment
-        if let path = environment["PROFFER_CONTEXT"], !path.isEmpty { return path }
-        return (environment["HOME"] ?? "/tmp") + "/.proffer/context.json"
+        let path = ProcessInfo.processInfo.environment["PROFFER_CONTEXT"] ?? ""
+        return path.isEmpty ? homeDirectory + "/.proffer/context.json" : path
     }
 
     /// Reads a context.
@@ -72,4 +71,10 @@ public struct ClusterContext: Codable, Sendable {
                 try: "give another data directory, or set PROFFER_CONTEXT to a writable path")
         }
     }
+}
+
+/// The user's home as the shell knows it.
+var homeDirectory: String {
+    let home = ProcessInfo.processInfo.environment["HOME"] ?? ""
+    return home.isEmpty ? NSHomeDirectory() : home
 }

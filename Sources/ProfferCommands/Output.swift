@@ -59,7 +59,9 @@ func show<Item: Codable & Sendable>(
 func amounts(_ resources: [String: String]) -> String {
     let wellKnown = ["cpus", "mem", "disk", "gpus"]
     let names = resources.keys.sorted().filter { $0 != "ports" && !$0.hasPrefix("ports(") }
-    return names.sorted {
-        (wellKnown.firstIndex(of: $0) ?? 9, $0) < (wellKnown.firstIndex(of: $1) ?? 9, $1)
-    }.map { "\($0) \(resources[$0] ?? "")" }.joined(separator: ", ")
+    return names.isEmpty
+        ? "none"
+        : names.sorted {
+            (wellKnown.firstIndex(of: $0) ?? 9, $0) < (wellKnown.firstIndex(of: $1) ?? 9, $1)
+        }.map { "\($0) \(resources[$0] ?? "")" }.joined(separator: ", ")
 }

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import ProfferAPI
+internal import ProfferKernel
 
 /// What `proffer run` prints about the service.
 struct ServiceObject: Codable, Sendable {
@@ -92,7 +93,7 @@ struct RunCommand: AsyncParsableCommand {
         guard instances >= 0, ports >= 0, cpus >= 0, mem >= 0, disk >= 0 else {
             throw ValidationError("numbers must not be negative")
         }
-        guard DurationText(timeout) != nil else {
+        guard Duration(text: timeout) != nil else {
             throw ValidationError(
                 "--timeout '\(timeout)' is no duration such as 500ms, 30s, 5m, 2h")
         }
@@ -155,7 +156,7 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     private func wait(for app: Services.App, _ services: Services) async throws {
-        let limit = DurationText(timeout)?.duration ?? .seconds(300)
+        let limit = Duration(text: timeout) ?? .seconds(300)
         try await services.settle(app.id, within: limit, Terminal.error) { state in
             let kind = app.healthChecks.isEmpty ? "running" : "healthy"
             return "\(name): \(state.ready) of \(app.instances) \(kind)"
@@ -203,7 +204,7 @@ extension Services {
             let state = try await state(id)
             let failure = state.lastTaskFailure?.message.map { ", last failure: \($0)" } ?? ""
             let text = line(state)
-            progress.update(text, live: "  \(brief(clock.now - begin))\(failure)")
+            progress.update(text + failure, live: "  \(brief(clock.now - begin))")
             if state.isSettled { return }
             guard clock.now - begin < limit else {
                 throw CommandProblem(

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import ProfferKernel
 
 struct StopCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,7 +20,7 @@ struct StopCommand: AsyncParsableCommand {
     var timeout = "1m"
 
     func validate() throws {
-        guard DurationText(timeout) != nil else {
+        guard Duration(text: timeout) != nil else {
             throw ValidationError(
                 "--timeout '\(timeout)' is no duration such as 500ms, 30s, 5m, 2h")
         }
@@ -38,7 +39,7 @@ struct StopCommand: AsyncParsableCommand {
     private func stopService(_ services: Services) async throws -> Bool {
         guard try await isKnown({ try await services.delete(name) }) else { return false }
         let clock = ContinuousClock()
-        let end = clock.now + (DurationText(timeout)?.duration ?? .seconds(60))
+        let end = clock.now + (Duration(text: timeout) ?? .seconds(60))
         while !detach, try await hasTasks(services) {
             guard clock.now < end else {
                 throw CommandProblem(

@@ -5,7 +5,17 @@ struct Table {
 
     init(_ header: [String]) { self.header = header }
 
-    mutating func add(_ row: [String]) { rows.append(row) }
+    /// Adds a row; what could move the cursor of a terminal becomes a blank.
+    mutating func add(_ row: [String]) {
+        rows.append(
+            row.map { cell in
+                String(
+                    String.UnicodeScalarView(
+                        cell.unicodeScalars.map {
+                            $0.properties.generalCategory == .control ? " " : $0
+                        }))
+            })
+    }
 
     var text: String {
         let all = [header] + rows

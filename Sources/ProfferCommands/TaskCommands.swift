@@ -120,7 +120,10 @@ struct LogCursor {
     private(set) var offset: Int64
 
     /// From the beginning, or from `tail` bytes before the end.
-    init(tail: Int64?) { offset = tail.map { -$0 } ?? 0 }
+    init(tail: Int64?) {
+        // "Nothing before the end" has no sign; the server takes too large a number for the end.
+        offset = tail.map { $0 == 0 ? .max : -$0 } ?? 0
+    }
 
     /// Takes note of an answer.
     ///
@@ -129,7 +132,7 @@ struct LogCursor {
         let start = start ?? max(0, offset)
         let size = size ?? start + Int64(count)
         // A file that became shorter than what was read of it is a new one.
-        guard size >= offset else {
+        guard size >= offset || offset == .max else {
             offset = 0
             return false
         }

@@ -95,23 +95,6 @@ func brief(_ duration: Duration) -> String {
     return String(format: "%dm %02ds", Int(seconds) / 60, Int(seconds) % 60)
 }
 
-/// A duration of a flag: `500ms`, `30s`, `5m`, `2h`.
-struct DurationText: Sendable, Equatable {
-    let duration: Duration
-
-    init?(_ text: String) {
-        let units: [(String, Int64)] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)]
-        for (unit, milliseconds) in units where text.hasSuffix(unit) {
-            guard let number = Int64(text.dropLast(unit.count)), number >= 0 else { continue }
-            let (product, isTooLarge) = number.multipliedReportingOverflow(by: milliseconds)
-            guard !isTooLarge else { return nil }
-            duration = .milliseconds(product)
-            return
-        }
-        return nil
-    }
-}
-
 /// A duration as a number.
 func seconds(_ duration: Duration) -> Double {
     Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18

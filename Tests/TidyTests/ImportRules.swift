@@ -60,7 +60,7 @@ enum ImportRules {
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
             "CLinux", "ProfferAPI", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
-            "NIOHTTP1", "NIOFoundationCompat",
+            "NIOHTTP1",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),

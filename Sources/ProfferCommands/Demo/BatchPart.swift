@@ -49,7 +49,14 @@ struct BatchPart: Sendable {
             return "\(files.count) map tasks, one per file, and a reduce task after them; the "
                 + "first map task failed its first attempt, as planned, and was tried again"
         }
-        try await screen.step("counting directly") { _ in try compare() }
+        var top: [(word: String, count: Int)] = []
+        try await screen.step("counting directly") { _ in
+            let result = try compare()
+            top = result.top(10)
+            return "\(grouped(result.counts.count)) words, \(grouped(result.total)) occurrences: "
+                + "the same when counted here directly"
+        }
+        show(top)
         var rate = 0.0
         try await screen.step("\(Self.burst) small tasks") { progress in
             let begin = ContinuousClock.now
@@ -64,7 +71,7 @@ struct BatchPart: Sendable {
             _ = try await follow(job, "true", Self.burst, progress)
             rate = Double(Self.burst) / seconds(ContinuousClock.now - begin)
             return "\(Self.burst) tasks that do nothing: "
-                + String(format: "%.0f tasks a second, from submission to end", rate)
+                + String(format: "%.0f a second from submission to end", rate)
         }
         return rate
     }
@@ -124,7 +131,8 @@ struct BatchPart: Sendable {
         }
     }
 
-    private func compare() throws -> String {
+    /// The job's result, which must be what a count of our own finds.
+    private func compare() throws -> WordCount {
         guard let data = FileManager.default.contents(atPath: work + "/result"),
             let result = WordCount(table: String(decoding: data, as: UTF8.self))
         else { throw failure("the job left no result", "\(work)/result cannot be understood") }
@@ -133,14 +141,18 @@ struct BatchPart: Sendable {
         if let difference = result.difference(from: direct) {
             throw failure("the job counted wrong", difference)
         }
-        let top = result.top(10)
-        let largest = top.first?.count ?? 1
+        return result
+    }
+
+    private func show(_ top: [(word: String, count: Int)]) {
+        let largest = max(1, top.first?.count ?? 1)
         for (word, count) in top {
-            let bar = String(repeating: "#", count: max(1, 40 * count / max(1, largest)))
-            screen.detail(padded(word, 12) + padded(grouped(count), 9) + bar)
+            let bar = String(repeating: "#", count: max(1, 40 * count / largest))
+            let number = grouped(count)
+            screen.detail(
+                "  " + padded(word, 16) + String(repeating: " ", count: max(0, 9 - number.count))
+                    + number + "  " + bar)
         }
-        return "\(grouped(result.counts.count)) words, \(grouped(result.total)) occurrences: "
-            + "the same when counted here directly"
     }
 
     private func failure(_ what: String, _ why: String) -> CommandProblem {

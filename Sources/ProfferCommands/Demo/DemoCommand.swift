@@ -77,14 +77,15 @@ struct DemoCommand: AsyncParsableCommand {
                 because: "the master's event stream broke off or told of no task",
                 try: "look at the master's log")
         }
-        screen.detail(padded("tasks launched", 36) + grouped(times.taskCount))
-        screen.detail(
-            padded("from offer to RUNNING, p50 and p99", 36)
-                + "\(milliseconds(median)) and \(milliseconds(slowest)), "
-                + "by the master's events")
-        screen.detail(padded("batch tasks a second", 36) + String(format: "%.0f", rate))
-        screen.detail(padded("requests lost in the upgrade", 36) + "0 of \(grouped(sent))")
-        screen.detail(padded("time in all", 36) + brief(ContinuousClock.now - begin))
+        let latency = "p50 \(milliseconds(median)), p99 \(milliseconds(slowest))"
+        let rows = [
+            ("tasks launched", grouped(times.taskCount)),
+            ("offer to RUNNING", latency + " (master's events)"),
+            ("batch tasks a second", String(format: "%.0f", rate)),
+            ("requests lost in the upgrade", "0 of \(grouped(sent))"),
+            ("time in all", brief(ContinuousClock.now - begin)),
+        ]
+        for (name, value) in rows { screen.detail(padded(name, 30) + value) }
     }
 
     private func milliseconds(_ duration: Duration) -> String {

@@ -107,14 +107,13 @@ final class DevCluster: Sendable {
 
     private func startMaster() async throws -> Endpoints {
         let begin = ContinuousClock.now
-        let http = choose(5050, "the master's HTTP server")
-        let frameworks = choose(5060, "frameworks")
-        let agents = choose(5061, "agents")
+        let ports: [UInt16] = [5050, 5060, 5061].map { LocalPorts.choose($0) }
+        note(taken: zip(ports, ["5050", "5060", "5061"]).filter { $0.0 == 0 }.map(\.1))
         let daemon = try spawn(
             "master", .master, "proffer-master",
             [
-                "--host", "127.0.0.1", "--http-port", "\(http)", "--framework-port",
-                "\(frameworks)", "--agent-port", "\(agents)", "--cluster-name", "dev",
+                "--host", "127.0.0.1", "--http-port", "\(ports[0])", "--framework-port",
+                "\(ports[1])", "--agent-port", "\(ports[2])", "--cluster-name", "dev",
             ])
         let endpoints = try await ready(daemon)
         done("master", endpoints.http, daemon.pid, since: begin)
@@ -134,9 +133,11 @@ final class DevCluster: Sendable {
             disk: ThisMachine.freeDisk(at: directory.path), ports: taskPorts(master.http),
             into: agentCount)
         var started: [(Daemon, MachineShare)] = []
+        var taken: [String] = []
         for (offset, share) in shares.enumerated() {
             let host = "127.0.0.\(offset + 1)"
-            let port = choose(5051, "the agent on \(host)", host: host)
+            let port = LocalPorts.choose(5051, host: host)
+            if port == 0 { taken.append("5051 of \(host)") }
             let daemon = try spawn(
                 "agent-\(offset + 1)", .agent, "proffer-agent",
                 [
@@ -146,6 +147,7 @@ final class DevCluster: Sendable {
                 ])
             started.append((daemon, share))
         }
+        note(taken: taken)
         for (daemon, share) in started {
             let endpoints = try await ready(daemon)
             let host = endpoints.http.split(separator: "/").last.map(String.init) ?? ""
@@ -164,7 +166,8 @@ final class DevCluster: Sendable {
     ) async throws -> Endpoints {
         let begin = ContinuousClock.now
         _ = try directory.member(name)
-        let port = choose(preferredPort, "the \(name) scheduler")
+        let port = LocalPorts.choose(preferredPort)
+        if port == 0 { note(taken: ["\(preferredPort)"]) }
         let daemon = try spawn(
             name, .scheduler, program,
             arguments + [
@@ -191,10 +194,9 @@ final class DevCluster: Sendable {
         return block...(block + 999)
     }
 
-    private func choose(_ port: UInt16, _ what: String, host: String = "127.0.0.1") -> UInt16 {
-        let chosen = LocalPorts.choose(port, host: host)
-        if chosen == 0 { report("      port \(port) is taken; \(what) gets another one") }
-        return chosen
+    private func note(taken ports: [String]) {
+        guard !ports.isEmpty else { return }
+        report("      taken: \(ports.joined(separator: ", ")); other ports are used instead")
     }
 
     private func spawn(
@@ -262,8 +264,9 @@ final class DevCluster: Sendable {
         _ name: String, _ text: String, _ pid: Int32? = nil, since begin: ContinuousClock.Instant
     ) {
         let pid = pid.map { "pid \($0)" } ?? ""
-        let left = "  ok  " + padded(name, 11) + padded(text, 40) + "  " + padded(pid, 12)
-        report(left + brief(ContinuousClock.now - begin))
+        let time = brief(ContinuousClock.now - begin)
+        let left = "  ok  " + padded(name, 11) + padded(text, 40) + "  " + pid
+        report(padded(left, 79 - time.count) + time)
     }
 
     // MARK: Watch

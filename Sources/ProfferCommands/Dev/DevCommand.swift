@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Glibc
 
 /// Options of the commands that start a cluster on this machine.
 struct DevOptions: ParsableArguments, Sendable {
@@ -40,7 +41,7 @@ struct DevCommand: AsyncParsableCommand {
     var keep = false
 
     func run() async throws {
-        let home = NSHomeDirectory() + "/.proffer"
+        let home = homeDirectory + "/.proffer"
         let path = options.directory ?? home + "/dev"
         let shared = options.directory == nil ? home + "/context.json" : nil
         Terminal.output.write(
@@ -116,8 +117,10 @@ private struct Published: Sendable {
     }
 
     func withdraw() {
-        guard let path, isOurs(path) else { return }
-        try? FileManager.default.removeItem(atPath: path)
+        guard let path else { return }
+        if isOurs(path) { unlink(path) }
+        // Only when nothing else is in it.
+        rmdir(URL(fileURLWithPath: path).deletingLastPathComponent().path)
     }
 
     private func isOurs(_ path: String) -> Bool {
@@ -127,6 +130,6 @@ private struct Published: Sendable {
 
 /// A path as people write it.
 func tilde(_ path: String) -> String {
-    let home = NSHomeDirectory()
+    let home = homeDirectory
     return home.count > 1 && path.hasPrefix(home + "/") ? "~" + path.dropFirst(home.count) : path
 }
