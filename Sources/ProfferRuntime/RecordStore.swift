@@ -22,8 +22,9 @@ public protocol RecordStore<Record>: Sendable {
     func close()
 }
 
-/// Keeps records in memory: for clusters that live and die with their process. A node that is
-/// made anew with the same store finds what its predecessor kept.
+/// Keeps records in memory: for clusters that live and die with their process.
+///
+/// A node that is made anew with the same store finds what its predecessor kept.
 public final class MemoryStore<Record: Sendable>: RecordStore {
     private struct Key: Hashable {
         var kind: String
