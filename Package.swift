@@ -248,19 +248,30 @@ let package = Package(
             dependencies: ["ProfferTransport", "ProfferWire", "ProfferZeroMQ", "ProfferSession"],
             swiftSettings: edge),
         .testTarget(
-            name: "RegistryTests", dependencies: ["ProfferRegistry", "ProfferContainers"],
+            name: "RegistryTests", dependencies: ["ProfferRegistry", "ProfferWire", grdb],
             swiftSettings: edge),
+        .testTarget(
+            name: "RuntimeTests",
+            dependencies: [
+                "ProfferRuntime", "ProfferAgent", "ProfferContainers", "ProfferModel",
+                "ProfferZeroMQ", log,
+            ], swiftSettings: edge),
         .testTarget(
             name: "HTTPTests",
             dependencies: [
                 "ProfferHTTP", .product(name: "HummingbirdTesting", package: "hummingbird"),
             ], swiftSettings: edge),
         .testTarget(
-            name: "EmbeddedTests", dependencies: ["ProfferEmbedded", "Proffer", "ProfferRuntime"],
+            name: "EmbeddedTests",
+            dependencies: ["ProfferEmbedded", "ProfferMaster", "Proffer", log],
             swiftSettings: edge),
+        // The programs are dependencies so that they are built; the tests start them.
         .testTarget(
-            name: "ProcessTests", dependencies: ["ProfferCommands", httpClient],
-            swiftSettings: edge),
+            name: "ProcessTests",
+            dependencies: [
+                "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, log, "proffer-master",
+                "proffer-agent", "proffer-executor", "HelloFramework",
+            ], swiftSettings: edge),
         .testTarget(
             name: "CommandTests", dependencies: ["ProfferCommands"], swiftSettings: edge),
         .testTarget(

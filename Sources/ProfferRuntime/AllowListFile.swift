@@ -21,8 +21,9 @@ public struct AllowListFile: Sendable {
         guard let data = FileManager.default.contents(atPath: path) else { return ([], []) }
         var keys: [String] = []
         var wrong: [Int] = []
+        // A carriage return with its line feed is one character, and not "\n".
         let lines = String(decoding: data, as: UTF8.self).split(
-            separator: "\n", omittingEmptySubsequences: false)
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         for (index, line) in lines.enumerated() {
             guard let word = line.split(whereSeparator: \.isWhitespace).first else { continue }
             // A key may begin with '#', which is a letter of Z85: only "# " begins a comment.
@@ -59,12 +60,18 @@ struct AllowListService: Service {
     /// How often the files are looked at.
     private static let interval = Duration.seconds(1)
 
-    let files: [AllowListFile]
-    let allowList: AllowList
-    let logger: Logger
+    private let files: [AllowListFile]
+    private let allowList: AllowList
+    private let logger: Logger
+    /// The files as they were before they were read: whoever changes one later is noticed.
+    private let stamps: [AllowListFile.Stamp?]
 
     /// Reads every file once.
-    func load() {
+    init(files: [AllowListFile], allowList: AllowList, logger: Logger) {
+        self.files = files
+        self.allowList = allowList
+        self.logger = logger
+        stamps = files.map { $0.stamp() }
         for file in files { load(file) }
     }
 
@@ -83,7 +90,7 @@ struct AllowListService: Service {
 
     func run() async throws {
         try? await cancelWhenGracefulShutdown {
-            var stamps = files.map { $0.stamp() }
+            var stamps = stamps
             while !Task.isCancelled {
                 try await Task.sleep(for: Self.interval)
                 for (index, file) in files.enumerated() where file.stamp() != stamps[index] {

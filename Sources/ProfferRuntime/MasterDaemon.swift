@@ -79,18 +79,18 @@ public struct MasterDaemon: Sendable {
         let keys = try directory.keyPair("master.key")
         let token = try directory.secret("operator.token")
         let clusterID = try directory.secret("cluster.id")
+        let allowList = AllowList()
         let allowed = AllowListService(
             files: [
                 AllowListFile(
                     path: directory.file("frameworks.allow"), domain: Self.frameworkDomain),
                 AllowListFile(path: directory.file("agents.allow"), domain: Self.agentDomain),
-            ], allowList: AllowList(), logger: logger)
-        allowed.load()
+            ], allowList: allowList, logger: logger)
         let metrics = PrometheusRegistry()
-        let node = try makeNode(directory, keys, clusterID, allowed.allowList, metrics)
+        let node = try makeNode(directory, keys, clusterID, allowList, metrics)
         let server = MasterServer(
             view: node, metrics: metrics, token: token,
-            refresh: { await node.refreshMetrics(allowList: allowed.allowList) })
+            refresh: { await node.refreshMetrics(allowList: allowList) })
         let port = PortPromise()
         let host = configuration.host
         let application = server.application(

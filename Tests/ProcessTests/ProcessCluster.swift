@@ -1,0 +1,159 @@
+import AsyncHTTPClient
+import ClusterProbe
+import Foundation
+import NIOCore
+import NIOHTTP1
+import Proffer
+import ProfferRuntime
+import ProfferZeroMQ
+import Synchronization
+
+/// A master and agents as processes of their own, over TCP with CURVE on free ports.
+final class ProcessCluster: Sendable {
+    let directory: TemporaryDirectory
+    /// The key of a framework that is let in.
+    let frameworkKeys: KeyPair
+    private let programs = Mutex<[Program]>([])
+    private let known = Mutex<Endpoints?>(nil)
+
+    /// Prepares the directories and lists of keys; nothing runs yet.
+    init(agents: Int = 1) throws {
+        directory = try TemporaryDirectory("cluster")
+        frameworkKeys = try KeyPair.generate()
+        let master = try DataDirectory(directory.file("master"))
+        try TextFile.write(frameworkKeys.publicKey + " test\n", to: master.file("frameworks.allow"))
+        let keys = try (0..<agents).map {
+            try DataDirectory(directory.file("agent-\($0)")).keyPair("agent.key").publicKey
+        }
+        try TextFile.write(
+            keys.map { $0 + "\n" }.joined(), to: master.file("agents.allow"))
+    }
+
+    /// What the running master serves.
+    var master: Endpoints { get throws { try known.withLock { try $0.orThrow("no master") } } }
+
+    func data(_ name: String) -> String { directory.file(name) }
+
+    /// Starts a program that is killed at the end, whatever happens.
+    func start(
+        _ name: String, _ arguments: [String], environment: [String: String] = [:],
+        log: String
+    ) throws -> Program {
+        let program = try Program(
+            name, arguments, environment: environment, log: directory.file(log + ".log"))
+        programs.withLock { $0.append(program) }
+        return program
+    }
+
+    /// The arguments of a master in this cluster's directory: on its earlier ports after a
+    /// restart, on free ones before.
+    func masterArguments() -> [String] {
+        func port(_ address: String?) -> String {
+            address.flatMap { $0.split(separator: ":").last.map(String.init) } ?? "0"
+        }
+        let before = known.withLock { $0 }
+        return [
+            "--data-dir", data("master"), "--http-port", port(before?.http), "--framework-port",
+            port(before?.frameworks), "--agent-port", port(before?.agents),
+        ]
+    }
+
+    /// Starts the master and waits until it serves.
+    func startMaster() async throws -> Program {
+        let program = try start("proffer-master", masterArguments(), log: "master")
+        let endpoints = try await endpoints("master", of: program)
+        known.withLock { $0 = endpoints }
+        return program
+    }
+
+    /// The arguments of an agent in this cluster's directory.
+    func agentArguments(_ index: Int) throws -> [String] {
+        let master = try master
+        return [
+            "--data-dir", data("agent-\(index)"), "--http-port", "0", "--master",
+            try master.agents.orThrow("no address for agents"), "--master-key",
+            try master.publicKey.orThrow("no key"), "--hostname", "127.0.0.1", "--resources",
+            "cpus:2;mem:1024;disk:1024;ports:[31000-31099]", "--usage-interval", "1s",
+        ]
+    }
+
+    /// Starts an agent and waits until it serves.
+    func startAgent(_ index: Int = 0) async throws -> Program {
+        let program = try start(
+            "proffer-agent", try agentArguments(index), log: "agent-\(index)")
+        _ = try await endpoints("agent-\(index)", of: program)
+        return program
+    }
+
+    /// Waits for the file that says what a daemon serves.
+    @discardableResult
+    func endpoints(_ name: String, of program: Program) async throws -> Endpoints {
+        let path = data(name) + "/endpoints.json"
+        return try await eventually("\(name) to serve; it wrote: \(program.output)") {
+            guard program.isRunning else {
+                throw NeverHappened(description: "\(name) has ended: \(program.output)")
+            }
+            guard let data = FileManager.default.contents(atPath: path),
+                let endpoints = try? JSONDecoder().decode(Endpoints.self, from: data),
+                Int(endpoints.pid) == program.pid
+            else { return nil }
+            return endpoints
+        }
+    }
+
+    /// Starts a framework of the test.
+    func probe(
+        _ info: FrameworkInfo = FrameworkInfo(name: "probe"), keys: KeyPair? = nil
+    ) throws -> Probe {
+        let master = try master
+        return try Probe(
+            info,
+            MasterConnection(
+                addresses: [try master.frameworks.orThrow("no address for frameworks")],
+                masterKey: try master.publicKey.orThrow("no key"), keys: keys ?? frameworkKeys))
+    }
+
+    /// The processes of executors.
+    func executors() -> [Int] {
+        ProcessTable.having("PROFFER_DIRECTORY", below: directory.path)
+    }
+
+    /// The processes of tasks.
+    func tasks() -> [Int] { ProcessTable.having("PROFFER_SANDBOX", below: directory.path) }
+
+    /// Kills whatever runs.
+    func end() async {
+        let all = programs.withLock { $0 }
+        for program in all where program.isRunning { try? await program.crash() }
+        for pid in executors() + tasks() { ProcessTable.kill(pid) }
+    }
+}
+
+/// Runs `body` with a cluster, which is ended afterwards whatever happens.
+func withProcesses(
+    agents: Int = 1, _ body: (ProcessCluster) async throws -> Void
+) async throws {
+    let cluster = try ProcessCluster(agents: agents)
+    do {
+        try await body(cluster)
+        await cluster.end()
+    } catch {
+        await cluster.end()
+        throw error
+    }
+}
+
+/// Asks an HTTP server.
+func get(_ url: String) async throws -> (status: Int, body: String) {
+    let response = try await HTTPClient.shared.execute(
+        HTTPClientRequest(url: url), timeout: .seconds(30))
+    let body = try await response.body.collect(upTo: 16 << 20)
+    return (Int(response.status.code), String(buffer: body))
+}
+
+extension Optional {
+    func orThrow(_ what: String) throws -> Wrapped {
+        guard let self else { throw NeverHappened(description: what) }
+        return self
+    }
+}
