@@ -55,7 +55,7 @@ public struct Allocation: Hashable, Sendable {
 ///
 /// Pure and synchronous: the master tells it of every change and calls ``allocate(at:into:)`` a few
 /// milliseconds after the first one. Resources it grants count as held, whether they are offered
-/// or used, until they are given to ``recover(_:refuse:at:)``. Calls about frameworks and agents it
+/// or used, until they are given to ``recover(_:wasOffered:refuse:at:)``. Calls about frameworks and agents it
 /// does not know are without effect.
 public protocol Allocator: Sendable {
     /// When something that it refused before may become possible, or `nil`.
@@ -76,7 +76,9 @@ public protocol Allocator: Sendable {
 
     /// Takes an agent in, or replaces what it knew of one; what is held there stays held.
     ///
-    /// - Parameter info: With its id and everything it has.
+    /// - Parameters:
+    ///   - info: With its id and everything it has.
+    ///   - isActive: Whether it may be offered.
     mutating func setAgent(_ info: AgentInfo, isActive: Bool)
 
     /// Forgets an agent and everything held there.
@@ -98,9 +100,11 @@ public protocol Allocator: Sendable {
     /// Takes held resources back.
     ///
     /// - Parameters:
+    ///   - allocation: What is taken back; without effect when it is not held.
     ///   - wasOffered: Whether they were offered and not used.
     ///   - refuse: How long the framework does not want the same, or less, of this agent in this
     ///     role; `nil` for no refusal.
+    ///   - now: The present instant.
     mutating func recover(
         _ allocation: Allocation, wasOffered: Bool, refuse: Duration?, at now: Instant)
 

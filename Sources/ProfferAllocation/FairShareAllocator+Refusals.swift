@@ -3,7 +3,9 @@ internal import ProfferKernel
 internal import ProfferModel
 
 extension FairShareAllocator {
-    /// The pause after the second return in a row; it doubles with each further one.
+    /// So many returns in a row are answered at once.
+    private static let freeReturns = 3
+    /// The pause after the first return that is not; it doubles with each further one.
     private static let firstReturnPause = Duration.milliseconds(4)
 
     /// A framework has given back what it was offered, with or without a refusal.
@@ -45,7 +47,7 @@ extension FairShareAllocator {
         }
         returns[index].count += 1
         agents[allocation.agent]?.returns = returns
-        let repetitions = returns[index].count - 2
+        let repetitions = returns[index].count - Self.freeReturns - 1
         guard repetitions >= 0 else { return nil }
         return min(Self.firstReturnPause * (1 << min(repetitions, 16)), options.returnPauseLimit)
     }

@@ -24,7 +24,7 @@ public struct FairShareAllocator: Allocator {
         /// The longest pause before a framework that gives the same agent back whole, again and
         /// again and without a refusal, is offered it anew.
         ///
-        /// The first time there is none.
+        /// The first times there is none.
         public var returnPauseLimit = Duration.seconds(1)
 
         /// The defaults: 0.01 cores or 32 MiB, half of the cluster.

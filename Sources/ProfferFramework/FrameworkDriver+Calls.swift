@@ -12,10 +12,10 @@ extension FrameworkDriver {
             drop(call, at: now, into: &outbox)
             return
         }
-        send(call, into: &outbox)
         if case .teardown = call {
-            phase = .ended
-            outbox.append(.ended(reason: nil))
+            stop(teardown: true, into: &outbox)
+        } else {
+            send(call, into: &outbox)
         }
     }
 
@@ -28,9 +28,9 @@ extension FrameworkDriver {
             }
         case .kill(let task, _, let policy):
             kills[task] = (policy, now + options.killRepeat)
-        case .suppress(let roles):
+        case .suppress(let roles) where roles.allSatisfy(options.info.roles.contains):
             suppressed = roles.isEmpty ? options.info.roles : suppressed.union(roles)
-        case .revive(let roles):
+        case .revive(let roles) where roles.allSatisfy(options.info.roles.contains):
             suppressed = roles.isEmpty ? [] : suppressed.filter { !roles.contains($0) }
         case .updateFramework(let subscription):
             let id = options.info.id
@@ -38,9 +38,14 @@ extension FrameworkDriver {
             options.info.id = id
             options.constraints = subscription.constraints
             suppressed = subscription.suppressedRoles
-        case .subscribe, .teardown, .decline, .acceptInverseOffers, .declineInverseOffers,
-            .shutdown, .acknowledge, .reconcile, .message, .request, .acknowledgeOperation,
-            .reconcileOperations:
+        case .teardown: isTeardownWanted = true
+        case .acknowledge(_, _, let uuid): acknowledged.insert(uuid)
+        case .suppress, .revive:
+            // The master ignores a call that names a foreign role, so it must not be repeated with
+            // the next subscription, which would be refused.
+            break
+        case .subscribe, .decline, .acceptInverseOffers, .declineInverseOffers, .shutdown,
+            .reconcile, .message, .request, .acknowledgeOperation, .reconcileOperations:
             break
         }
     }
@@ -49,18 +54,19 @@ extension FrameworkDriver {
         _ call: SchedulerCall, at now: Instant, into outbox: inout Outbox<Effect>
     ) {
         switch call {
-        case .kill, .suppress, .revive, .updateFramework: return
+        case .kill, .suppress, .revive, .updateFramework, .teardown: return
         case .accept(_, let operations, _):
             outbox.append(.observe(.dropped(call: call.name)))
             for task in Self.launched(operations) {
+                let isAware = options.info.capabilities.contains(.partitionAware)
                 let status = TaskStatus(
-                    taskID: task.id, state: .dropped,
+                    taskID: task.id, state: TaskState.dropped.visible(toPartitionAware: isAware),
                     message: "there was no master when the task was launched",
                     reason: .masterDisconnected, agentID: task.agentID)
                 tell(.update(status), at: now, into: &outbox)
             }
-        case .subscribe, .teardown, .decline, .acceptInverseOffers, .declineInverseOffers,
-            .shutdown, .acknowledge, .reconcile, .message, .request, .acknowledgeOperation,
+        case .subscribe, .decline, .acceptInverseOffers, .declineInverseOffers, .shutdown,
+            .acknowledge, .reconcile, .message, .request, .acknowledgeOperation,
             .reconcileOperations:
             outbox.append(.observe(.dropped(call: call.name)))
         }
@@ -86,6 +92,7 @@ extension FrameworkDriver {
     /// Asks about every task without an answer; when there is none, about everything the master
     /// holds, which finds tasks this framework has forgotten.
     mutating func reconcile(at now: Instant, into outbox: inout Outbox<Effect>) {
+        unanswered.removeAll { tasks[$0] == nil }
         if unanswered.isEmpty {
             send(.reconcile([]), into: &outbox)
             reconcilePause = options.reconcileFirstPause
@@ -93,7 +100,6 @@ extension FrameworkDriver {
             unanswered = OrderedSet(tasks.keys)
             return
         }
-        unanswered.removeAll { tasks[$0] == nil }
         outbox.append(.observe(.reconciling(tasks: unanswered.count)))
         send(
             .reconcile(

@@ -6,6 +6,9 @@ extension FrameworkDriver {
     mutating func subscribe(
         _ peer: PeerID, at now: Instant, into outbox: inout Outbox<Effect>
     ) {
+        if case .subscribed(let old) = phase, old != peer {
+            lose(old, "there is a newer session", at: now, into: &outbox)
+        }
         let pause = subscribePause + generator.duration(upTo: subscribePause)
         subscribePause = min(subscribePause * 2, .seconds(15))
         phase = .subscribing(peer, retryAt: now + pause)
@@ -77,6 +80,10 @@ extension FrameworkDriver {
             options.info.id = id
             outbox.append(.registered(id))
         }
+        if isTeardownWanted {
+            stop(teardown: true, into: &outbox)
+            return
+        }
         outbox.append(.observe(.subscribed(id)))
         tell(.subscribed(id, master: master), at: now, into: &outbox)
         for (task, kill) in kills {
@@ -97,9 +104,18 @@ extension FrameworkDriver {
         outbox.append(.closePeer(peer, reason: "the master reported an error"))
         if options.startsAnewWhenRemoved, message.contains("has been removed") {
             options.info.id = nil
+            let ended = tasks
             tasks = [:]
             kills = [:]
+            unanswered = []
             lose(peer, message, at: now, into: &outbox)
+            // They were killed with the framework, and nobody else will say so.
+            for (task, row) in ended {
+                let status = TaskStatus(
+                    taskID: task, state: .killed, message: message, reason: .frameworkRemoved,
+                    agentID: row.agent)
+                tell(.update(status), at: now, into: &outbox)
+            }
             return
         }
         // Whatever the master calls an error ends the subscription for good: another instance has
@@ -113,6 +129,8 @@ extension FrameworkDriver {
     private mutating func take(
         _ status: TaskStatus, at now: Instant, into outbox: inout Outbox<Effect>
     ) {
+        // Only that the task's agent is expected back: no answer yet, and no news for the policy.
+        if status.isRecovering { return }
         unanswered.remove(status.taskID)
         let isNew = status.uuid.map { seen.insert($0) } ?? true
         if isNew {
@@ -121,19 +139,16 @@ extension FrameworkDriver {
         } else {
             outbox.append(.observe(.repeatedUpdate(status.taskID)))
         }
-        if options.acknowledgement == .automatic, let uuid = status.uuid,
-            let agent = status.agentID
+        if let uuid = status.uuid, let agent = status.agentID,
+            options.acknowledgement == .automatic || (!isNew && acknowledged.contains(uuid))
         {
             send(.acknowledge(status.taskID, agent: agent, uuid: uuid), into: &outbox)
         }
     }
 
     private mutating func note(_ status: TaskStatus) {
-        if status.state.isTerminal, status.state != .lost || status.uuid != nil {
-            tasks.removeValue(forKey: status.taskID)
-            kills.removeValue(forKey: status.taskID)
-        } else if status.state == .lost || status.state == .unknown {
-            // Nobody knows it (any more); it is not asked about again.
+        if status.state.isTerminal || status.state == .unknown {
+            // It has ended or nobody knows it; it is not asked about again.
             tasks.removeValue(forKey: status.taskID)
             kills.removeValue(forKey: status.taskID)
         } else {

@@ -56,6 +56,10 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     var tasks: OrderedDictionary<TaskID, LiveTask> = [:]
     var kills: OrderedDictionary<TaskID, (policy: KillPolicy?, next: Instant)> = [:]
     var seen = RecentUpdates()
+    /// What a policy that acknowledges by itself has acknowledged.
+    var acknowledged = RecentUpdates()
+    /// Whether the framework is to end as soon as there is a master to tell.
+    var isTeardownWanted = false
     var unanswered: OrderedSet<TaskID> = []
     var reconcileAt: Instant?
     var reconcilePause: Duration
@@ -65,7 +69,10 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
 
     /// Makes a driver around a policy.
     ///
-    /// - Parameter seed: Spreads repetitions in time; any number does.
+    /// - Parameters:
+    ///   - policy: Decides what to run.
+    ///   - options: Who the framework is and what the driver does by itself.
+    ///   - seed: Spreads repetitions in time; any number does.
     public init(policy: Policy, options: FrameworkOptions, seed: UInt64) {
         self.policy = policy
         self.options = options
@@ -163,7 +170,7 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
         outbox.append(.send(FrameworkCall(frameworkID: frameworkID, call: call), peer))
     }
 
-    private mutating func stop(teardown: Bool, into outbox: inout Outbox<Effect>) {
+    mutating func stop(teardown: Bool, into outbox: inout Outbox<Effect>) {
         if teardown { send(.teardown, into: &outbox) }
         if case .subscribed(let peer) = phase {
             outbox.append(.closePeer(peer, reason: "the framework stops"))
@@ -180,12 +187,15 @@ struct RecentUpdates: Sendable {
     private var previous: Set<UpdateID> = []
 
     /// Notes an update; `false` when it was there already.
+    @discardableResult
     mutating func insert(_ id: UpdateID) -> Bool {
-        if previous.contains(id) || !current.insert(id).inserted { return false }
+        if contains(id) || !current.insert(id).inserted { return false }
         if current.count >= Self.limit {
             previous = current
             current = []
         }
         return true
     }
+
+    func contains(_ id: UpdateID) -> Bool { current.contains(id) || previous.contains(id) }
 }
