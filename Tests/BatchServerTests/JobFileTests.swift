@@ -82,7 +82,7 @@ struct JobFileTests {
         let yaml = "name: j\nname: k\ntasks:\n- {name: t, command: x, cpus: 1, cpus: 2}\n"
         #expect(
             places(yaml) == [
-                "2:1 the key 'name' is given twice", "4:33 the key 'cpus' is given twice",
+                "2:1 the key 'name' is given twice", "4:34 the key 'cpus' is given twice",
             ])
         let json =
             "{\"name\": \"j\", \"tasks\": [{\"name\": \"t\",\n \"command\": \"x\",\n"
