@@ -67,6 +67,14 @@ struct JobFileTests {
         #expect(task.timeLimit == nil)
     }
 
+    @Test("JSON may be indented with tabs and may escape every character")
+    func json() throws {
+        let job = try JobFile.parse(
+            "{\n\t\"name\": \"j\",\n\t\"tasks\": [{\"name\": \"t\",\t\"command\": "
+                + #""a\/b \u00e9 \ud83d\ude00 \\ud83d\\ude00"}]}"#)
+        #expect(job.tasks[0].command == "a/b \u{e9} \u{1F600} \\ud83d\\ude00")
+    }
+
     @Test("an unknown key has a place and a suggestion")
     func unknownKey() {
         let found = problems("name: j\ntasks:\n  - name: t\n    comand: x\n    command: x\n")
@@ -82,7 +90,7 @@ struct JobFileTests {
         let yaml = "name: j\nname: k\ntasks:\n- {name: t, command: x, cpus: 1, cpus: 2}\n"
         #expect(
             places(yaml) == [
-                "2:1 the key 'name' is given twice", "4:33 the key 'cpus' is given twice",
+                "2:1 the key 'name' is given twice", "4:34 the key 'cpus' is given twice",
             ])
         let json =
             "{\"name\": \"j\", \"tasks\": [{\"name\": \"t\",\n \"command\": \"x\",\n"

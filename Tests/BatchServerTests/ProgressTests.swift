@@ -1,8 +1,8 @@
-import BatchPolicy
 import Foundation
 import Proffer
 import Testing
 
+@testable import BatchPolicy
 @testable import batch_scheduler
 
 @Suite("Progress")

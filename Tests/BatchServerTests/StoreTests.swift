@@ -36,7 +36,7 @@ struct StoreTests {
         InstanceRecord(
             job: 4, task: 1, index: index, phase: phase, attempts: 2, failures: 1, losses: 1,
             exitCode: 3, message: "m",
-            place: Place(framework: "f", agent: "a\(index)", hostname: "h", port: 5),
+            place: Place(framework: "f", agent: AgentID("a\(index)"), hostname: "h", port: 5),
             started: WallTime(nanosecondsSince1970: 7),
             ended: WallTime(nanosecondsSince1970: 8))
     }

@@ -21,10 +21,11 @@ extension BatchScheduler {
             message: job.message ?? whyNothingFits(job), tasks: [])
     }
 
-    /// Why a task that could be launched is not.
+    /// Why a task of which nothing runs is not launched.
     private func whyNothingFits(_ job: JobRow) -> String? {
         guard job.counts.ready > 0, let rest = largestRest else { return nil }
         for task in job.tasks where task.isQueued && !task.specification.demand.fits(rest) {
+            guard task.counts.running == 0 else { continue }
             return "task '\(task.specification.name)' waits for an offer with "
                 + "\(task.specification.demand); the last offers had at most \(rest) left"
         }

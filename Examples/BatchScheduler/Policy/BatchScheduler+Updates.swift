@@ -255,11 +255,9 @@ extension BatchScheduler {
             code = 128 + signal
             text = "killed by signal \(signal)"
         }
-        let message = status.message.flatMap { $0.isEmpty ? nil : $0 }
-        let parts = [text, message].compactMap { $0 }
-        return Mishap(
-            exitCode: code,
-            message: parts.isEmpty ? Self.message(status) : parts.joined(separator: ": "))
+        // What the executor says tells the code too, and more.
+        let isSilent = status.message?.isEmpty ?? true
+        return Mishap(exitCode: code, message: (isSilent ? text : nil) ?? Self.message(status))
     }
 
     private static func message(_ status: TaskStatus) -> String {

@@ -128,9 +128,10 @@ public struct Demand: Hashable, Sendable, Comparable, CustomStringConvertible {
         (left.cpus, left.mem, left.disk) < (right.cpus, right.mem, right.disk)
     }
 
-    /// As resources are written: `cpus:0.1;mem:32`.
+    /// As resources are written, `cpus:0.1;mem:32`, or `nothing`.
     public var description: String {
-        Resources(cpus: cpus, mem: mem, disk: disk).description
+        let text = Resources(cpus: cpus, mem: mem, disk: disk).description
+        return text.isEmpty ? "nothing" : text
     }
 }
 

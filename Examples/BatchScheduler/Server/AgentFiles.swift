@@ -43,7 +43,7 @@ struct AgentFiles: Sendable {
             url: "http://\(agent)/v1/sandboxes/\(path)?offset=\(offset)&length=\(length)")
         request.headers.add(name: "Accept", value: "application/octet-stream")
         do {
-            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+            let response = try await WebClient.http.execute(request, timeout: .seconds(30))
             guard response.status != .notFound else {
                 throw Failure.missing("agent \(agent) has no file '\(file)' of task \(task)")
             }

@@ -87,7 +87,7 @@ struct BatchClient: Sendable {
         let response: HTTPClientResponse
         let data: Data
         do {
-            response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+            response = try await WebClient.http.execute(request, timeout: .seconds(60))
             let bytes = try await response.body.collect(upTo: 64 << 20)
             data = Data(bytes.readableBytesView)
         } catch {

@@ -19,10 +19,11 @@ struct SubmitCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "submit", abstract: "Check a job file and hand the job in.",
         discussion: """
-            Prints the id of the job. With --watch it waits for the end and its exit code is the
-            job's: 0 finished, n when a task failed with exit code n (128 + n for signal n, 124
-            for the time limit, 1 when there is none), 40 cancelled. Interrupting it leaves the
-            job alone. Other exit codes: 6 the server cannot be reached, 65 the file is not valid.
+            Prints the id of the job. With --watch it waits for the end and its exit
+            code is the job's: 0 finished, n when a task failed with exit code n (128
+            + n for signal n, 124 for the time limit, 1 when there is none), 40
+            cancelled. Interrupting it leaves the job alone. Other exit codes: 6 the
+            server cannot be reached, 65 the file is not valid.
             """)
 
     @Argument(help: "The job file, YAML or JSON; '-' is standard input.")

@@ -13,16 +13,16 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Run the scheduler: connect to the master and serve the HTTP API.",
         discussion: """
-            Keeps its jobs in the data directory and goes on with them when it is started again;
-            TERM and INT stop it, its tasks live on. Once it serves, <data-dir>/endpoints.json
-            holds its address.
+            Keeps its jobs in the data directory and goes on with them when it is
+            started again; TERM and INT stop it, its tasks live on. Once it serves,
+            <data-dir>/endpoints.json holds its address.
 
-            Whoever reaches the HTTP address can run commands on the cluster: keep it on a
-            loopback address, or behind a proxy that asks who comes.
+            Whoever reaches the HTTP address can run commands on the cluster: keep it
+            on a loopback address, or behind a proxy that asks who comes.
 
             Exit codes: 0 stopped on request, 1 something failed (a restart may help),
-            6 no cluster is known, 100 the data directory cannot be used, 102 the address is in
-            use.
+            6 no cluster is known, 100 the data directory cannot be used, 102 the
+            address is in use.
             """)
 
     @Option(help: "Directory for state and outputs; made when it is missing.")

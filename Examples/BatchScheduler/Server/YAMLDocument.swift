@@ -11,7 +11,7 @@ struct YAMLDocument {
     private(set) var repeatedKeys: [String: String] = [:]
 
     init(_ text: String) throws(JobFileProblems) {
-        var text = text
+        var text = Self.joiningSurrogates(text)
         while true {
             do {
                 guard let root = try compose(yaml: text) else {
@@ -44,6 +44,40 @@ struct YAMLDocument {
                 throw JobFileProblems([Self.problem(error)])
             }
         }
+    }
+
+    /// JSON writes characters beyond U+FFFF as two escapes, which YAML does not know; its own escape
+    /// has eight digits.
+    private static func joiningSurrogates(_ text: String) -> String {
+        guard text.utf8.first(where: { $0 > 0x20 }) == UInt8(ascii: "{") else { return text }
+        let bytes = Array(text.utf8)
+        var joined: [UInt8] = []
+        joined.reserveCapacity(bytes.count)
+        var index = 0
+        while index < bytes.count {
+            let rest = bytes[index...]
+            if let high = unit(rest), 0xD800..<0xDC00 ~= high,
+                let low = unit(rest.dropFirst(6)), 0xDC00..<0xE000 ~= low
+            {
+                let scalar = 0x10000 + (high - 0xD800) << 10 + (low - 0xDC00)
+                let digits = String(scalar, radix: 16)
+                joined += "\\U\(String(repeating: "0", count: 8 - digits.count))\(digits)".utf8
+                index += 12
+            } else {
+                // An escaped backslash begins no further escape.
+                let step = rest.starts(with: #"\\"#.utf8) ? 2 : 1
+                joined += rest.prefix(step)
+                index += step
+            }
+        }
+        return String(decoding: joined, as: UTF8.self)
+    }
+
+    /// The number in an escape such as `\ud83d` at the beginning of `bytes`.
+    private static func unit(_ bytes: ArraySlice<UInt8>) -> Int? {
+        guard bytes.starts(with: #"\u"#.utf8), bytes.count >= 6 else { return nil }
+        let digits = bytes.dropFirst(2).prefix(4)
+        return Int(String(decoding: digits, as: UTF8.self), radix: 16)
     }
 
     /// A character of the private use area: not in any known key.
