@@ -84,6 +84,14 @@ struct FailureTests {
         #expect(bench.tasks.count == 1)
     }
 
+    @Test("an instance that fails with its agent makes nothing wait")
+    mutating func agentRestart() throws {
+        try deploy(["backoffSeconds": 60])
+        bench.update(bench.tasks[0].info.id, .failed, reason: .executorReregistrationTimeout)
+        bench.offer()
+        #expect(bench.tasks.count == 1)
+    }
+
     @Test("an instance that its check has killed is replaced, and slows the next one down")
     mutating func unhealthy() throws {
         try deploy(["healthChecks": quickCheck, "backoffSeconds": 9])

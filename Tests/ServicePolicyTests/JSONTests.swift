@@ -80,5 +80,6 @@ struct JSONTests {
         ])
     func times(_ milliseconds: Int64, _ expected: String) {
         #expect(Timestamp.text(Timestamp.time(milliseconds: milliseconds)) == expected)
+        #expect(Timestamp.milliseconds(of: expected) == milliseconds)
     }
 }

@@ -119,6 +119,21 @@ struct RecoveryTests {
         #expect(bench.tasks.count == 2)
     }
 
+    @Test("a version is never given twice, even when the clock was set back")
+    mutating func clockSetBack() throws {
+        try bench.ask(.post, "/v2/apps", app("/web", ["cmd": "one"]))
+        bench.converge()
+        bench.configuration.wallTime = WallTime(nanosecondsSince1970: 0)
+        bench.configuration.instant = bench.now
+        bench.policy = try ServicePolicy(bench.configuration, stored: bench.store)
+        bench.subscribe()
+        try bench.ask(.put, "/v2/apps/web", ["cmd": "two"])
+        let versions = try bench.ask(.get, "/v2/apps/web/versions").json["versions"]?.elements
+        let texts = (versions ?? []).compactMap(\.text)
+        #expect(texts.count == 2)
+        #expect(texts == texts.sorted(by: >))
+    }
+
     @Test("a record that is no record stops the start")
     mutating func damage() {
         #expect(throws: StoreProblem.self) {

@@ -88,7 +88,7 @@ private struct JSONParser {
     private mutating func parseObject() throws(JSONProblem) -> JSON {
         position += 1
         var members: [JSON.Member] = []
-        var names: Set<String> = []
+        var seen: Set<String> = []
         skipSpace()
         if next == 0x7D {
             position += 1
@@ -99,7 +99,7 @@ private struct JSONParser {
             guard next == 0x22 else { throw problem("a name in quotes should be here") }
             let name = try parseString()
             path.append(name)
-            guard names.insert(name).inserted else {
+            guard seen.insert(name).inserted else {
                 throw problem("the field '\(name)' is given twice")
             }
             skipSpace()

@@ -130,13 +130,17 @@ extension ServicePolicy {
 
     /// Whether the app itself is likely to fail again, and not the way to its agent.
     private func isOwnFault(_ state: TaskState, _ status: TaskStatus) -> Bool {
+        let foreign: [StatusReason] = [
+            .invalidOffers, .masterDisconnected, .agentDisconnected, .agentRemoved,
+            .agentRemovedByOperator, .agentRestarted, .agentDraining,
+            .executorReregistrationTimeout, .containerPreempted,
+        ]
+        if let reason = status.reason, foreign.contains(reason) { return false }
         switch state {
-        case .finished, .failed, .error, .killed: true
-        case .dropped:
-            ![.invalidOffers, .masterDisconnected, .agentDisconnected].contains(status.reason)
+        case .finished, .failed, .error, .killed, .dropped: return true
         case .lost, .gone, .goneByOperator, .unknown, .unreachable, .staging, .starting,
             .running, .killing:
-            false
+            return false
         }
     }
 

@@ -125,8 +125,10 @@ public struct ServicePolicy: FrameworkPolicy {
             membership[instance.app] = (membership[instance.app] ?? []) + [instance.id]
         }
         for path in membership.keys { sortMembers(of: path) }
-        for path in apps.keys { settle(path, at: milliseconds(at: configuration.instant)) }
-        turn = Turn()
+        // The first turn looks at everything, and stores what comes of it.
+        for path in apps.keys { touch(path) }
+        let versions = apps.values.flatMap { $0.versions.map(\.version) }
+        lastVersion = versions.compactMap(Timestamp.milliseconds(of:)).max() ?? 0
     }
 
     /// The tasks that may still live from an earlier run, for

@@ -16,6 +16,15 @@ enum Timestamp {
         floorDivide(time.nanosecondsSince1970, 1_000_000)
     }
 
+    /// Reads what ``text(_:)`` wrote; `nil` when it did not.
+    static func milliseconds(of text: String) -> Int64? {
+        let numbers = text.split { !$0.isNumber }.compactMap { Int64($0) }
+        guard numbers.count == 7, text.utf8.count == 24, text.hasSuffix("Z") else { return nil }
+        let days = days(fromCivil: numbers[0], numbers[1], numbers[2])
+        let minutes = (days * 24 + numbers[3]) * 60 + numbers[4]
+        return (minutes * 60 + numbers[5]) * 1000 + numbers[6]
+    }
+
     static func time(milliseconds: Int64) -> WallTime {
         WallTime(nanosecondsSince1970: milliseconds * 1_000_000)
     }
@@ -27,6 +36,16 @@ enum Timestamp {
 
     private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
         value >= 0 ? value / divisor : -((-value + divisor - 1) / divisor)
+    }
+
+    /// The inverse of ``civil(fromDays:)``, by Howard Hinnant's algorithm `days_from_civil`.
+    private static func days(fromCivil year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+        let shifted = month <= 2 ? year - 1 : year
+        let era = floorDivide(shifted, 400)
+        let yearOfEra = shifted - era * 400
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+            - 719_468
     }
 
     /// The Gregorian date, by Howard Hinnant's algorithm `civil_from_days`.
