@@ -26,6 +26,8 @@ let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTesting = Target.Dependency.product(
+    name: "HummingbirdTesting", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let arguments = Target.Dependency.product(
     name: "ArgumentParser", package: "swift-argument-parser")
@@ -35,6 +37,8 @@ let unixSignals = Target.Dependency.product(
     name: "UnixSignals", package: "swift-service-lifecycle")
 let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -63,6 +67,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-configuration", from: "1.0.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
         .package(
             url: "https://github.com/apple/swift-protobuf", from: "1.36.0", traits: []),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
@@ -182,7 +187,8 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferAPI", "ProfferZeroMQ", arguments, httpClient, log,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferZeroMQ", arguments, httpClient,
+                nioCore, nioHTTP1,
             ],
             swiftSettings: edge),
 
@@ -201,7 +207,7 @@ let package = Package(
         .executableTarget(
             name: "service-scheduler",
             dependencies: [
-                "ServicePolicy", "Proffer", hummingbird, httpClient, grdb, arguments, lifecycle,
+                "ServicePolicy", "Proffer", hummingbird, grdb, arguments, lifecycle, unixSignals,
                 log,
             ],
             path: "Examples/ServiceScheduler/Server", swiftSettings: edge),
@@ -212,7 +218,7 @@ let package = Package(
             name: "batch-scheduler",
             dependencies: [
                 "BatchPolicy", "Proffer", hummingbird, httpClient, grdb, yams, arguments,
-                lifecycle, log,
+                lifecycle, unixSignals, nioCore, nioHTTP1, log,
             ],
             path: "Examples/BatchScheduler/Server", swiftSettings: edge),
 
@@ -248,40 +254,55 @@ let package = Package(
             dependencies: ["ProfferTransport", "ProfferWire", "ProfferZeroMQ", "ProfferSession"],
             swiftSettings: edge),
         .testTarget(
-            name: "RegistryTests", dependencies: ["ProfferRegistry", "ProfferWire", grdb],
+            name: "HTTPTests",
+            dependencies: [
+                "ProfferHTTP", hummingbirdTesting,
+            ], swiftSettings: edge),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: ["ProfferCommands", "ProfferAPI", "ProfferZeroMQ", arguments],
+            swiftSettings: edge),
+        .testTarget(
+            name: "ServicePolicyTests", dependencies: ["ServicePolicy"], swiftSettings: edge),
+        .testTarget(
+            name: "BatchPolicyTests", dependencies: ["BatchPolicy"], swiftSettings: edge),
+        // A scripted framework and the means to wait, for the tests of clusters.
+        .target(
+            name: "ClusterProbe", dependencies: ["Proffer", log], path: "Tests/ClusterProbe",
+            swiftSettings: edge),
+        .testTarget(
+            name: "RegistryTests",
+            dependencies: ["ClusterProbe", "ProfferRegistry", "ProfferWire", grdb],
             swiftSettings: edge),
         .testTarget(
             name: "RuntimeTests",
             dependencies: [
-                "ProfferRuntime", "ProfferAgent", "ProfferContainers", "ProfferModel",
-                "ProfferZeroMQ", log,
-            ], swiftSettings: edge),
-        .testTarget(
-            name: "HTTPTests",
-            dependencies: [
-                "ProfferHTTP", .product(name: "HummingbirdTesting", package: "hummingbird"),
+                "ClusterProbe", "ProfferRuntime", "ProfferAgent", "ProfferContainers",
+                "ProfferModel", "ProfferZeroMQ", log,
             ], swiftSettings: edge),
         .testTarget(
             name: "EmbeddedTests",
-            dependencies: ["ProfferEmbedded", "ProfferMaster", "Proffer", log],
+            dependencies: ["ClusterProbe", "ProfferEmbedded", "ProfferMaster", "Proffer", log],
             swiftSettings: edge),
         // The programs are dependencies so that they are built; the tests start them.
         .testTarget(
             name: "ProcessTests",
             dependencies: [
-                "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, log, "proffer-master",
-                "proffer-agent", "proffer-executor", "HelloFramework",
+                "ClusterProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, log,
+                "proffer-master", "proffer-agent", "proffer-executor", "HelloFramework",
             ], swiftSettings: edge),
         .testTarget(
-            name: "CommandTests", dependencies: ["ProfferCommands"], swiftSettings: edge),
-        .testTarget(
-            name: "ServicePolicyTests", dependencies: ["ServicePolicy"], swiftSettings: edge),
-        .testTarget(
-            name: "BatchPolicyTests", dependencies: ["BatchPolicy"], swiftSettings: edge),
-        .testTarget(
             name: "BatchServerTests",
-            dependencies: ["batch-scheduler", "BatchPolicy", "Proffer"],
-            swiftSettings: edge),
+            dependencies: [
+                "batch-scheduler", "BatchPolicy", "Proffer", "ProfferKernel", hummingbird,
+                hummingbirdTesting,
+            ], swiftSettings: edge),
+        .testTarget(
+            name: "ServiceServerTests",
+            dependencies: [
+                "service-scheduler", "ServicePolicy", "Proffer", hummingbird, grdb,
+                hummingbirdTesting,
+            ], swiftSettings: edge),
         .testTarget(
             name: "DocumentTests",
             dependencies: ["Proffer", "ProfferKernel", "ProfferZeroMQ", log],
