@@ -52,6 +52,12 @@ final class Listener {
 
     var nextDeadline: Instant? { deadlines.next }
 
+    /// Makes room for a successor: libzmq closes sockets on a thread of its own, some time after
+    /// this reactor has ended.
+    func giveUpAddress() {
+        if address.hasPrefix("inproc://") { try? socket.unbind(address) }
+    }
+
     func add(to poller: inout Poller) { poller.add(socket) }
 
     func drain(_ limit: Int, at now: Instant, _ state: inout LoopState) {

@@ -76,7 +76,10 @@ struct ReactorLoop: ~Copyable {
             }
             isFirst = false
         }
-        for listener in listeners { listener.closeAll(at: now, &shared) }
+        for listener in listeners {
+            listener.closeAll(at: now, &shared)
+            listener.giveUpAddress()
+        }
         for dialer in dialers { dialer.stop(at: now, &shared) }
     }
 
