@@ -28,26 +28,69 @@ public struct ProcessSweeper: Sendable {
             Target(mark: Self.mark(sandbox), startTicks: process.startTicks))
     }
 
-    /// Kills what is left of the tasks remembered, in one pass over all processes.
+    /// So often all processes are looked at, at most: what is killed may have forked just before.
+    private static let passLimit = 10
+
+    /// Kills what is left of the tasks remembered, in passes over all processes until one finds
+    /// nothing.
     ///
     /// - Returns: How many processes were killed.
-    /// - Complexity: O(processes of the node), a few microseconds each.
+    /// - Complexity: O(processes of the node) for each pass, a few microseconds each.
     @discardableResult
     public mutating func sweep() -> Int {
         guard let since = targets.map(\.startTicks).min() else { return 0 }
         defer { targets = [] }
-        var killed = 0
+        var killed: Set<Int32> = []
+        for _ in 0..<Self.passLimit {
+            let before = killed.count
+            let isSure = pass(since, &killed)
+            if isSure, killed.count == before { break }
+        }
+        return killed.count
+    }
+
+    /// Looks at every process once.
+    ///
+    /// - Returns: Whether every process could be judged.
+    private func pass(_ since: UInt64, _ killed: inout Set<Int32>) -> Bool {
+        var isSure = true
         let own = getpid()
         ProcFile.forEachProcess { pid, directory in
-            guard pid != own, let stat = ProcessStat(pid: pid, in: directory), stat.isRunning,
+            guard pid != own, !killed.contains(pid),
+                let stat = ProcessStat(pid: pid, in: directory), stat.isRunning,
                 stat.startTicks >= since,
-                let environment = ProcFile.bytes(
-                    "\(pid)/environ", in: directory, limit: 131_072)
+                let environment = Self.environment(of: pid, stat, in: directory)
             else { return }
+            if environment.isEmpty { isSure = isSure && !Self.isChanging(pid, stat, in: directory) }
             guard targets.contains(where: { Self.contains(environment, $0.mark) }) else { return }
-            if kill(pid, SIGKILL) == 0 { killed += 1 }
+            if kill(pid, SIGKILL) == 0 { killed.insert(pid) }
         }
-        return killed
+        return isSure
+    }
+
+    /// The environment of a process.
+    ///
+    /// One that is just becoming another program has none for a moment, and is waited for.
+    private static func environment(
+        of pid: Int32, _ stat: ProcessStat, in directory: Int32
+    ) -> [UInt8]? {
+        for _ in 0..<10 {
+            let bytes = ProcFile.bytes("\(pid)/environ", in: directory, limit: 131_072)
+            guard let bytes, bytes.isEmpty, isChanging(pid, stat, in: directory) else {
+                return bytes
+            }
+            usleep(500)
+        }
+        return []
+    }
+
+    /// Whether a process has neither environment nor arguments because it is in the middle of
+    /// `exec`; the kernel's own threads, children of process 2, never have any.
+    private static func isChanging(
+        _ pid: Int32, _ stat: ProcessStat, in directory: Int32
+    ) -> Bool {
+        guard pid != 2, stat.parent != 2 else { return false }
+        return ProcFile.bytes("\(pid)/cmdline", in: directory, limit: 1)?.isEmpty == true
     }
 
     /// Sends a signal to every process of a live task outside the group of its first process.
@@ -64,8 +107,7 @@ public struct ProcessSweeper: Sendable {
             else { return }
             var isOurs = stat.session == process.pid
             if !isOurs {
-                let environment = ProcFile.bytes(
-                    "\(pid)/environ", in: directory, limit: 131_072)
+                let environment = environment(of: pid, stat, in: directory)
                 isOurs = environment.map { contains($0, mark) } ?? false
             }
             if isOurs { kill(pid, number) }

@@ -34,4 +34,10 @@ public enum Sandbox {
         }
         return path
     }
+
+    /// Whether nothing can be written to the file system of a directory any more.
+    public static func isFull(_ path: String) -> Bool {
+        var numbers = statvfs()
+        return statvfs(path, &numbers) == 0 && numbers.f_blocks > 0 && numbers.f_bavail == 0
+    }
 }

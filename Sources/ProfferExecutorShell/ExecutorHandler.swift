@@ -195,7 +195,11 @@ final class ExecutorHandler: ReactorHandler {
             sweeper.add(sandbox: task.sandbox, process: task.process)
             if sweepAt == nil { sweepAt = now + Self.sweepDelay }
             let exit = end.exit ?? TaskExit()
-            let tail = exit.code == 0 ? "" : OutputFile.tail("\(task.sandbox)/stderr")
+            var tail = exit.code == 0 ? "" : OutputFile.tail("\(task.sandbox)/stderr")
+            // A task cannot say it itself: its standard error is on the same disk.
+            if exit.code != 0, Sandbox.isFull(task.sandbox) {
+                tail += "\nNo space left on the disk of the sandbox"
+            }
             inputs.append(.processExited(task.id, exit, errorTail: tail))
         }
     }

@@ -77,6 +77,12 @@ final class Listener {
         while let event = try? monitor.next() { state.counters.count(event) }
     }
 
+    /// Makes room for a successor: libzmq closes sockets on a thread of its own, some time after
+    /// this reactor has ended.
+    func giveUpAddress() {
+        if address.hasPrefix("inproc://") { try? socket.unbind(address) }
+    }
+
     func drain(_ limit: Int, at now: Instant, _ state: inout LoopState) {
         var frame = Frame()
         for _ in 0..<limit {

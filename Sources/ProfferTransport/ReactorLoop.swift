@@ -96,6 +96,7 @@ struct ReactorLoop: ~Copyable {
         for listener in listeners where listener.closeAll(at: now, &shared) { hadPeers = true }
         if hadPeers { readOn(&poller) }
         _ = mailbox.take(shared.counters)
+        for listener in listeners { listener.giveUpAddress() }
     }
 
     /// Takes in what peers still send, for a moment, and forgets it.

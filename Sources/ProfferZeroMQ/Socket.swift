@@ -124,6 +124,11 @@ public struct Socket: ~Copyable {
             as: UTF8.self)
     }
 
+    /// Gives an address that was bound up; an `inproc://` one is free for others at once.
+    public func unbind(_ address: String) throws(ZeroMQError) {
+        guard zmq_unbind(handle, address) == 0 else { throw .last("give up", address) }
+    }
+
     /// Begins to connect; libzmq goes on trying by itself.
     public func connect(_ address: String) throws(ZeroMQError) {
         guard zmq_connect(handle, address) == 0 else { throw .last("connect to", address) }

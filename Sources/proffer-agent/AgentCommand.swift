@@ -38,7 +38,10 @@ struct AgentCommand: AsyncParsableCommand {
         help: "The masters' addresses for agents, separated by commas: tcp://10.0.0.1:5061.")
     var master: String?
 
-    @Option(name: .customLong("master-key"), help: "The masters' public key: 40 characters.")
+    // Unconditional: a key may begin with a dash.
+    @Option(
+        name: .customLong("master-key"), parsing: .unconditional,
+        help: "The masters' public key: 40 characters.")
     var masterKey: String?
 
     @Option(help: "The address of the HTTP server (default: 127.0.0.1).")

@@ -162,33 +162,40 @@ struct OfferTests {
         }
     }
 
-    @Test("two frameworks that take all they can get end with equal shares")
+    @Test("what becomes free is offered to the framework with the smaller share")
     func fairness() async throws {
-        try await withCluster(agents: 4) { cluster in
-            try await cluster.activeAgents(4)
-            let probes = try ["one", "two"].map {
-                try Probe(FrameworkInfo(name: $0), cluster.connection)
+        let half = (cpus: Milli(1), mem: Milli(512))
+        try await withProbe(FrameworkInfo(name: "first"), agents: 2) { options in
+            options.resources = { _ in Resources(cpus: Milli(2), mem: Milli(1024)) }
+        } _: { cluster, first in
+            let tasks = (0..<4).map { TaskID("first-\($0)") }
+            for pair in [tasks[0...1], tasks[2...3]] {
+                let offer = try await first.offer()
+                first.launch(
+                    pair.map {
+                        TaskInfo($0, "sleep 600", on: offer, cpus: half.cpus, mem: half.mem)
+                    }, on: offer)
             }
-            // Each launches tasks of a whole agent; what it does not use it gives back.
-            for round in 0..<2 {
-                for (index, probe) in probes.enumerated() {
-                    let offer = try await probe.offer()
-                    probe.launch(
-                        [
-                            TaskInfo(
-                                TaskID("t\(index)-\(round)"), "sleep 600", on: offer,
-                                cpus: Milli(2))
-                        ], on: offer, refuse: .seconds(3600))
-                }
-            }
-            for (index, probe) in probes.enumerated() {
-                for round in 0..<2 {
-                    try await probe.update(TaskID("t\(index)-\(round)"), .running)
-                }
+            for task in tasks { try await first.update(task, .running) }
+
+            let second = try Probe(FrameworkInfo(name: "second"), cluster.connection)
+            _ = try await second.subscribed()
+            for (index, task) in tasks.prefix(2).enumerated() {
+                first.call(.kill(task, agent: nil, policy: nil))
+                let offer = try await second.offer()
+                let id = TaskID("second-\(index)")
+                second.launch(
+                    [TaskInfo(id, "sleep 600", on: offer, cpus: half.cpus, mem: half.mem)],
+                    on: offer)
+                try await second.update(id, .running)
             }
             let shares = try await cluster.frameworks().map(\.shareMillionths)
             #expect(shares == [500_000, 500_000])
-            for probe in probes { await probe.stop(teardown: true) }
+            #expect(first.history.offers.count == 2)
+            first.call(.kill(tasks[2], agent: nil, policy: nil))
+            _ = try await first.offer()
+            #expect(second.history.offers.count == 2)
+            await second.stop(teardown: true)
         }
     }
 }
