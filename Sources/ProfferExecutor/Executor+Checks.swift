@@ -4,6 +4,8 @@ internal import ProfferModel
 extension Executor {
     /// How long after its time-out a check without an answer counts as timed out.
     private static let checkPatience = Duration.seconds(5)
+    /// The least time between two checks of a task: one without a pause would do nothing else.
+    private static let checkPause = Duration.milliseconds(10)
 
     /// Runs a check that is due, or ends one whose answer never came.
     mutating func runCheck(
@@ -51,11 +53,11 @@ extension Executor {
         switch reference.purpose {
         case .health:
             guard let check = row.info.healthCheck else { return }
-            timers.set(.check(slot, .health), to: now + check.interval)
+            timers.set(.check(slot, .health), to: now + max(check.interval, Self.checkPause))
             judge(slot, check, outcome, at: now, into: &outbox)
         case .check:
             guard let check = row.info.check else { return }
-            timers.set(.check(slot, .check), to: now + check.interval)
+            timers.set(.check(slot, .check), to: now + max(check.interval, Self.checkPause))
             let result = outcome.result(of: check.kind)
             guard result != row.checkResult else { return }
             tasks[slot]?.checkResult = result

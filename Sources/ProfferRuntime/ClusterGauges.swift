@@ -10,7 +10,7 @@ struct ClusterGauges: Sendable {
     private let connected: Gauge
     private let disconnected: Gauge
     private let offers: Gauge
-    private let messages: [(any KeyPath<TransportCounters, UInt64> & Sendable, Gauge)]
+    private let counters: [(any KeyPath<TransportCounters, UInt64> & Sendable, Gauge)]
     private let refusedKeys: Gauge
     private let resources: [(String, [(String, Gauge)])]
 
@@ -26,11 +26,14 @@ struct ClusterGauges: Sendable {
         connected = gauge("proffer_frameworks", [("state", "connected")])
         disconnected = gauge("proffer_frameworks", [("state", "disconnected")])
         offers = gauge("proffer_offers_outstanding")
-        messages = [
+        counters = [
             (\.received, gauge("proffer_messages", [("direction", "received")])),
             (\.sent, gauge("proffer_messages", [("direction", "sent")])),
             (\.malformed, gauge("proffer_messages_malformed")),
             (\.refused, gauge("proffer_messages_refused")),
+            (\.failedHandshakes, gauge("proffer_handshakes_failed")),
+            (\.disconnections, gauge("proffer_disconnections")),
+            (\.unopened, gauge("proffer_sessions_refused")),
         ]
         refusedKeys = gauge("proffer_handshakes_refused")
         resources = ["cpus", "mem", "disk", "gpus"].map { kind in
@@ -68,7 +71,7 @@ struct ClusterGauges: Sendable {
     }
 
     func set(_ counters: TransportCounters, _ refused: UInt64) {
-        for (path, gauge) in messages { gauge.record(Double(counters[keyPath: path])) }
+        for (path, gauge) in self.counters { gauge.record(Double(counters[keyPath: path])) }
         refusedKeys.record(Double(refused))
     }
 }

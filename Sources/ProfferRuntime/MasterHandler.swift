@@ -76,6 +76,12 @@ struct MasterHandler: ReactorHandler, ~Copyable {
                 }
             } catch {
                 sink.malformed(peer, error)
+                // A framework would come back and say the same; an error makes it stop.
+                if side == .framework {
+                    links.send(
+                        WireCodec.encode(SchedulerEvent.error("malformed message: \(error)")),
+                        to: peer)
+                }
                 links.close(peer, reason: "malformed message: \(error)")
                 forget(peer, reason: "malformed message", at: now)
             }

@@ -8,7 +8,7 @@ internal import FoundationEssentials
 internal import Foundation
 #endif
 
-extension PBInternalTaskKey {
+extension PBTaskKey {
     init(_ key: TaskKey) {
         self.init()
         frameworkID = PBFrameworkID(key.framework)
@@ -30,7 +30,7 @@ extension PBInternalExecutorKey {
     }
 }
 
-extension PBInternalAgentUsage {
+extension PBAgentUsage {
     init(_ usage: AgentUsage) {
         self.init()
         cpuNanoseconds = usage.cpuTime.inNanoseconds
@@ -40,8 +40,8 @@ extension PBInternalAgentUsage {
         diskUsedBytes = usage.diskUsedBytes
         diskTotalBytes = usage.diskTotalBytes
         tasks = usage.tasks.map { task in
-            var coded = PBInternalTaskUsage()
-            coded.key = PBInternalTaskKey(task.key)
+            var coded = PBTaskUsage()
+            coded.key = PBTaskKey(task.key)
             coded.cpuNanoseconds = task.cpuTime.inNanoseconds
             coded.memoryBytes = task.memoryBytes
             coded.processes = Int32(clamping: task.processes)
@@ -132,7 +132,7 @@ extension WireCodec {
         case .message(let key, let data):
             coded.message.key = PBInternalExecutorKey(key)
             coded.message.data = Data(data)
-        case .usage(let usage): coded.usage = PBInternalAgentUsage(usage)
+        case .usage(let usage): coded.usage = PBAgentUsage(usage)
         case .pong(let number): coded.pong = number
         case .unregister: coded.unregister = .init()
         }
@@ -177,7 +177,7 @@ extension WireCodec {
             coded.registered.agentID = PBAgentID(id)
             coded.registered.pingTimeoutNanoseconds = timeout.inNanoseconds
             coded.registered.isReturn = true
-            coded.registered.reconcile = tasks.map { PBInternalTaskKey($0) }
+            coded.registered.reconcile = tasks.map { PBTaskKey($0) }
         case .refused(let reason): coded.refused = reason
         case .shutdown(let reason): coded.shutdown = reason
         case .ping(let number, let isConnected):
@@ -193,10 +193,10 @@ extension WireCodec {
             body.updateWindow = UInt32(clamping: run.updateWindow)
             coded.run = body
         case .kill(let key, let policy):
-            coded.kill.key = PBInternalTaskKey(key)
+            coded.kill.key = PBTaskKey(key)
             if let policy { coded.kill.policy = PBKillPolicy(policy) }
         case .acknowledge(let key, let uuid):
-            coded.acknowledge.key = PBInternalTaskKey(key)
+            coded.acknowledge.key = PBTaskKey(key)
             coded.acknowledge.uuid = Data(uuid.bytes)
         case .shutdownExecutor(let key): coded.shutdownExecutor = PBInternalExecutorKey(key)
         case .shutdownFramework(let id): coded.shutdownFramework = PBFrameworkID(id)

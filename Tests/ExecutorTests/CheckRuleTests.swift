@@ -96,6 +96,23 @@ struct CheckRuleTests {
         #expect(stage.checks.count == 2)
     }
 
+    @Test(
+        "a check that asks for no pause gets a short one",
+        arguments: [.zero, .nanoseconds(1), .seconds(-1), .nanoseconds(Int64.min)] as [Duration])
+    func pause(interval: Duration) throws {
+        var check = health
+        check.delay = .zero
+        check.interval = interval
+        var stage = Stage()
+        stage.launch(Stage.task("a", healthCheck: check))
+        stage.pass(.zero)
+        try answer(&stage, .http(status: 200))
+        stage.pass(.milliseconds(9))
+        #expect(stage.checks.count == 1)
+        stage.pass(.milliseconds(1))
+        #expect(stage.checks.count == 2)
+    }
+
     @Test("a check whose answer never comes has timed out, and a late answer is ignored")
     func lost() throws {
         var stage = Stage()

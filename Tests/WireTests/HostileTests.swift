@@ -13,7 +13,10 @@ struct HostileTests {
         { _ = try WireCodec.decodeExecutorMessage($0) },
         { _ = try WireCodec.decodeExecutorEvent($0) },
         { _ = try WireCodec.decodeAgentToMaster($0) },
-        { _ = try WireCodec.decodeMasterToAgent($0) }, { _ = try EnvelopeCodec.decode($0) },
+        { _ = try WireCodec.decodeMasterToAgent($0) },
+        { _ = try WireCodec.decodeOperatorCall($0) },
+        { _ = try WireCodec.decodeOperatorAnswer($0) },
+        { _ = try WireCodec.decodeClusterEvent($0) }, { _ = try EnvelopeCodec.decode($0) },
         { bytes in
             for kind in ["agent", "framework", "weight", "epoch"] {
                 _ = try WireCodec.decodeMasterRecord(

@@ -64,6 +64,24 @@ extension Sample {
             decode: { try WireCodec.decodeMasterToAgent($0) })
     }
 
+    static func operatorCall(_ name: String, _ call: OperatorCall) -> Sample {
+        Sample(
+            name, call, encode: { WireCodec.encode($0) },
+            decode: { try WireCodec.decodeOperatorCall($0) })
+    }
+
+    static func answer(_ name: String, _ answer: OperatorAnswer) -> Sample {
+        Sample(
+            name, answer, encode: { WireCodec.encode($0) },
+            decode: { try WireCodec.decodeOperatorAnswer($0) })
+    }
+
+    static func clusterEvent(_ name: String, _ event: ClusterEvent) -> Sample {
+        Sample(
+            name, event, encode: { WireCodec.encode($0) },
+            decode: { try WireCodec.decodeClusterEvent($0) })
+    }
+
     static func envelope(_ name: String, _ envelope: Envelope) -> Sample {
         Sample(
             name, envelope, encode: { EnvelopeCodec.encode($0) },

@@ -133,6 +133,8 @@ enum Samples {
         ("scheduler-calls", schedulerCalls), ("scheduler-events", schedulerEvents),
         ("executor-messages", executorMessages), ("agent-messages", agentMessages),
         ("master-messages", masterMessages), ("envelopes", envelopes), ("records", records),
+        ("operator-calls", operatorCalls), ("operator-answers", operatorAnswers),
+        ("operator-events", operatorEvents),
     ]
 
     static let flat = all.flatMap(\.samples)
@@ -265,7 +267,7 @@ extension Samples {
         .executorEvent("heartbeat of agent", .heartbeat),
     ]
 
-    private static let usage = TaskUsage(
+    static let usage = TaskUsage(
         key: TaskKey("f", "t"), cpuTime: .milliseconds(1234), memoryBytes: 1 << 34, processes: 7)
 
     static let agentMessages: [Sample] = [

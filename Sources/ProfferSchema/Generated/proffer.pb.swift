@@ -5197,6 +5197,164 @@ package nonisolated struct PBTaskExit: Sendable {
   fileprivate var _peakMemoryBytes: Int64? = nil
 }
 
+/// A task, seen from outside its framework.
+package nonisolated struct PBTaskKey: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var frameworkID: PBFrameworkID {
+    get {_frameworkID ?? PBFrameworkID()}
+    set {_frameworkID = newValue}
+  }
+  /// Returns true if `frameworkID` has been explicitly set.
+  package var hasFrameworkID: Bool {self._frameworkID != nil}
+  /// Clears the value of `frameworkID`. Subsequent reads from it will return its default value.
+  package mutating func clearFrameworkID() {self._frameworkID = nil}
+
+  package var taskID: PBTaskID {
+    get {_taskID ?? PBTaskID()}
+    set {_taskID = newValue}
+  }
+  /// Returns true if `taskID` has been explicitly set.
+  package var hasTaskID: Bool {self._taskID != nil}
+  /// Clears the value of `taskID`. Subsequent reads from it will return its default value.
+  package mutating func clearTaskID() {self._taskID = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _frameworkID: PBFrameworkID? = nil
+  fileprivate var _taskID: PBTaskID? = nil
+}
+
+/// What one task uses.
+package nonisolated struct PBTaskUsage: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var key: PBTaskKey {
+    get {_key ?? PBTaskKey()}
+    set {_key = newValue}
+  }
+  /// Returns true if `key` has been explicitly set.
+  package var hasKey: Bool {self._key != nil}
+  /// Clears the value of `key`. Subsequent reads from it will return its default value.
+  package mutating func clearKey() {self._key = nil}
+
+  package var cpuNanoseconds: Int64 {
+    get {_cpuNanoseconds ?? 0}
+    set {_cpuNanoseconds = newValue}
+  }
+  /// Returns true if `cpuNanoseconds` has been explicitly set.
+  package var hasCpuNanoseconds: Bool {self._cpuNanoseconds != nil}
+  /// Clears the value of `cpuNanoseconds`. Subsequent reads from it will return its default value.
+  package mutating func clearCpuNanoseconds() {self._cpuNanoseconds = nil}
+
+  package var memoryBytes: Int64 {
+    get {_memoryBytes ?? 0}
+    set {_memoryBytes = newValue}
+  }
+  /// Returns true if `memoryBytes` has been explicitly set.
+  package var hasMemoryBytes: Bool {self._memoryBytes != nil}
+  /// Clears the value of `memoryBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearMemoryBytes() {self._memoryBytes = nil}
+
+  package var processes: Int32 {
+    get {_processes ?? 0}
+    set {_processes = newValue}
+  }
+  /// Returns true if `processes` has been explicitly set.
+  package var hasProcesses: Bool {self._processes != nil}
+  /// Clears the value of `processes`. Subsequent reads from it will return its default value.
+  package mutating func clearProcesses() {self._processes = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _key: PBTaskKey? = nil
+  fileprivate var _cpuNanoseconds: Int64? = nil
+  fileprivate var _memoryBytes: Int64? = nil
+  fileprivate var _processes: Int32? = nil
+}
+
+/// What a node and its tasks use.
+package nonisolated struct PBAgentUsage: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var cpuNanoseconds: Int64 {
+    get {_cpuNanoseconds ?? 0}
+    set {_cpuNanoseconds = newValue}
+  }
+  /// Returns true if `cpuNanoseconds` has been explicitly set.
+  package var hasCpuNanoseconds: Bool {self._cpuNanoseconds != nil}
+  /// Clears the value of `cpuNanoseconds`. Subsequent reads from it will return its default value.
+  package mutating func clearCpuNanoseconds() {self._cpuNanoseconds = nil}
+
+  package var loadMillis: Int64 {
+    get {_loadMillis ?? 0}
+    set {_loadMillis = newValue}
+  }
+  /// Returns true if `loadMillis` has been explicitly set.
+  package var hasLoadMillis: Bool {self._loadMillis != nil}
+  /// Clears the value of `loadMillis`. Subsequent reads from it will return its default value.
+  package mutating func clearLoadMillis() {self._loadMillis = nil}
+
+  package var memoryUsedBytes: Int64 {
+    get {_memoryUsedBytes ?? 0}
+    set {_memoryUsedBytes = newValue}
+  }
+  /// Returns true if `memoryUsedBytes` has been explicitly set.
+  package var hasMemoryUsedBytes: Bool {self._memoryUsedBytes != nil}
+  /// Clears the value of `memoryUsedBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearMemoryUsedBytes() {self._memoryUsedBytes = nil}
+
+  package var memoryTotalBytes: Int64 {
+    get {_memoryTotalBytes ?? 0}
+    set {_memoryTotalBytes = newValue}
+  }
+  /// Returns true if `memoryTotalBytes` has been explicitly set.
+  package var hasMemoryTotalBytes: Bool {self._memoryTotalBytes != nil}
+  /// Clears the value of `memoryTotalBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearMemoryTotalBytes() {self._memoryTotalBytes = nil}
+
+  package var diskUsedBytes: Int64 {
+    get {_diskUsedBytes ?? 0}
+    set {_diskUsedBytes = newValue}
+  }
+  /// Returns true if `diskUsedBytes` has been explicitly set.
+  package var hasDiskUsedBytes: Bool {self._diskUsedBytes != nil}
+  /// Clears the value of `diskUsedBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearDiskUsedBytes() {self._diskUsedBytes = nil}
+
+  package var diskTotalBytes: Int64 {
+    get {_diskTotalBytes ?? 0}
+    set {_diskTotalBytes = newValue}
+  }
+  /// Returns true if `diskTotalBytes` has been explicitly set.
+  package var hasDiskTotalBytes: Bool {self._diskTotalBytes != nil}
+  /// Clears the value of `diskTotalBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearDiskTotalBytes() {self._diskTotalBytes = nil}
+
+  package var tasks: [PBTaskUsage] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _cpuNanoseconds: Int64? = nil
+  fileprivate var _loadMillis: Int64? = nil
+  fileprivate var _memoryUsedBytes: Int64? = nil
+  fileprivate var _memoryTotalBytes: Int64? = nil
+  fileprivate var _diskUsedBytes: Int64? = nil
+  fileprivate var _diskTotalBytes: Int64? = nil
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "proffer.v1"
@@ -11700,6 +11858,177 @@ nonisolated extension PBTaskExit: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs._coreDumped != rhs._coreDumped {return false}
     if lhs._cpuNanoseconds != rhs._cpuNanoseconds {return false}
     if lhs._peakMemoryBytes != rhs._peakMemoryBytes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBTaskKey: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TaskKey"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_id\0\u{3}task_id\0")
+
+  public var isInitialized: Bool {
+    if self._frameworkID == nil {return false}
+    if self._taskID == nil {return false}
+    if let v = self._frameworkID, !v.isInitialized {return false}
+    if let v = self._taskID, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._frameworkID) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._taskID) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._frameworkID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._taskID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBTaskKey, rhs: PBTaskKey) -> Bool {
+    if lhs._frameworkID != rhs._frameworkID {return false}
+    if lhs._taskID != rhs._taskID {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBTaskUsage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TaskUsage"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{3}cpu_nanoseconds\0\u{3}memory_bytes\0\u{1}processes\0")
+
+  public var isInitialized: Bool {
+    if self._key == nil {return false}
+    if let v = self._key, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._key) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self._cpuNanoseconds) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self._memoryBytes) }()
+      case 4: try { try decoder.decodeSingularInt32Field(value: &self._processes) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._key {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._cpuNanoseconds {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._memoryBytes {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._processes {
+      try visitor.visitSingularInt32Field(value: v, fieldNumber: 4)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBTaskUsage, rhs: PBTaskUsage) -> Bool {
+    if lhs._key != rhs._key {return false}
+    if lhs._cpuNanoseconds != rhs._cpuNanoseconds {return false}
+    if lhs._memoryBytes != rhs._memoryBytes {return false}
+    if lhs._processes != rhs._processes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBAgentUsage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AgentUsage"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cpu_nanoseconds\0\u{3}load_millis\0\u{3}memory_used_bytes\0\u{3}memory_total_bytes\0\u{3}disk_used_bytes\0\u{3}disk_total_bytes\0\u{1}tasks\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.tasks) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self._cpuNanoseconds) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self._loadMillis) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self._memoryUsedBytes) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self._memoryTotalBytes) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self._diskUsedBytes) }()
+      case 6: try { try decoder.decodeSingularInt64Field(value: &self._diskTotalBytes) }()
+      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.tasks) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._cpuNanoseconds {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._loadMillis {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._memoryUsedBytes {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._memoryTotalBytes {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 4)
+    } }()
+    try { if let v = self._diskUsedBytes {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 5)
+    } }()
+    try { if let v = self._diskTotalBytes {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 6)
+    } }()
+    if !self.tasks.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.tasks, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBAgentUsage, rhs: PBAgentUsage) -> Bool {
+    if lhs._cpuNanoseconds != rhs._cpuNanoseconds {return false}
+    if lhs._loadMillis != rhs._loadMillis {return false}
+    if lhs._memoryUsedBytes != rhs._memoryUsedBytes {return false}
+    if lhs._memoryTotalBytes != rhs._memoryTotalBytes {return false}
+    if lhs._diskUsedBytes != rhs._diskUsedBytes {return false}
+    if lhs._diskTotalBytes != rhs._diskTotalBytes {return false}
+    if lhs.tasks != rhs.tasks {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

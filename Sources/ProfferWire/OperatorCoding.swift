@@ -1,0 +1,127 @@
+internal import ProfferKernel
+public import ProfferModel
+internal import ProfferSchema
+
+extension WireCodec {
+    /// The bytes of what an operator asks or orders.
+    public static func encode(_ call: OperatorCall) -> [UInt8] {
+        var coded = PBOperatorCall()
+        switch call {
+        case .agents: coded.type = .getAgents
+        case .frameworks: coded.type = .getFrameworks
+        case .roles: coded.type = .getRoles
+        case .offers: coded.type = .getOffers
+        case .tasks(let framework):
+            coded.type = .getTasks
+            if let framework { coded.getTasks.frameworkID = PBFrameworkID(framework) }
+        case .summary: coded.type = .getSummary
+        case .kill(let key):
+            coded.type = .killTask
+            coded.killTask = PBTaskKey(key)
+        case .teardown(let id):
+            coded.type = .teardown
+            coded.teardown.frameworkID = PBFrameworkID(id)
+        case .setWeight(let role, let thousandths):
+            coded.type = .updateWeights
+            var weight = PBWeightInfo()
+            weight.role = role
+            weight.weight = Milli(thousandths: thousandths).doubleValue
+            coded.updateWeights.weightInfos = [weight]
+        }
+        return bytes(coded)
+    }
+
+    /// What an operator asks or orders in these bytes.
+    ///
+    /// Of the weights of several roles none is taken: they could not be set as one.
+    public static func decodeOperatorCall(_ data: [UInt8]) throws(WireError) -> OperatorCall {
+        let coded = try parse(PBOperatorCall.self, data, "operator call")
+        switch coded.type {
+        case .getAgents: return .agents
+        case .getFrameworks: return .frameworks
+        case .getRoles: return .roles
+        case .getOffers: return .offers
+        case .getTasks:
+            return .tasks(
+                coded.getTasks.hasFrameworkID
+                    ? FrameworkID(coded.getTasks.frameworkID.value) : nil)
+        case .getSummary: return .summary
+        case .killTask: return .kill(try body(coded.killTask, coded.hasKillTask, "kill_task").model)
+        case .teardown:
+            let teardown = try body(coded.teardown, coded.hasTeardown, "teardown")
+            return .teardown(FrameworkID(teardown.frameworkID.value))
+        case .updateWeights:
+            let weights = coded.updateWeights.weightInfos
+            guard let weight = weights.first else { throw .missing("weight_infos") }
+            guard weights.count == 1 else { throw .outOfRange("weight_infos") }
+            guard weight.hasRole else { throw .missing("weight_infos.role") }
+            return .setWeight(
+                role: weight.role, thousandths: try milli(weight.weight, "weight").thousandths)
+        case .unknown: throw .outOfRange("type")
+        }
+    }
+
+    /// The bytes of what the master answers to an operator.
+    ///
+    /// Frameworks that have ended come after the others; tasks that are unreachable after those
+    /// that live, and tasks that have ended last.
+    public static func encode(_ answer: OperatorAnswer) -> [UInt8] {
+        var coded = PBOperatorResponse()
+        switch answer {
+        case .agents(let list):
+            coded.type = .getAgents
+            coded.getAgents.agents = list.map { .init($0) }
+        case .frameworks(let list):
+            coded.type = .getFrameworks
+            coded.getFrameworks = .init(list)
+        case .roles(let list):
+            coded.type = .getRoles
+            coded.getRoles.roles = list.map { PBRole($0) }
+        case .offers(let list):
+            coded.type = .getOffers
+            coded.getOffers.offers = list.map { .init($0) }
+        case .tasks(let list):
+            coded.type = .getTasks
+            coded.getTasks = .init(list)
+        case .summary(let summary):
+            coded.type = .getSummary
+            coded.getSummary = .init(summary)
+        case .done: coded.type = .done
+        case .notFound(let what):
+            coded.type = .notFound
+            coded.reason = what
+        case .refused(let why):
+            coded.type = .refused
+            coded.reason = why
+        }
+        return bytes(coded)
+    }
+
+    /// What the master answers to an operator in these bytes.
+    public static func decodeOperatorAnswer(_ data: [UInt8]) throws(WireError) -> OperatorAnswer {
+        let coded = try parse(
+            PBOperatorResponse.self, data, limit: WireLimits.state, "operator answer")
+        switch coded.type {
+        case .getAgents:
+            return .agents(try body(coded.getAgents, coded.hasGetAgents, "get_agents").model())
+        case .getFrameworks:
+            let list = try body(coded.getFrameworks, coded.hasGetFrameworks, "get_frameworks")
+            return .frameworks(try list.model())
+        case .getRoles:
+            let list = try body(coded.getRoles, coded.hasGetRoles, "get_roles")
+            return .roles(try list.roles.tryMap { one throws(WireError) in try one.model() })
+        case .getOffers:
+            let list = try body(coded.getOffers, coded.hasGetOffers, "get_offers")
+            return .offers(try list.offers.tryMap { one throws(WireError) in try one.model() })
+        case .getTasks:
+            return .tasks(try body(coded.getTasks, coded.hasGetTasks, "get_tasks").model())
+        case .getSummary:
+            let summary = try body(coded.getSummary, coded.hasGetSummary, "get_summary")
+            return .summary(try summary.model())
+        case .done: return .done
+        case .notFound: return .notFound(coded.reason)
+        case .refused: return .refused(coded.reason)
+        case .unknown: throw .outOfRange("type")
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import ProfferKernel
+import ProfferModel
+
+extension Samples {
+    static let operatorCalls: [Sample] = [
+        .operatorCall("agents", .agents), .operatorCall("frameworks", .frameworks),
+        .operatorCall("roles", .roles), .operatorCall("offers", .offers),
+        .operatorCall("tasks", .tasks(nil)), .operatorCall("tasks of one", .tasks("f")),
+        .operatorCall("summary", .summary), .operatorCall("kill", .kill(TaskKey("f", "t"))),
+        .operatorCall("teardown", .teardown("f")),
+        .operatorCall("weight", .setWeight(role: "eng", thousandths: 2500)),
+    ]
+
+    private static let agents: [AgentSummary] =
+        [
+            AgentSummary(
+                info: agent, state: .active, total: resources,
+                allocated: Resources(cpus: Milli(1)), offered: Resources(mem: Milli(2)),
+                version: "1.2", registeredAt: time, tasks: 3,
+                usage: AgentUsage(
+                    cpuTime: .seconds(5), loadMillis: 1500, memoryUsedBytes: 1,
+                    memoryTotalBytes: 2, diskUsedBytes: 3, diskTotalBytes: 4, tasks: [usage]))
+        ] + AgentState.allCases.map { AgentSummary(info: agent, state: $0) }
+
+    private static let frameworks: [FrameworkSummary] = [
+        FrameworkSummary(
+            info: framework, isConnected: true, isActive: true, subscribedAt: time,
+            suppressedRoles: ["ops"], allocated: resources, offered: Resources(cpus: Milli(1)),
+            tasks: 3, offers: 2, shareMillionths: 250_000),
+        FrameworkSummary(info: framework, isConnected: false, isActive: false),
+        FrameworkSummary(info: framework, isConnected: false, isActive: false, isRemoved: true),
+    ]
+
+    private static let roles: [RoleSummary] = [
+        RoleSummary(
+            name: "eng", weightThousandths: 2500, frameworks: ["f", "g"], allocated: resources,
+            shareMillionths: 125_000), RoleSummary(name: "*"),
+    ]
+
+    private static let tasks: [TaskSummary] =
+        [
+            TaskSummary(
+                key: TaskKey("f", "t"), name: "web", role: "eng", agentID: "a",
+                hostname: "node", executorID: "e", state: .running, resources: resources,
+                labels: [Label("k", "v")], discovery: discovery, lastStatus: status,
+                startedAt: time),
+            TaskSummary(key: TaskKey("f", "u"), name: "", role: "*", state: .staging),
+        ]
+        + [TaskState.unreachable, .failed, .gone].map {
+            TaskSummary(key: TaskKey("f", TaskID("\($0)")), name: "n", role: "eng", state: $0)
+        }
+
+    static let operatorAnswers: [Sample] = [
+        .answer("agents", .agents(agents)), .answer("no agents", .agents([])),
+        .answer("frameworks", .frameworks(frameworks)),
+        .answer("no frameworks", .frameworks([])), .answer("roles", .roles(roles)),
+        .answer("no roles", .roles([])),
+        .answer("offers", .offers([OfferSummary(offer: offer, age: .milliseconds(1500))])),
+        .answer("no offers", .offers([])), .answer("tasks", .tasks(tasks)),
+        .answer("no tasks", .tasks([])),
+        .answer(
+            "summary",
+            .summary(
+                ClusterSummary(
+                    master: MasterInfo(
+                        id: "m", hostname: "h", port: 5055, version: "1", clusterName: "c"),
+                    startedAt: time, agents: AgentState.allCases, frameworksConnected: 1,
+                    frameworksDisconnected: 2, offersOutstanding: 3, tasks: TaskState.allCases,
+                    total: resources, allocated: Resources(cpus: Milli(1)),
+                    offered: Resources(mem: Milli(2))))),
+        .answer("done", .done), .answer("not found", .notFound("there is no task 't'")),
+        .answer("refused", .refused("a weight lies above 0")),
+    ]
+
+    static let operatorEvents: [Sample] =
+        AgentState.allCases.map {
+            .clusterEvent("agent \($0)", .agent("a", hostname: "node", $0))
+        }
+        + [true, false].flatMap { isConnected in
+            [true, false].map { isRemoved in
+                .clusterEvent(
+                    "framework connected \(isConnected) removed \(isRemoved)",
+                    .framework("f", name: "n", isConnected: isConnected, isRemoved: isRemoved))
+            }
+        }
+        + TaskState.allCases.map {
+            .clusterEvent(
+                "task \($0)",
+                .task(TaskKey("f", "t"), name: "web", agent: "a", $0, message: "m"))
+        }
+        + [
+            .clusterEvent(
+                "task staging plain",
+                .task(TaskKey("f", "t"), name: "", agent: nil, .staging, message: nil)),
+            .clusterEvent(
+                "task running plain",
+                .task(TaskKey("f", "t"), name: "", agent: nil, .running, message: nil)),
+            .clusterEvent("offered", .offered("o", "f", "a", resources)),
+        ]
+        + OfferEnd.allCases.map { .clusterEvent("offer \($0)", .offerEnded("o", $0)) }
+}
