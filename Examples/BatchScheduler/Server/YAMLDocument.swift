@@ -46,8 +46,8 @@ struct YAMLDocument {
         }
     }
 
-    /// JSON writes characters beyond U+FFFF as two escapes, which YAML does not know; its own escape
-    /// has eight digits.
+    /// JSON writes characters beyond U+FFFF as two escapes, which YAML does not know; the escape of
+    /// YAML has eight digits.
     private static func joiningSurrogates(_ text: String) -> String {
         guard text.utf8.first(where: { $0 > 0x20 }) == UInt8(ascii: "{") else { return text }
         let bytes = Array(text.utf8)
