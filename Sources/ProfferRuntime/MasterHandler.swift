@@ -22,6 +22,8 @@ enum MasterMail: Sendable {
 /// decisions.
 struct MasterHandler: ReactorHandler, ~Copyable {
     private enum Side {
+        /// Somebody at the frameworks' endpoint who has not said anything yet.
+        case newcomer
         case framework
         case agent
     }
@@ -62,13 +64,14 @@ struct MasterHandler: ReactorHandler, ~Copyable {
     private mutating func take(_ event: TransportEvent, at now: Instant, links: inout Links) {
         switch event {
         case .opened(let peer, let endpoint, _):
-            sides[peer] = endpoint == MasterEndpoint.agents ? .agent : .framework
+            sides[peer] = endpoint == MasterEndpoint.agents ? .agent : .newcomer
         case .message(let peer, let bytes):
             guard let side = sides[peer] else { return }
             do {
                 switch side {
-                case .framework:
+                case .newcomer, .framework:
                     let call = try WireCodec.decodeFrameworkCall(bytes)
+                    sides[peer] = .framework
                     machine.handle(.framework(call, from: peer), at: now, into: &outbox)
                 case .agent:
                     let message = try WireCodec.decodeAgentToMaster(bytes)
@@ -76,8 +79,8 @@ struct MasterHandler: ReactorHandler, ~Copyable {
                 }
             } catch {
                 sink.malformed(peer, error)
-                // A framework would come back and say the same; an error makes it stop.
-                if side == .framework {
+                // Whoever comes with this would come back with it; an error makes it stop.
+                if side == .newcomer {
                     links.send(
                         WireCodec.encode(SchedulerEvent.error("malformed message: \(error)")),
                         to: peer)
