@@ -53,6 +53,9 @@ public final class Probe: Sendable {
         try await eventually(what) { journal.take(where: isWanted) }
     }
 
+    /// Takes an offer if there is one that was not taken yet.
+    public func openOffer() -> Offer? { journal.take { _ in true } }
+
     /// Waits for news of a task.
     @discardableResult
     public func update(
