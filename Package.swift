@@ -278,7 +278,8 @@ let package = Package(
             name: "RuntimeTests",
             dependencies: [
                 "ClusterProbe", "ProfferRuntime", "ProfferAgent", "ProfferContainers",
-                "ProfferModel", "ProfferZeroMQ", log,
+                "ProfferKernel", "ProfferMaster", "ProfferModel", "ProfferTransport",
+                "ProfferWire", "ProfferZeroMQ", log, coreMetrics,
             ], swiftSettings: edge),
         .testTarget(
             name: "EmbeddedTests",
