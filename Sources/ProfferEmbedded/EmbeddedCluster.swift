@@ -5,7 +5,7 @@ public import Proffer
 internal import ProfferAgent
 public import ProfferAllocation
 internal import ProfferHTTP
-public import ProfferMaster
+@_exported public import ProfferMaster
 internal import ProfferRuntime
 internal import ProfferTransport
 internal import ProfferZeroMQ

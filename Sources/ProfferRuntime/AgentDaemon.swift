@@ -206,20 +206,38 @@ public struct AgentDaemon: Sendable {
 }
 
 /// Where executors reach their agent: a socket in the data directory, or, when its path would be
-/// too long for the kernel, one in a directory of this user's own.
+/// too long for the kernel, one in a directory of its own below the system's temporary one.
 enum SocketPath {
     /// The size of `sun_path`, without the zero at its end.
     private static let limit = 107
+    private static let name = "agent.sock"
 
     /// Removes the socket: the process may end before libzmq has done it.
     static func remove(in directory: DataDirectory) {
-        if let address = try? address(in: directory) { unlink(String(address.dropFirst(6))) }
+        let path = path(in: directory)
+        unlink(path)
+        if path != directory.file(name) { rmdir(String(path.dropLast(name.utf8.count + 1))) }
     }
 
+    /// The address, the same for the same data directory, in a directory that exists.
     static func address(in directory: DataDirectory) throws -> String {
-        let path = directory.file("agent.sock")
-        if path.utf8.count <= limit { return "ipc://" + path }
-        let parent = try DataDirectory("/tmp/proffer-\(getuid())")
+        let path = path(in: directory)
+        if path != directory.file(name) {
+            try makePrivate(String(path.dropLast(name.utf8.count + 1)))
+        }
+        return "ipc://" + path
+    }
+
+    private static func path(in directory: DataDirectory) -> String {
+        let path = directory.file(name)
+        if path.utf8.count <= limit { return path }
+        var digest: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a
+        for byte in path.utf8 { digest = (digest ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return "/tmp/proffer-\(getuid())-\(String(digest, radix: 16))/\(name)"
+    }
+
+    private static func makePrivate(_ path: String) throws {
+        let parent = try DataDirectory(path)
         let attributes = try? FileManager.default.attributesOfItem(atPath: parent.path)
         guard attributes?[.type] as? FileAttributeType == .typeDirectory,
             (attributes?[.ownerAccountID] as? NSNumber)?.uint32Value == getuid(),
@@ -230,8 +248,5 @@ enum SocketPath {
                 because: "others than this user can use it",
                 try: "give a data directory with a shorter path, or mend the mode to 0700")
         }
-        var digest: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a
-        for byte in path.utf8 { digest = (digest ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        return "ipc://" + parent.file("\(String(digest, radix: 16)).sock")
     }
 }

@@ -99,6 +99,8 @@ struct DirectoryTests {
         #expect(try SocketPath.address(in: other) != address)
         let parent = (address.dropFirst(6) as Substring).split(separator: "/").dropLast()
         #expect(try mode("/" + parent.joined(separator: "/")) == 0o700)
+        for directory in [far, other] { SocketPath.remove(in: directory) }
+        #expect(!FileManager.default.fileExists(atPath: "/" + parent.joined(separator: "/")))
     }
 }
 
