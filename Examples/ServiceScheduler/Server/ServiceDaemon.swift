@@ -103,8 +103,8 @@ private struct SchedulerService: Service {
         configuration.frameworkID = id
         configuration.address = authority
         configuration.drain = settings.drain
-        configuration.instant = Self.monotonicTime()
-        configuration.wallTime = Self.wallTime()
+        configuration.instant = SystemTime.now()
+        configuration.wallTime = SystemTime.wallTime()
         configuration.seed = UInt64.random(in: 0...UInt64.max)
         let policy = try ServicePolicy(configuration, stored: store.load())
         var options = FrameworkOptions(
@@ -121,19 +121,5 @@ private struct SchedulerService: Service {
             policy: policy, options: options, connection: connection, logger: logger,
             registered: { [store] id in try store.keep(frameworkID: id.value) },
             outputs: { [bridge, store] outputs in try bridge.perform(outputs, in: store) })
-    }
-
-    /// The clock of the framework's thread.
-    private static func monotonicTime() -> Instant {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
-    }
-
-    private static func wallTime() -> WallTime {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return WallTime(
-            nanosecondsSince1970: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
     }
 }
