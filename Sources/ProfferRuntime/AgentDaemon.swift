@@ -133,6 +133,7 @@ public struct AgentDaemon: Sendable {
                     metadata: [
                         "http": "http://\(host):\(httpPort)", "public_key": "\(keys.publicKey)",
                     ])
+                ProgramPages.release()
             },
             stop: { node.stop() }, finished: { try await node.finished() })
         defer {

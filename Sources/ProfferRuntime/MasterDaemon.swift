@@ -1,5 +1,6 @@
 internal import Hummingbird
 public import Logging
+internal import ProfferContainers
 internal import ProfferHTTP
 internal import ProfferKernel
 public import ProfferMaster
@@ -111,6 +112,7 @@ public struct MasterDaemon: Sendable {
                         "frameworks": "\(addresses.frameworks)", "agents": "\(addresses.agents)",
                         "public_key": "\(keys.publicKey)",
                     ])
+                ProgramPages.release()
             },
             stop: { node.stop() }, finished: { try await node.finished() })
         defer { withExtendedLifetime(lock) { directory.withdrawEndpoints() } }
