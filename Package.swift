@@ -112,11 +112,15 @@ let package = Package(
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferSchema", protobuf,
             ], swiftSettings: edge),
+        // The executor's part of the wire, without a library; no unsafe code in its parser.
+        .target(
+            name: "ProfferExecutorWire",
+            dependencies: ["ProfferKernel", "ProfferModel", "ProfferSession"],
+            swiftSettings: pure),
         .target(
             name: "ProfferTransport",
-            dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferWire", "ProfferZeroMQ",
-            ] + collections, swiftSettings: edge),
+            dependencies: ["ProfferKernel", "ProfferModel", "ProfferSession", "ProfferZeroMQ"]
+                + collections, swiftSettings: edge),
         .target(
             name: "ProfferRegistry",
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb],
@@ -149,7 +153,7 @@ let package = Package(
             name: "ProfferExecutorShell",
             dependencies: [
                 "CLinux", "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
-                "ProfferSession", "ProfferTransport", "ProfferWire", "ProfferZeroMQ",
+                "ProfferExecutorWire", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
             ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
@@ -249,6 +253,9 @@ let package = Package(
         .testTarget(
             name: "WireTests", dependencies: ["ProfferWire", "ProfferSchema", protobuf],
             exclude: ["Fixtures"], swiftSettings: edge),
+        .testTarget(
+            name: "ExecutorWireTests", dependencies: ["ProfferExecutorWire", "ProfferWire"],
+            swiftSettings: edge),
         .testTarget(
             name: "TransportTests",
             dependencies: ["ProfferTransport", "ProfferWire", "ProfferZeroMQ", "ProfferSession"],

@@ -2,10 +2,10 @@ internal import DequeModule
 internal import Glibc
 internal import ProfferContainers
 internal import ProfferExecutor
+internal import ProfferExecutorWire
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferModel
 internal import ProfferTransport
-internal import ProfferWire
 
 /// Carries out what the executor machine wants, on the thread of its reactor.
 final class ExecutorHandler: ReactorHandler {
@@ -102,7 +102,7 @@ final class ExecutorHandler: ReactorHandler {
         case .message(let peer, let bytes):
             do {
                 // An event that this version does not know is not for it.
-                guard let event = try WireCodec.decodeExecutorEvent(bytes) else { return }
+                guard let event = try ExecutorCodec.decodeEvent(bytes) else { return }
                 inputs.append(.event(event, from: peer))
             } catch {
                 log("a message of the agent cannot be read: \(error)")
@@ -140,7 +140,7 @@ final class ExecutorHandler: ReactorHandler {
             let message = ExecutorMessage(
                 frameworkID: configuration.frameworkID, executorID: configuration.executorID,
                 call: call)
-            links.send(WireCodec.encode(message), to: peer)
+            links.send(ExecutorCodec.encode(message), to: peer)
         case .start(let launch): starts.append(launch)
         case .signal(let id, let number): signal(id, number)
         case .runCheck(let reference, let kind, let timeout):

@@ -1,9 +1,10 @@
 internal import Glibc
 internal import ProfferContainers
 internal import ProfferExecutor
+internal import ProfferExecutorWire
 public import ProfferModel
+internal import ProfferSession
 internal import ProfferTransport
-internal import ProfferWire
 public import ProfferZeroMQ
 
 /// What an executor's shell is told when it starts.
@@ -101,7 +102,7 @@ public struct ExecutorShell: Sendable {
 
     private static let agent = EndpointID("agent")
     private static let coding = EnvelopeCoding(
-        encode: { EnvelopeCodec.encode($0) }, decode: { try EnvelopeCodec.decode($0) })
+        encode: { ExecutorCodec.encode($0) }, decode: { try ExecutorCodec.decodeEnvelope($0) })
 
     /// Runs on the calling thread until the executor ends; for a program that is an executor and
     /// nothing else.

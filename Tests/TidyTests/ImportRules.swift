@@ -28,8 +28,9 @@ enum ImportRules {
         "ProfferWire": kernel.union(foundation).union([
             "ProfferSession", "ProfferSchema", "SwiftProtobuf",
         ]),
+        "ProfferExecutorWire": kernel.union(["ProfferSession"]),
         "ProfferTransport": kernel.union(system).union(collections).union([
-            "ProfferSession", "ProfferWire", "ProfferZeroMQ",
+            "ProfferSession", "ProfferZeroMQ",
         ]),
         "ProfferRegistry": kernel.union(system).union(foundation).union([
             "ProfferWire", "GRDB", "Dispatch",
@@ -43,8 +44,8 @@ enum ImportRules {
             "ProfferFramework", "ProfferTransport", "ProfferWire", "ProfferZeroMQ",
         ]),
         "ProfferExecutorShell": kernel.union(system).union(collections).union([
-            "CLinux", "ProfferExecutor", "ProfferContainers", "ProfferSession",
-            "ProfferTransport", "ProfferWire", "ProfferZeroMQ",
+            "CLinux", "ProfferExecutor", "ProfferContainers", "ProfferExecutorWire",
+            "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
