@@ -97,7 +97,10 @@ final class ExecutorHandler: ReactorHandler {
 
     private func translate(_ event: TransportEvent, at now: Instant, _ links: inout Links) {
         switch event {
-        case .opened(let peer, _, _): inputs.append(.agentOpened(peer))
+        case .opened(let peer, _, _):
+            // Whoever takes signals over has the process for itself.
+            if signals != nil { ProgramPages.release() }
+            inputs.append(.agentOpened(peer))
         case .closed(let peer, _): inputs.append(.agentClosed(peer))
         case .message(let peer, let bytes):
             do {
