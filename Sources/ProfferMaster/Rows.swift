@@ -8,6 +8,8 @@ struct FrameworkRow: Sendable {
     var id: FrameworkID
     var info: FrameworkInfo
     var peer: PeerID?
+    /// The key whose owner alone is this framework; unknown until a peer with a key has used the id.
+    var publicKey: String?
     var suppressedRoles: [String] = []
     var constraints: [OfferConstraint] = []
     var subscribedAt: WallTime?
@@ -21,6 +23,13 @@ struct FrameworkRow: Sendable {
 
     var isConnected: Bool { peer != nil }
     var isPartitionAware: Bool { info.capabilities.contains(.partitionAware) }
+
+    /// What the registry keeps of it.
+    func entry(isRemoved: Bool = false) -> FrameworkEntry {
+        FrameworkEntry(
+            info: info, disconnectedSince: isRemoved ? nil : disconnectedSince,
+            isRemoved: isRemoved, publicKey: publicKey)
+    }
 }
 
 /// An executor on an agent.
@@ -34,6 +43,8 @@ struct AgentRow: Sendable {
     var id: AgentID
     var info: AgentInfo
     var peer: PeerID?
+    /// The key whose owner alone is this agent; unknown until a peer with a key has used the id.
+    var publicKey: String?
     var state: AgentState
     var version = ""
     var registeredAt: WallTime?
