@@ -6,8 +6,8 @@ extension Master {
     /// Why a peer is not whom it says it is, or `nil`.
     ///
     /// An id belongs to the key that made it: whoever may connect at all could otherwise take over
-    /// any framework or agent. An id without a key, from an older registry or learned from an agent,
-    /// belongs to the first who uses it.
+    /// any framework or agent. An id without a key, from an older registry or learned from an
+    /// agent, belongs to the first who uses it.
     mutating func problemOfKey(
         _ claimed: ClaimedIdentity, _ peer: PeerID, into outbox: inout Outbox<MasterEffect>
     ) -> String? {

@@ -17,8 +17,8 @@ public struct Master: Machine {
     var frameworks: OrderedDictionary<FrameworkID, FrameworkRow> = [:]
     var removedFrameworks: OrderedDictionary<FrameworkID, FrameworkRow> = [:]
     var agents: OrderedDictionary<AgentID, AgentRow> = [:]
-    var tasks: OrderedDictionary<TaskKey, TaskRow> = [:]
-    var offers: OrderedDictionary<OfferID, OfferRow> = [:]
+    var tasks: OrderedTable<TaskKey, TaskRow> = [:]
+    var offers: OrderedTable<OfferID, OfferRow> = [:]
     var weights: OrderedDictionary<String, Int64> = [:]
     var peerFrameworks = LookupTable<PeerID, FrameworkID>()
     var peerAgents = LookupTable<PeerID, AgentID>()

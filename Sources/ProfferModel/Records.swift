@@ -20,7 +20,8 @@ public struct AgentEntry: Hashable, Sendable {
     public var resources: Resources?
     /// Whether the operator wants no offers of it.
     public var isDeactivated: Bool
-    /// The public key in Z85 whose owner alone may be this agent; `nil` is anyone's who comes first.
+    /// The public key in Z85 whose owner alone may be this agent; `nil` is anyone's who comes
+    /// first.
     public var publicKey: String?
 
     /// Sets every field; what is left out has the default shown.
