@@ -55,8 +55,8 @@ public struct Allocation: Hashable, Sendable {
 ///
 /// Pure and synchronous: the master tells it of every change and calls ``allocate(at:into:)`` a few
 /// milliseconds after the first one. Resources it grants count as held, whether they are offered
-/// or used, until they are given to ``recover(_:wasOffered:refuse:at:)``. Calls about frameworks and agents it
-/// does not know are without effect.
+/// or used, until they are given to ``recover(_:wasOffered:refuse:at:)``. Calls about frameworks
+/// and agents it does not know are without effect.
 public protocol Allocator: Sendable {
     /// When something that it refused before may become possible, or `nil`.
     var nextDeadline: Instant? { get }
