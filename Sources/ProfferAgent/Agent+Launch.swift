@@ -1,5 +1,4 @@
 internal import DequeModule
-internal import OrderedCollections
 internal import ProfferKernel
 internal import ProfferModel
 
@@ -101,10 +100,12 @@ extension Agent {
 
     /// The path of a sandbox that no earlier run of the same id has used, as far as remembered.
     private mutating func nextSandbox(_ key: TaskKey) -> String {
-        let number = (launchNumbers.removeValue(forKey: key) ?? 0) + 1
+        let number = (launchNumbers.remove(key) ?? 0) + 1
         launchNumbers[key] = number
         if launchNumbers.count > Self.launchNumberLimit {
-            launchNumbers.removeFirst(Self.launchNumberLimit / 2)
+            for oldest in launchNumbers.keys.prefix(Self.launchNumberLimit / 2) {
+                launchNumbers.remove(oldest)
+            }
         }
         return paths.sandbox(key, number: number)
     }

@@ -1,5 +1,4 @@
 internal import DequeModule
-internal import OrderedCollections
 internal import ProfferKernel
 internal import ProfferModel
 

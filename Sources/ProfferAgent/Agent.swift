@@ -1,4 +1,3 @@
-internal import OrderedCollections
 public import ProfferKernel
 public import ProfferModel
 
@@ -73,7 +72,7 @@ public struct Agent: Machine {
     var tasks = SlotTable<TaskRow>()
     var taskSlots = LookupTable<TaskKey, Slot<TaskRow>>()
     /// How often the id of each recent task was launched, oldest id first.
-    var launchNumbers = OrderedDictionary<TaskKey, Int>()
+    var launchNumbers = OrderedTable<TaskKey, Int>()
     /// Tasks that have not ended.
     var liveTaskCount = 0
     var launchCount: UInt64 = 0

@@ -108,13 +108,7 @@ extension FairShareAllocator {
     ) -> Resources? {
         guard let agentRow = agents[agent], let row = frameworks[framework] else { return nil }
         let description = row.description
-        if let wanted = description.constraints.first(where: { $0.role == role }),
-            !wanted.groups.contains(where: { group in
-                group.allSatisfy { $0.holds(for: agentRow.info) }
-            })
-        {
-            return nil
-        }
+        if let filter = row.roles[role]?.filter, !filter.admits(agentRow.info) { return nil }
         if options.keepsGPUs, agentRow.info.resources.scalar("gpus") > .zero,
             !description.capabilities.contains(.gpuResources)
         {

@@ -39,6 +39,8 @@ public struct FairShareAllocator: Allocator {
 
     struct RoleOfFramework: Sendable {
         var isSuppressed: Bool
+        /// Which agents it wants to hear of; all without.
+        var filter: AgentFilter?
         var held = ResourceQuantities()
         var grants = 0
     }
@@ -143,6 +145,8 @@ public struct FairShareAllocator: Allocator {
             }
             row.roles[role, default: RoleOfFramework(isSuppressed: isSuppressed)].isSuppressed =
                 isSuppressed
+            row.roles[role]?.filter = framework.constraints.first { $0.role == role }
+                .map(AgentFilter.init)
             roles[role, default: RoleRow()].frameworks.append(framework.id)
         }
         frameworks[framework.id] = row

@@ -1,4 +1,3 @@
-internal import OrderedCollections
 internal import ProfferKernel
 internal import ProfferModel
 
@@ -27,7 +26,8 @@ extension FrameworkDriver {
                 tasks[task.id] = LiveTask(agent: task.agentID, isLaunchedHere: true)
             }
         case .kill(let task, _, let policy):
-            kills[task] = (policy, now + options.killRepeat)
+            kills[task] = Kill(policy: policy)
+            killTimes.set(task, to: now + options.killRepeat)
         case .suppress(let roles) where roles.allSatisfy(options.info.roles.contains):
             suppressed = roles.isEmpty ? options.info.roles : suppressed.union(roles)
         case .revive(let roles) where roles.allSatisfy(options.info.roles.contains):
@@ -82,30 +82,42 @@ extension FrameworkDriver {
     }
 
     mutating func repeatKills(at now: Instant, into outbox: inout Outbox<Effect>) {
-        for (task, kill) in kills where kill.next <= now {
-            send(
-                .kill(task, agent: tasks[task]?.agent ?? nil, policy: kill.policy), into: &outbox)
-            kills[task]?.next = now + options.killRepeat
-        }
+        var due: [TaskID] = []
+        while let task = killTimes.popDue(at: now) { due.append(task) }
+        for task in due { repeatKill(of: task, at: now, into: &outbox) }
     }
+
+    mutating func repeatKill(
+        of task: TaskID, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        guard let kill = kills[task] else { return }
+        send(.kill(task, agent: tasks[task]?.agent ?? nil, policy: kill.policy), into: &outbox)
+        killTimes.set(task, to: now + options.killRepeat)
+    }
+
+    /// How many tasks are named in one call: with ids as long as they may be, the message stays
+    /// well below its limit.
+    private static var reconcileBatch: Int { 1000 }
 
     /// Asks about every task without an answer; when there is none, about everything the master
     /// holds, which finds tasks this framework has forgotten.
     mutating func reconcile(at now: Instant, into outbox: inout Outbox<Effect>) {
-        unanswered.removeAll { tasks[$0] == nil }
+        unanswered = OrderedKeys(unanswered.filter(tasks.contains))
         if unanswered.isEmpty {
             send(.reconcile([]), into: &outbox)
             reconcilePause = options.reconcileFirstPause
             reconcileAt = now + options.reconcileInterval
-            unanswered = OrderedSet(tasks.keys)
+            unanswered = OrderedKeys(tasks.keys)
             return
         }
         outbox.append(.observe(.reconciling(tasks: unanswered.count)))
-        send(
-            .reconcile(
-                unanswered.map {
-                    ReconcileTask(taskID: $0, agentID: tasks[$0]?.agent ?? nil)
-                }), into: &outbox)
+        let asked = unanswered.map {
+            ReconcileTask(taskID: $0, agentID: tasks[$0]?.agent ?? nil)
+        }
+        for start in stride(from: 0, to: asked.count, by: Self.reconcileBatch) {
+            let end = min(start + Self.reconcileBatch, asked.count)
+            send(.reconcile(Array(asked[start..<end])), into: &outbox)
+        }
         reconcileAt = now + reconcilePause + generator.duration(upTo: reconcilePause / 4)
         reconcilePause = min(reconcilePause * 2, options.reconcileLastPause)
     }

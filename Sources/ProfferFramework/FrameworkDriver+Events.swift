@@ -1,4 +1,3 @@
-internal import OrderedCollections
 internal import ProfferKernel
 internal import ProfferModel
 
@@ -86,13 +85,9 @@ extension FrameworkDriver {
         }
         outbox.append(.observe(.subscribed(id)))
         tell(.subscribed(id, master: master), at: now, into: &outbox)
-        for (task, kill) in kills {
-            send(
-                .kill(task, agent: tasks[task]?.agent ?? nil, policy: kill.policy), into: &outbox)
-            kills[task]?.next = now + options.killRepeat
-        }
+        for task in kills.keys { repeatKill(of: task, at: now, into: &outbox) }
         if options.reconciliation == .automatic {
-            unanswered = OrderedSet(tasks.keys)
+            unanswered = OrderedKeys(tasks.keys)
             reconcilePause = options.reconcileFirstPause
             reconcile(at: now, into: &outbox)
         }
@@ -107,6 +102,7 @@ extension FrameworkDriver {
             let ended = tasks
             tasks = [:]
             kills = [:]
+            killTimes = DeadlineQueue()
             unanswered = []
             lose(peer, message, at: now, into: &outbox)
             // They were killed with the framework, and nobody else will say so.
@@ -149,8 +145,9 @@ extension FrameworkDriver {
     private mutating func note(_ status: TaskStatus) {
         if status.state.isTerminal || status.state == .unknown {
             // It has ended or nobody knows it; it is not asked about again.
-            tasks.removeValue(forKey: status.taskID)
-            kills.removeValue(forKey: status.taskID)
+            tasks.remove(status.taskID)
+            kills.remove(status.taskID)
+            killTimes.set(status.taskID, to: nil)
         } else {
             let known = tasks[status.taskID]
             tasks[status.taskID] = LiveTask(

@@ -1,4 +1,3 @@
-internal import OrderedCollections
 @_spi(Driver) public import ProfferKernel
 public import ProfferModel
 
@@ -47,20 +46,26 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
         var isLaunchedHere: Bool
     }
 
+    struct Kill: Sendable {
+        var policy: KillPolicy?
+    }
+
     /// The policy; for tests and for shells that read its state between turns.
     public internal(set) var policy: Policy
     var options: FrameworkOptions
     var phase = Phase.disconnected
     var heartbeatInterval: Duration = .seconds(15)
     var lastHeard = Instant.zero
-    var tasks: OrderedDictionary<TaskID, LiveTask> = [:]
-    var kills: OrderedDictionary<TaskID, (policy: KillPolicy?, next: Instant)> = [:]
+    var tasks: OrderedTable<TaskID, LiveTask> = [:]
+    var kills: OrderedTable<TaskID, Kill> = [:]
+    /// When each of `kills` is to be said again.
+    var killTimes = DeadlineQueue<TaskID>()
     var seen = RecentUpdates()
     /// What a policy that acknowledges by itself has acknowledged.
     var acknowledged = RecentUpdates()
     /// Whether the framework is to end as soon as there is a master to tell.
     var isTeardownWanted = false
-    var unanswered: OrderedSet<TaskID> = []
+    var unanswered: OrderedKeys<TaskID> = []
     var reconcileAt: Instant?
     var reconcilePause: Duration
     var subscribePause: Duration = .milliseconds(500)
@@ -102,7 +107,7 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
         case .subscribed:
             next = earliest(next, lastHeard + heartbeatInterval * options.missedHeartbeats)
             next = earliest(next, reconcileAt)
-            for kill in kills.values { next = earliest(next, kill.next) }
+            next = earliest(next, killTimes.next)
         }
         return phase == .ended ? nil : next
     }

@@ -177,9 +177,9 @@ extension Master {
         into outbox: inout Outbox<MasterEffect>
     ) {
         let id = accepted.framework
-        guard let framework = frameworks[id], let peer = agents[accepted.agent]?.peer else {
-            return
-        }
+        // Nothing more of the row is held, so that its tables change in place.
+        guard let description = frameworks[id]?.info, let peer = agents[accepted.agent]?.peer
+        else { return }
         var needed = list.reduce(into: Resources()) { $0 += $1.resources }
         var placed = executor
         if var new = executor {
@@ -214,7 +214,7 @@ extension Master {
             .tellAgent(
                 .run(
                     RunTask(
-                        framework: framework.info, executor: placed, tasks: list,
+                        framework: description, executor: placed, tasks: list,
                         isGroup: isGroup, role: accepted.role,
                         updateWindow: configuration.updateWindow)), peer))
     }

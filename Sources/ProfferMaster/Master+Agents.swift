@@ -100,6 +100,7 @@ extension Master {
         let id = makeAgentID()
         var row = AgentRow(id: id, info: info, peer: peer, state: .active)
         row.info.id = id
+        row.publicKey = peerKeys[peer]
         row.version = version
         row.registeredAt = wallClock.time(at: now)
         agents[id] = row
@@ -159,7 +160,8 @@ extension Master {
             return
         }
         let known = agents[id]
-        if let problem = problem(of: body.info, against: known) ?? problem(of: peer) {
+        let stranger = problemOfKey(.agent(id), peer, into: &outbox)
+        if let problem = stranger ?? problem(of: body.info, against: known) ?? problem(of: peer) {
             refuse(peer, problem, into: &outbox)
             return
         }
@@ -167,6 +169,7 @@ extension Master {
         row.info = body.info
         row.info.resources = resources(body.info.resources, of: known)
         row.peer = peer
+        row.publicKey = row.publicKey ?? peerKeys[peer]
         row.state = row.isDeactivated ? .deactivated : .active
         row.version = version
         row.registeredAt = row.registeredAt ?? wallClock.time(at: now)
@@ -237,8 +240,7 @@ extension Master {
             let since = wallClock.time(at: now)
             var row = FrameworkRow(id: id, info: info)
             row.disconnectedSince = since
-            outbox.append(
-                .commit([.framework(id, FrameworkEntry(info: info, disconnectedSince: since))]))
+            outbox.append(.commit([.framework(id, row.entry())]))
             frameworks[id] = row
             tellAllocator(row, isActive: false)
             // It has to find this master in its own time, like one that has just disconnected.

@@ -66,7 +66,8 @@ extension Master {
         _ subscription: Subscription, _ id: FrameworkID?, _ peer: PeerID, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
-        if let problem = problem(subscription, id, peer) {
+        let stranger = id.flatMap { problemOfKey(.framework($0), peer, into: &outbox) }
+        if let problem = stranger ?? problem(subscription, id, peer) {
             outbox.append(
                 .observe(.invalidCall(id, call: "SUBSCRIBE", problem: problem)))
             outbox.append(.tellFramework(.error(problem), peer))
@@ -84,11 +85,12 @@ extension Master {
             row.info.checkpoint = known.info.checkpoint
         }
         row.peer = peer
+        row.publicKey = row.publicKey ?? peerKeys[peer]
         row.suppressedRoles = subscription.suppressedRoles
         row.constraints = subscription.constraints
         row.subscribedAt = wallClock.time(at: now)
         row.disconnectedSince = nil
-        outbox.append(.commit([.framework(id, FrameworkEntry(info: row.info))]))
+        outbox.append(.commit([.framework(id, row.entry())]))
         if let known { failOver(from: known, to: peer, at: now, into: &outbox) }
         row.offers = []
         frameworks[id] = row
@@ -201,7 +203,7 @@ extension Master {
         row.suppressedRoles = wanted.suppressedRoles
         row.constraints = wanted.constraints
         frameworks[id] = row
-        outbox.append(.commit([.framework(id, FrameworkEntry(info: row.info))]))
+        outbox.append(.commit([.framework(id, row.entry())]))
         tellAllocator(row, isActive: row.isConnected)
         dropOffers(of: id, notIn: row.info.roles, at: now, into: &outbox)
         tellAgents(of: row, .updateFramework(row.info), into: &outbox)
@@ -248,10 +250,8 @@ extension Master {
             remove(framework: id, "it disconnected", at: now, into: &outbox)
         } else {
             timers.set(.failover(id), to: now + row.info.failoverTimeout)
-            outbox.append(
-                .commit([
-                    .framework(id, FrameworkEntry(info: row.info, disconnectedSince: since))
-                ]))
+            let entry = frameworks[id]?.entry()
+            outbox.append(.commit([.framework(id, entry)]))
         }
     }
 
@@ -265,8 +265,7 @@ extension Master {
         into outbox: inout Outbox<MasterEffect>
     ) {
         guard let row = frameworks[id] else { return }
-        outbox.append(
-            .commit([.framework(id, FrameworkEntry(info: row.info, isRemoved: true))]))
+        outbox.append(.commit([.framework(id, row.entry(isRemoved: true))]))
         for offer in row.offers { end(offer: offer, .discarded, at: now, into: &outbox) }
         for agent in agents.values {
             if let peer = agent.peer, isAt(row, agent.id) {

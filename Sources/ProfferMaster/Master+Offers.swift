@@ -63,7 +63,7 @@ extension Master {
     mutating func consume(
         _ id: OfferID, _ end: OfferEnd, at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) -> OfferRow? {
-        guard let row = offers.removeValue(forKey: id) else { return nil }
+        guard let row = offers.remove(id) else { return nil }
         frameworks[row.offer.frameworkID]?.offers.remove(id)
         agents[row.offer.agentID]?.offers.remove(id)
         timers.set(.offer(id), to: nil)

@@ -49,7 +49,7 @@ extension Master {
             }
         return AgentEntry(
             info: agent.info, admission: admission, resources: agent.info.resources,
-            isDeactivated: agent.isDeactivated)
+            isDeactivated: agent.isDeactivated, publicKey: agent.publicKey)
     }
 
     mutating func answer(

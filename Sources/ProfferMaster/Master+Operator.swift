@@ -142,7 +142,7 @@ extension Master {
     }
 
     private func taskSummaries(_ framework: FrameworkID?) -> [TaskSummary] {
-        let live = tasks.elements.filter { framework == nil || $0.key.framework == framework }
+        let live = tasks.filter { framework == nil || $0.key.framework == framework }
             .map { summary($0.key, $0.value) }
         let rows = Array(frameworks.values) + Array(removedFrameworks.values)
         let ended = rows.filter { framework == nil || $0.id == framework }.flatMap(\.completed)

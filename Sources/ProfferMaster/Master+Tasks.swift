@@ -111,7 +111,7 @@ extension Master {
         release(key, at: now)
         guard let task = tasks[key] else { return }
         let summary = summary(key, task)
-        tasks.removeValue(forKey: key)
+        tasks.remove(key)
         timers.set(.kill(key), to: nil)
         agents[task.info.agentID]?.tasks.remove(key)
         frameworks[key.framework]?.tasks.remove(key.task)

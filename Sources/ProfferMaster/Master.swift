@@ -17,11 +17,13 @@ public struct Master: Machine {
     var frameworks: OrderedDictionary<FrameworkID, FrameworkRow> = [:]
     var removedFrameworks: OrderedDictionary<FrameworkID, FrameworkRow> = [:]
     var agents: OrderedDictionary<AgentID, AgentRow> = [:]
-    var tasks: OrderedDictionary<TaskKey, TaskRow> = [:]
-    var offers: OrderedDictionary<OfferID, OfferRow> = [:]
+    var tasks: OrderedTable<TaskKey, TaskRow> = [:]
+    var offers: OrderedTable<OfferID, OfferRow> = [:]
     var weights: OrderedDictionary<String, Int64> = [:]
     var peerFrameworks = LookupTable<PeerID, FrameworkID>()
     var peerAgents = LookupTable<PeerID, AgentID>()
+    /// The keys that the peers of open sessions have proved to have.
+    var peerKeys = LookupTable<PeerID, String>()
     var timers = DeadlineQueue<MasterTimer>()
     var lastAllocation: Instant
     var nextFramework: UInt64 = 0
@@ -62,6 +64,7 @@ public struct Master: Machine {
             row.info.id = id
             if let resources = entry.resources { row.info.resources = resources }
             row.isDeactivated = entry.isDeactivated
+            row.publicKey = entry.publicKey
             switch entry.admission {
             case .admitted:
                 timers.set(.agentReturn(id), to: now + configuration.agentReturnWindow)
@@ -76,6 +79,7 @@ public struct Master: Machine {
         case .framework(let id, let entry?):
             var row = FrameworkRow(id: id, info: entry.info)
             row.info.id = id
+            row.publicKey = entry.publicKey
             if entry.isRemoved {
                 removedFrameworks[id] = row
                 return
@@ -109,6 +113,7 @@ public struct Master: Machine {
         _ input: MasterInput, at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) {
         switch input {
+        case .peerOpened(let peer, let key): peerKeys[peer] = key
         case .framework(let call, let peer): take(call, from: peer, at: now, into: &outbox)
         case .agent(let message, let peer): take(message, from: peer, at: now, into: &outbox)
         case .peerClosed(let peer, let reason): close(peer, reason, at: now, into: &outbox)
@@ -138,6 +143,7 @@ public struct Master: Machine {
         _ peer: PeerID, _ reason: String, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
+        peerKeys.remove(peer)
         if let id = peerFrameworks.remove(peer) {
             disconnect(framework: id, peer, reason, at: now, into: &outbox)
         }

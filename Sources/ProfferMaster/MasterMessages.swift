@@ -3,8 +3,12 @@ public import ProfferModel
 
 /// Everything that can happen to a master.
 ///
-/// Peers introduce themselves by their first message.
+/// Peers introduce themselves by their first message; what they say they are holds only for the
+/// key that they have proved to have.
 public enum MasterInput: Sendable {
+    /// A session has begun; the key is the one its peer has proved to have, in Z85, or `nil` where
+    /// peers are not strangers and prove nothing, as within one process.
+    case peerOpened(PeerID, publicKey: String?)
     /// A framework says something.
     case framework(FrameworkCall, from: PeerID)
     /// An agent says something.
@@ -31,6 +35,22 @@ public enum MasterEffect: Sendable {
     case observe(MasterObservation)
 }
 
+/// Who a peer says it is.
+public enum ClaimedIdentity: Hashable, Sendable, CustomStringConvertible {
+    /// A framework that has subscribed before.
+    case framework(FrameworkID)
+    /// An agent that has registered before.
+    case agent(AgentID)
+
+    /// For logs.
+    public var description: String {
+        switch self {
+        case .framework(let id): "framework \(id)"
+        case .agent(let id): "agent \(id)"
+        }
+    }
+}
+
 /// Something worth a log line, a metric or an entry in the event stream; never awaited.
 public enum MasterObservation: Hashable, Sendable {
     /// An agent changed its state; `reason` says why.
@@ -47,6 +67,8 @@ public enum MasterObservation: Hashable, Sendable {
     case offerEnded(OfferID, OfferEnd, held: Duration)
     /// A call could not be carried out.
     case invalidCall(FrameworkID?, call: String, problem: String)
+    /// A peer claimed an id that another key has made; its own key is named.
+    case identityRefused(ClaimedIdentity, publicKey: String?)
     /// An acknowledgement or update that nothing waits for.
     case stray(String)
     /// An allocation was made: how many offers it led to.
@@ -64,7 +86,7 @@ public enum MasterObservation: Hashable, Sendable {
         case .offered(let id, let framework, let agent, let resources):
             .offered(id, framework, agent, resources)
         case .offerEnded(let id, let end, _): .offerEnded(id, end)
-        case .invalidCall, .stray, .allocated: nil
+        case .invalidCall, .identityRefused, .stray, .allocated: nil
         }
     }
 }

@@ -8,19 +8,28 @@ struct FrameworkRow: Sendable {
     var id: FrameworkID
     var info: FrameworkInfo
     var peer: PeerID?
+    /// The key whose owner alone is this framework; `nil` until a peer with a key uses the id.
+    var publicKey: String?
     var suppressedRoles: [String] = []
     var constraints: [OfferConstraint] = []
     var subscribedAt: WallTime?
     var disconnectedSince: WallTime?
-    var tasks: OrderedSet<TaskID> = []
-    var offers: OrderedSet<OfferID> = []
-    var executors: OrderedSet<PlacedExecutor> = []
+    var tasks: OrderedKeys<TaskID> = []
+    var offers: OrderedKeys<OfferID> = []
+    var executors: OrderedKeys<PlacedExecutor> = []
     /// Those of `tasks` whose agents do not answer, the longest first.
-    var unreachable: OrderedSet<TaskID> = []
+    var unreachable: OrderedKeys<TaskID> = []
     var completed: Deque<TaskSummary> = []
 
     var isConnected: Bool { peer != nil }
     var isPartitionAware: Bool { info.capabilities.contains(.partitionAware) }
+
+    /// What the registry keeps of it.
+    func entry(isRemoved: Bool = false) -> FrameworkEntry {
+        FrameworkEntry(
+            info: info, disconnectedSince: isRemoved ? nil : disconnectedSince,
+            isRemoved: isRemoved, publicKey: publicKey)
+    }
 }
 
 /// An executor on an agent.
@@ -34,6 +43,8 @@ struct AgentRow: Sendable {
     var id: AgentID
     var info: AgentInfo
     var peer: PeerID?
+    /// The key whose owner alone is this agent; `nil` until a peer with a key uses the id.
+    var publicKey: String?
     var state: AgentState
     var version = ""
     var registeredAt: WallTime?
@@ -42,11 +53,11 @@ struct AgentRow: Sendable {
     var pingsMissed = 0
     var unreachableSince: WallTime?
     var isDeactivated = false
-    var tasks: OrderedSet<TaskKey> = []
+    var tasks: OrderedKeys<TaskKey> = []
     var executors: OrderedDictionary<ExecutorKey, AgentExecutor> = [:]
     /// Executors that are to end; asked for again when the agent comes back.
     var endingExecutors: OrderedSet<ExecutorKey> = []
-    var offers: OrderedSet<OfferID> = []
+    var offers: OrderedKeys<OfferID> = []
     var usage: AgentUsage?
 
     /// Whether it may still be heard of and its resources be used.

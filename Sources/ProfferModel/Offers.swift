@@ -191,9 +191,9 @@ public struct AttributeConstraint: Hashable, Sendable {
         case textEquals(String)
         /// It is another text.
         case textNotEquals(String)
-        /// The whole text matches this regular expression.
+        /// The whole text matches this regular expression, as `TextPattern` knows them.
         case textMatches(String)
-        /// The whole text does not match this regular expression.
+        /// The whole text does not match this regular expression, as `TextPattern` knows them.
         case textNotMatches(String)
     }
 }

@@ -20,18 +20,23 @@ public struct AgentEntry: Hashable, Sendable {
     public var resources: Resources?
     /// Whether the operator wants no offers of it.
     public var isDeactivated: Bool
+    /// The public key in Z85 whose owner alone may be this agent; `nil` is anyone's who comes
+    /// first.
+    public var publicKey: String?
 
     /// Sets every field; what is left out has the default shown.
     public init(
         info: AgentInfo,
         admission: AgentAdmission = .admitted,
         resources: Resources? = nil,
-        isDeactivated: Bool = false
+        isDeactivated: Bool = false,
+        publicKey: String? = nil
     ) {
         self.info = info
         self.admission = admission
         self.resources = resources
         self.isDeactivated = isDeactivated
+        self.publicKey = publicKey
     }
 }
 
@@ -43,16 +48,21 @@ public struct FrameworkEntry: Hashable, Sendable {
     public var disconnectedSince: WallTime?
     /// Whether it was torn down or timed out.
     public var isRemoved: Bool
+    /// The public key in Z85 whose owner alone may be this framework; `nil` is anyone's who comes
+    /// first.
+    public var publicKey: String?
 
     /// Sets every field; what is left out has the default shown.
     public init(
         info: FrameworkInfo,
         disconnectedSince: WallTime? = nil,
-        isRemoved: Bool = false
+        isRemoved: Bool = false,
+        publicKey: String? = nil
     ) {
         self.info = info
         self.disconnectedSince = disconnectedSince
         self.isRemoved = isRemoved
+        self.publicKey = publicKey
     }
 }
 

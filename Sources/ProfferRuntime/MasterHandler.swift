@@ -58,13 +58,15 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         if let deadline = machine.nextDeadline, deadline <= now {
             machine.wake(at: now, into: &outbox)
         }
-        perform(links: &links)
+        perform(at: now, links: &links)
     }
 
     private mutating func take(_ event: TransportEvent, at now: Instant, links: inout Links) {
         switch event {
-        case .opened(let peer, let endpoint, _):
+        case .opened(let peer, let endpoint, let identity):
             sides[peer] = endpoint == MasterEndpoint.agents ? .agent : .newcomer
+            machine.handle(
+                .peerOpened(peer, publicKey: identity.publicKey), at: now, into: &outbox)
         case .message(let peer, let bytes):
             guard let side = sides[peer] else { return }
             do {
@@ -110,7 +112,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         case .committed(let ticket):
             var freed: [MasterEffect] = []
             gate.release(ticket) { freed.append($0) }
-            for effect in freed { carryOut(effect, links: &links) }
+            for effect in freed { carryOut(effect, at: now, links: &links) }
         case .commitFailed(let message):
             // Facts that cannot be kept must not be acted on: stop, and recover on the next start.
             sink.commitFailed(message)
@@ -120,24 +122,33 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         }
     }
 
-    private mutating func perform(links: inout Links) {
-        for effect in outbox.takeAll() {
-            switch effect {
-            case .commit(let records):
-                let ticket = gate.openTicket()
-                let post = self.post
-                store.submit(records) { error in
-                    post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
-                }
-            case .observe(let observation):
-                sink.observe(observation)
-            case .tellFramework, .tellAgent, .closePeer, .answer:
-                if let free = gate.admit(effect) { carryOut(free, links: &links) }
-            }
+    private mutating func perform(at now: Instant, links: inout Links) {
+        // The end of a session makes the machine say more.
+        while !outbox.isEmpty {
+            for effect in outbox.takeAll() { perform(effect, at: now, links: &links) }
         }
     }
 
-    private mutating func carryOut(_ effect: MasterEffect, links: inout Links) {
+    private mutating func perform(
+        _ effect: MasterEffect, at now: Instant, links: inout Links
+    ) {
+        switch effect {
+        case .commit(let records):
+            let ticket = gate.openTicket()
+            let post = self.post
+            store.submit(records) { error in
+                post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
+            }
+        case .observe(let observation):
+            sink.observe(observation)
+        case .tellFramework, .tellAgent, .closePeer, .answer:
+            if let free = gate.admit(effect) { carryOut(free, at: now, links: &links) }
+        }
+    }
+
+    private mutating func carryOut(
+        _ effect: MasterEffect, at now: Instant, links: inout Links
+    ) {
         switch effect {
         case .tellFramework(let event, let peer):
             guard sides[peer] != nil else { return }
@@ -146,8 +157,9 @@ struct MasterHandler: ReactorHandler, ~Copyable {
             guard sides[peer] != nil else { return }
             links.send(WireCodec.encode(message), to: peer)
         case .closePeer(let peer, let reason):
-            sides[peer] = nil
             links.close(peer, reason: reason)
+            // What the machine was told over the session since it wanted to close it ends too.
+            forget(peer, reason: reason, at: now)
         case .answer(let answer, let query):
             replies.removeValue(forKey: query)?.answer(answer)
         case .commit, .observe:

@@ -17,6 +17,7 @@ final class MasterSink: Sendable {
     private let offerAge: Metrics.Timer
     private let allocations: Counter
     private let invalidCalls: Counter
+    private let refusedIdentities: Counter
     private let malformedMessages: Counter
 
     init(logger: Logger, metrics: any MetricsFactory) {
@@ -43,6 +44,8 @@ final class MasterSink: Sendable {
             label: "proffer_allocation_cycles_total", dimensions: [], factory: metrics)
         invalidCalls = Counter(
             label: "proffer_invalid_calls_total", dimensions: [], factory: metrics)
+        refusedIdentities = Counter(
+            label: "proffer_identities_refused_total", dimensions: [], factory: metrics)
         malformedMessages = Counter(
             label: "proffer_malformed_messages_total", dimensions: [], factory: metrics)
     }
@@ -89,6 +92,11 @@ final class MasterSink: Sendable {
                     "framework.id": "\(framework?.value ?? "")", "call": "\(call)",
                     "problem": "\(problem)",
                 ])
+        case .identityRefused(let claimed, let key):
+            refusedIdentities.increment()
+            logger.warning(
+                "a peer claimed the id of another",
+                metadata: ["claimed": "\(claimed)", "key": "\(key ?? "")"])
         case .stray(let what): logger.debug("stray message", metadata: ["what": "\(what)"])
         case .allocated: allocations.increment()
         }

@@ -53,6 +53,7 @@ extension WireCodec {
                         coded.disconnectedSinceNanoseconds = since.nanosecondsSince1970
                     }
                     if entry.isRemoved { coded.removed = true }
+                    if let key = entry.publicKey { coded.publicKey = key }
                     return bytes(coded)
                 })
         case .weight(let role, let weight):
@@ -80,6 +81,7 @@ extension WireCodec {
             coded.resources = ProfferWire.coded(resources)
         }
         if entry.isDeactivated { coded.deactivated = true }
+        if let key = entry.publicKey { coded.publicKey = key }
         return coded
     }
 
@@ -104,7 +106,8 @@ extension WireCodec {
                 AgentEntry(
                     info: try coded.info.model(), admission: admission,
                     resources: coded.hasResources_p ? try model(coded.resources) : nil,
-                    isDeactivated: coded.deactivated))
+                    isDeactivated: coded.deactivated,
+                    publicKey: coded.hasPublicKey ? coded.publicKey : nil))
         case "framework":
             guard let value = record.value else { return .framework(FrameworkID(record.key), nil) }
             let coded = try parse(
@@ -117,7 +120,8 @@ extension WireCodec {
                     disconnectedSince: coded.hasDisconnectedSinceNanoseconds
                         ? WallTime(nanosecondsSince1970: coded.disconnectedSinceNanoseconds)
                         : nil,
-                    isRemoved: coded.removed))
+                    isRemoved: coded.removed,
+                    publicKey: coded.hasPublicKey ? coded.publicKey : nil))
         case "weight":
             return .weight(role: record.key, try number(record.value, "weight"))
         case "epoch":

@@ -236,7 +236,7 @@ struct FairShareTests {
             (AttributeConstraint.Predicate.exists, ["n1", "n2"]), (.notExists, ["n3"]),
             (.textEquals("r1"), ["n1"]), (.textNotEquals("r1"), ["n2", "n3"]),
             (.textMatches("r[12]"), ["n1", "n2"]), (.textMatches("r"), []),
-            (.textNotMatches("r1"), ["n2", "n3"]),
+            (.textNotMatches("r1"), ["n2", "n3"]), (.textMatches("("), []),
         ] as [(AttributeConstraint.Predicate, [AgentID])])
     func constraints(predicate: AttributeConstraint.Predicate, agents: [AgentID]) {
         var bench = Bench()

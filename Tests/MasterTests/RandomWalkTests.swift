@@ -115,7 +115,7 @@ struct RandomWalk {
     }
 
     private mutating func report() {
-        let live = stage.master.tasks.elements.filter {
+        let live = stage.master.tasks.filter {
             stage.agentPeers[$0.value.info.agentID] != nil
         }
         guard let (key, row) = pick(live) else { return }
@@ -231,7 +231,9 @@ struct RandomWalkTests {
             var lines: [String] = []
             for _ in 0..<100 {
                 walk.run(steps: 1)
-                lines.append("\(walk.stage.master.offers.keys) \(walk.stage.master.tasks.keys)")
+                lines.append(
+                    "\(Array(walk.stage.master.offers.keys)) \(Array(walk.stage.master.tasks.keys))"
+                )
             }
             return lines
         }

@@ -109,9 +109,12 @@ struct Stage {
         }
     }
 
-    mutating func makePeer() -> PeerID {
+    /// A new session; with a key, one whose peer has proved to have it.
+    mutating func makePeer(key: String? = nil) -> PeerID {
         nextPeer += 1
-        return PeerID(nextPeer)
+        let peer = PeerID(nextPeer)
+        if let key { give(.peerOpened(peer, publicKey: key)) }
+        return peer
     }
 
     // MARK: Frameworks
@@ -129,9 +132,10 @@ struct Stage {
     /// Subscribes over a new session.
     @discardableResult
     mutating func subscribe(
-        _ info: FrameworkInfo, suppressed: [String] = [], constraints: [OfferConstraint] = []
+        _ info: FrameworkInfo, suppressed: [String] = [], constraints: [OfferConstraint] = [],
+        key: String? = nil
     ) -> FrameworkID {
-        let peer = makePeer()
+        let peer = makePeer(key: key)
         give(
             .framework(
                 FrameworkCall(
@@ -206,9 +210,9 @@ struct Stage {
     @discardableResult
     mutating func addAgent(
         _ resources: Resources = Resources(cpus: Milli(4), mem: Milli(4096)),
-        host: String = "node", attributes: [Attribute] = []
+        host: String = "node", attributes: [Attribute] = [], key: String? = nil
     ) -> AgentID {
-        let peer = makePeer()
+        let peer = makePeer(key: key)
         give(
             .agent(
                 .register(
@@ -230,9 +234,9 @@ struct Stage {
     /// Comes back over a new session.
     mutating func comeBack(
         _ id: AgentID, _ info: AgentInfo? = nil, tasks: [AgentTask] = [],
-        executors: [AgentExecutor] = [], frameworks: [FrameworkInfo] = []
+        executors: [AgentExecutor] = [], frameworks: [FrameworkInfo] = [], key: String? = nil
     ) {
-        let peer = makePeer()
+        let peer = makePeer(key: key)
         guard var info = info ?? master.agents[id]?.info else { return }
         info.id = id
         agentPeers[id] = peer

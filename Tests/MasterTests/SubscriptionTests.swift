@@ -92,6 +92,26 @@ struct SubscriptionTests {
         #expect(stage.master.frameworks.isEmpty)
     }
 
+    @Test(
+        "patterns that cannot be used are refused with the reason",
+        arguments: [
+            (["(a"], "the group that begins at 1 is not closed"), (["(?=a)"], "'(?'"),
+            (["(a{100}){100}"], "more than 5000"),
+            (["a{900}"] + Array(repeating: "b{990}", count: 10), "together"),
+            ([String(repeating: "x", count: 5000)], "4096 bytes"),
+        ] as [([String], String)])
+    func patterns(texts: [String], reason: String) throws {
+        var stage = Stage()
+        let tests = texts.map {
+            AttributeConstraint(selector: .hostname, predicate: .textNotMatches($0))
+        }
+        stage.subscribe(
+            Stage.info("a"), constraints: [OfferConstraint(role: "*", groups: [tests])])
+        let problem = try #require(stage.problems.first)
+        #expect(problem.contains(reason))
+        #expect(problem.utf8.count < 300)
+    }
+
     @Test("the id of the call and that of the description must be equal")
     func differingIDs() {
         var stage = Stage()

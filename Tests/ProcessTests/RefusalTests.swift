@@ -157,6 +157,36 @@ struct RefusalTests {
         }
     }
 
+    @Test("a framework cannot come back under the id of another, whatever key it has")
+    func foreignID() async throws {
+        try await withProcesses { cluster in
+            let stranger = try KeyPair.generate()
+            let list = cluster.data("master") + "/frameworks.allow"
+            try TextFile.write(
+                "\(cluster.frameworkKeys.publicKey)\n\(stranger.publicKey)\n", to: list)
+            let master = try await cluster.startMaster()
+            let owner = try cluster.probe()
+            let id = try await owner.subscribed()
+            let thief = try cluster.probe(FrameworkInfo(name: "probe", id: id), keys: stranger)
+            let reason = try await eventually("the end of the thief") { thief.history.ended }
+            #expect(reason.contains("'\(id)'") && reason.contains("another key"))
+            #expect(thief.history.subscriptions.isEmpty)
+            #expect(
+                try await get("\(cluster.master.http)/metrics").body
+                    .contains("proffer_identities_refused_total 1"))
+            // The owner goes on, and the registry remembers whose the id is.
+            try await owner.settled()
+            await owner.stop()
+            try await master.crash()
+            _ = try await cluster.startMaster()
+            let again = try cluster.probe(FrameworkInfo(name: "probe", id: id), keys: stranger)
+            _ = try await eventually("the end of the thief") { again.history.ended }
+            let back = try cluster.probe(FrameworkInfo(name: "probe", id: id))
+            #expect(try await back.subscribed() == id)
+            await back.stop(teardown: true)
+        }
+    }
+
     @Test("garbage on the sockets leaves the master serving")
     func garbage() async throws {
         try await withProcesses { cluster in

@@ -74,6 +74,7 @@ struct RuleTests {
         arguments: [
             "let a = Date()", "let a = UUID().uuidString", "let c = ContinuousClock.now",
             "let a = Int.random(in: 0..<5)", "list.shuffled()", "Task { work() }",
+            "try? Regex(text)",
             "func a() async {}", "await a()", "let m = Mutex(0)", "var share: Double = 0",
             "let a = Int.random(\n    in: 0..<5)", "print(1)",
         ])

@@ -28,6 +28,7 @@ enum WordRules {
         Ban("Mutex", remedy: "one thread owns a machine"),
         Ban("Double", remedy: "use Milli or Int64"),
         Ban("Float", remedy: "use Milli or Int64"),
+        Ban("Regex", "(", remedy: "use a TextPattern, which takes linear time"),
         Ban("print", "(", remedy: "append an observation"),
     ]
 

@@ -347,7 +347,7 @@ extension Samples {
                 "a",
                 AgentEntry(
                     info: agent, admission: .unreachable(since: time), resources: resources,
-                    isDeactivated: true))),
+                    isDeactivated: true, publicKey: "k"))),
         .record(
             "agent gone",
             MasterRecord.agent("a", AgentEntry(info: agent, admission: .gone(since: time)))),
@@ -357,7 +357,12 @@ extension Samples {
         .record(
             "framework of master",
             MasterRecord.framework(
-                "f", FrameworkEntry(info: framework, disconnectedSince: time, isRemoved: true))),
+                "f",
+                FrameworkEntry(
+                    info: framework, disconnectedSince: time, isRemoved: true, publicKey: "k"))),
+        .record(
+            "framework without a key",
+            MasterRecord.framework("f", FrameworkEntry(info: framework))),
         .record("weight", MasterRecord.weight(role: "eng", 2500)),
         .record("epoch", MasterRecord.epoch(12)),
         .record("identity", AgentRecord.identity(agent, bootID: "b")),

@@ -137,8 +137,12 @@ extension AppReader {
                 ? nil : "\(name) needs a whole number, at least 1"
         case .like, .unlike:
             guard let value = constraint.value else { return "\(name) needs an expression" }
-            if value.utf8.count > 4096 { return "an expression may have 4096 bytes at most" }
-            return (try? Regex(value)) == nil ? "'\(value)' is no regular expression" : nil
+            do throws(TextPatternProblem) {
+                _ = try TextPattern(value)
+                return nil
+            } catch {
+                return "its regular expression cannot be used: \(error)"
+            }
         case .isEqual:
             guard let value = constraint.value else { return "\(name) needs a value" }
             return value.hasPrefix("{") || value.hasPrefix("[")

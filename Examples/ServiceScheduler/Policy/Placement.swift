@@ -55,8 +55,8 @@ struct Placement {
     }
 
     private func matches(_ text: String, _ pattern: String?) -> Bool {
-        guard let pattern, let regex = try? Regex(pattern) else { return false }
-        return (try? regex.wholeMatch(in: text)) != nil
+        guard let pattern, let expression = try? TextPattern(pattern) else { return false }
+        return expression.matches(text)
     }
 
     /// Numbers are compared as attributes are written: with three decimals at most.

@@ -1194,6 +1194,16 @@ package nonisolated struct PBInternalAgentEntry: Sendable {
   /// Clears the value of `deactivated`. Subsequent reads from it will return its default value.
   package mutating func clearDeactivated() {self._deactivated = nil}
 
+  /// The key whose owner alone may be this agent, in Z85.
+  package var publicKey: String {
+    get {_publicKey ?? String()}
+    set {_publicKey = newValue}
+  }
+  /// Returns true if `publicKey` has been explicitly set.
+  package var hasPublicKey: Bool {self._publicKey != nil}
+  /// Clears the value of `publicKey`. Subsequent reads from it will return its default value.
+  package mutating func clearPublicKey() {self._publicKey = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Whether the agent may be used.
@@ -1215,6 +1225,7 @@ package nonisolated struct PBInternalAgentEntry: Sendable {
   fileprivate var _sinceNanoseconds: Int64? = nil
   fileprivate var _hasResources_p: Bool? = nil
   fileprivate var _deactivated: Bool? = nil
+  fileprivate var _publicKey: String? = nil
 }
 
 /// What the master's registry keeps of a framework.
@@ -1250,6 +1261,16 @@ package nonisolated struct PBInternalFrameworkEntry: Sendable {
   /// Clears the value of `removed`. Subsequent reads from it will return its default value.
   package mutating func clearRemoved() {self._removed = nil}
 
+  /// The key whose owner alone may be this framework, in Z85.
+  package var publicKey: String {
+    get {_publicKey ?? String()}
+    set {_publicKey = newValue}
+  }
+  /// Returns true if `publicKey` has been explicitly set.
+  package var hasPublicKey: Bool {self._publicKey != nil}
+  /// Clears the value of `publicKey`. Subsequent reads from it will return its default value.
+  package mutating func clearPublicKey() {self._publicKey = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1257,6 +1278,7 @@ package nonisolated struct PBInternalFrameworkEntry: Sendable {
   fileprivate var _info: PBFrameworkInfo? = nil
   fileprivate var _disconnectedSinceNanoseconds: Int64? = nil
   fileprivate var _removed: Bool? = nil
+  fileprivate var _publicKey: String? = nil
 }
 
 /// What an agent keeps of itself.
@@ -2995,7 +3017,7 @@ nonisolated extension PBInternalMasterMessage.Resources: SwiftProtobuf.Message, 
 
 nonisolated extension PBInternalAgentEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AgentEntry"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{1}admission\0\u{3}since_nanoseconds\0\u{3}has_resources\0\u{1}resources\0\u{1}deactivated\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{1}admission\0\u{3}since_nanoseconds\0\u{3}has_resources\0\u{1}resources\0\u{1}deactivated\0\u{3}public_key\0")
 
   public var isInitialized: Bool {
     if self._info == nil {return false}
@@ -3016,6 +3038,7 @@ nonisolated extension PBInternalAgentEntry: SwiftProtobuf.Message, SwiftProtobuf
       case 4: try { try decoder.decodeSingularBoolField(value: &self._hasResources_p) }()
       case 5: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self._deactivated) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self._publicKey) }()
       default: break
       }
     }
@@ -3044,6 +3067,9 @@ nonisolated extension PBInternalAgentEntry: SwiftProtobuf.Message, SwiftProtobuf
     try { if let v = self._deactivated {
       try visitor.visitSingularBoolField(value: v, fieldNumber: 6)
     } }()
+    try { if let v = self._publicKey {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 7)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3054,6 +3080,7 @@ nonisolated extension PBInternalAgentEntry: SwiftProtobuf.Message, SwiftProtobuf
     if lhs._hasResources_p != rhs._hasResources_p {return false}
     if lhs.resources != rhs.resources {return false}
     if lhs._deactivated != rhs._deactivated {return false}
+    if lhs._publicKey != rhs._publicKey {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3065,7 +3092,7 @@ nonisolated extension PBInternalAgentEntry.Admission: SwiftProtobuf._ProtoNamePr
 
 nonisolated extension PBInternalFrameworkEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FrameworkEntry"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{3}disconnected_since_nanoseconds\0\u{1}removed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{3}disconnected_since_nanoseconds\0\u{1}removed\0\u{3}public_key\0")
 
   public var isInitialized: Bool {
     if self._info == nil {return false}
@@ -3082,6 +3109,7 @@ nonisolated extension PBInternalFrameworkEntry: SwiftProtobuf.Message, SwiftProt
       case 1: try { try decoder.decodeSingularMessageField(value: &self._info) }()
       case 2: try { try decoder.decodeSingularInt64Field(value: &self._disconnectedSinceNanoseconds) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self._removed) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self._publicKey) }()
       default: break
       }
     }
@@ -3101,6 +3129,9 @@ nonisolated extension PBInternalFrameworkEntry: SwiftProtobuf.Message, SwiftProt
     try { if let v = self._removed {
       try visitor.visitSingularBoolField(value: v, fieldNumber: 3)
     } }()
+    try { if let v = self._publicKey {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 4)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3108,6 +3139,7 @@ nonisolated extension PBInternalFrameworkEntry: SwiftProtobuf.Message, SwiftProt
     if lhs._info != rhs._info {return false}
     if lhs._disconnectedSinceNanoseconds != rhs._disconnectedSinceNanoseconds {return false}
     if lhs._removed != rhs._removed {return false}
+    if lhs._publicKey != rhs._publicKey {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
