@@ -30,8 +30,8 @@ lint: setup ## Check the format and the rules of the source tree
 format: setup ## Format all Swift files
 	@Scripts/swift-files | xargs -0 swift format --in-place --parallel
 
-bench: setup ## Run the benchmarks; BENCH="..." is passed on to them
-	@swift run -c release --package-path Benchmarks $(BENCH)
+bench: build ## Run the benchmarks; BENCH="--runs 3" is passed on to them
+	@swift run -c release --package-path Benchmarks bench --binaries .build/release $(BENCH)
 
 docs: setup ## Build the documentation of the public products
 	@Scripts/docs

@@ -93,6 +93,10 @@ public struct ExecutorShell: Sendable {
             name: "ex-" + configuration.executorID.value.suffix(12), endpoints: [endpoint],
             coding: Self.coding)
         transport.socket.messageBytes = Int64(WireLimits.state) + 4096
+        // An agent that was away for long gives its executors 15 seconds to come back. It is on the
+        // same node, so asking often costs little.
+        transport.socket.reconnectMaxMilliseconds = 500
+        transport.session.openLast = .seconds(1)
         do throws(TransportError) {
             reactor = try Reactor(transport, context: context)
         } catch {

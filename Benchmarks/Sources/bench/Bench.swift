@@ -14,7 +14,7 @@ struct Bench: AsyncParsableCommand {
             """)
 
     @Option(help: "The directory of the release binaries of the package.")
-    var binaries = "../.build/release"
+    var binaries = ".build/release"
 
     @Option(help: "How many runs.")
     var runs = 5
