@@ -40,6 +40,9 @@ public protocol Framework: Sendable {
     func failure(
         agent: AgentID?, executor: ExecutorID?, status: Int?, _ scheduler: Scheduler
     ) async throws
+
+    /// A change of the framework's description was refused, and why; what it was before holds.
+    func updateRefused(_ problem: String, _ scheduler: Scheduler) async throws
 }
 
 extension Framework {
@@ -57,6 +60,8 @@ extension Framework {
     public func failure(
         agent: AgentID?, executor: ExecutorID?, status: Int?, _ scheduler: Scheduler
     ) async throws {}
+    /// Does nothing.
+    public func updateRefused(_ problem: String, _ scheduler: Scheduler) async throws {}
 
     /// Runs the framework until it stops itself, is stopped by TERM or INT, or fails.
     @concurrent
@@ -136,6 +141,7 @@ extension Framework {
             try await message(data, from: executor, on: agent, scheduler)
         case .failure(let agent, let executor, let status):
             try await failure(agent: agent, executor: executor, status: status, scheduler)
+        case .updateRefused(let problem): try await updateRefused(problem, scheduler)
         case .inverseOffers, .inverseRescinded, .operation, .ended: break
         }
     }
@@ -211,6 +217,7 @@ struct RelayPolicy: FrameworkPolicy {
         case .inverseOffers(let offers): actions.append(.output(.inverseOffers(offers)))
         case .inverseRescinded(let id): actions.append(.output(.inverseRescinded(id)))
         case .operation(let status): actions.append(.output(.operation(status)))
+        case .updateRefused(let problem): actions.append(.output(.updateRefused(problem)))
         case .ended(let reason): actions.append(.output(.ended(reason)))
         }
     }

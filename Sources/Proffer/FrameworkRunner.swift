@@ -213,6 +213,10 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
             logger.debug("call dropped without a subscription", metadata: ["call": "\(call)"])
         case .repeatedUpdate(let task):
             logger.debug("repeated update", metadata: ["task.id": "\(task)"])
+        case .updateRefused(let problem):
+            logger.warning(
+                "the master refused a change of the framework's description",
+                metadata: ["problem": "\(problem)"])
         case .reconciling(let tasks):
             logger.debug("reconciling", metadata: ["tasks": "\(tasks)"])
         case .ended(let reason):

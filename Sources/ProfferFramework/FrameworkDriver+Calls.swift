@@ -33,11 +33,9 @@ extension FrameworkDriver {
         case .revive(let roles) where roles.allSatisfy(options.info.roles.contains):
             suppressed = roles.isEmpty ? [] : suppressed.filter { !roles.contains($0) }
         case .updateFramework(let subscription):
-            let id = options.info.id
-            options.info = subscription.framework
-            options.info.id = id
-            options.constraints = subscription.constraints
-            suppressed = subscription.suppressedRoles
+            let before = description
+            describe(subscription)
+            if isSubscribed { updates.append(Update(before: before, wanted: description)) }
         case .teardown: isTeardownWanted = true
         case .acknowledge(_, _, let uuid): acknowledged.insert(uuid)
         case .suppress, .revive:
@@ -48,6 +46,21 @@ extension FrameworkDriver {
             .reconcile, .message, .request, .acknowledgeOperation, .reconcileOperations:
             break
         }
+    }
+
+    /// What the next subscription says.
+    var description: Subscription {
+        Subscription(
+            framework: options.info, suppressedRoles: suppressed, constraints: options.constraints)
+    }
+
+    /// Changes what the next subscription says; the id stays.
+    mutating func describe(_ subscription: Subscription) {
+        let id = options.info.id
+        options.info = subscription.framework
+        options.info.id = id
+        options.constraints = subscription.constraints
+        suppressed = subscription.suppressedRoles
     }
 
     private mutating func drop(

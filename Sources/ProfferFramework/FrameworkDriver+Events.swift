@@ -11,14 +11,12 @@ extension FrameworkDriver {
         let pause = subscribePause + generator.duration(upTo: subscribePause)
         subscribePause = min(subscribePause * 2, .seconds(15))
         phase = .subscribing(peer, retryAt: now + pause)
+        updates = []
         outbox.append(
             .send(
                 FrameworkCall(
                     frameworkID: options.info.id,
-                    call: .subscribe(
-                        Subscription(
-                            framework: options.info, suppressedRoles: suppressed,
-                            constraints: options.constraints))), peer))
+                    call: .subscribe(description)), peer))
     }
 
     mutating func lose(
@@ -63,9 +61,34 @@ extension FrameworkDriver {
             tell(
                 .failure(agent: agent, executor: executor, status: status), at: now,
                 into: &outbox)
+        case .updateFrameworkAnswer(let problem):
+            takeAnswer(problem, at: now, into: &outbox)
         case .error(let message): fail(message, peer, at: now, into: &outbox)
         case .heartbeat: break
         }
+    }
+
+    /// Goes back to the description before a change that was refused, or the next subscription
+    /// would be refused for it, which ends the framework.
+    private mutating func takeAnswer(
+        _ problem: String?, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        guard !updates.isEmpty else { return }
+        let update = updates.removeFirst()
+        guard let problem else { return }
+        if updates.isEmpty {
+            var holding = update.before
+            if suppressed != update.wanted.suppressedRoles {
+                // Suppression has changed since; that was for roles which are still there.
+                let roles = holding.framework.roles
+                holding.suppressedRoles = suppressed.filter(roles.contains)
+            }
+            describe(holding)
+        } else {
+            updates[0].before = update.before
+        }
+        outbox.append(.observe(.updateRefused(problem)))
+        tell(.updateRefused(problem), at: now, into: &outbox)
     }
 
     private mutating func begin(

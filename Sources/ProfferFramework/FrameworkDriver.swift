@@ -46,6 +46,12 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
         var isLaunchedHere: Bool
     }
 
+    /// A change of the description that the master has not answered.
+    struct Update: Sendable {
+        var before: Subscription
+        var wanted: Subscription
+    }
+
     struct Kill: Sendable {
         var policy: KillPolicy?
     }
@@ -70,6 +76,8 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     var reconcilePause: Duration
     var subscribePause: Duration = .milliseconds(500)
     var suppressed: [String]
+    /// The oldest first; the master answers in this order.
+    var updates: [Update] = []
     var generator: SeededGenerator
 
     /// Makes a driver around a policy.

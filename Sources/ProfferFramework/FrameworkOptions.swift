@@ -49,6 +49,8 @@ public enum DriverObservation: Hashable, Sendable {
     case dropped(call: String)
     /// An update came again and was not shown to the policy.
     case repeatedUpdate(TaskID)
+    /// The master refused a change of the framework's description, and why.
+    case updateRefused(String)
     /// So many tasks are being asked about.
     case reconciling(tasks: Int)
     /// The master has ended the framework.

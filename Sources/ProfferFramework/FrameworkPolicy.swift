@@ -59,6 +59,8 @@ public enum Happening<Command: Sendable>: Sendable {
     case inverseRescinded(OfferID)
     /// News of an offer operation; the driver acknowledges it afterwards.
     case operation(OperationStatus)
+    /// A change of the framework's description was refused, and why; what it was before holds.
+    case updateRefused(String)
     /// The master has ended the framework for good, and why.
     case ended(String)
     /// A user of the framework asks for something.

@@ -15,12 +15,19 @@ struct SecurityHeaders: RouterMiddleware {
             response = try await next(request, context)
         } catch let problem as ProblemObject {
             response = try json(problem, status: .init(code: problem.status))
-        } catch let error as HTTPError {
+        } catch let error as any HTTPResponseError {
+            let detail = (error as? HTTPError)?.body
             response = try json(
                 ProblemObject(
                     status: error.status.code, title: error.status.reasonPhrase.lowercased(),
-                    detail: error.body ?? "\(request.method) \(request.uri.path)"),
+                    detail: detail ?? "\(request.method) \(request.uri.path)"),
                 status: error.status)
+        } catch {
+            response = try json(
+                ProblemObject(
+                    status: 503, title: "no answer", detail: "\(error)",
+                    advice: "try again; if it stays so, look at the log of this daemon"),
+                status: .serviceUnavailable)
         }
         response.headers[.xContentTypeOptions] = "nosniff"
         response.headers[.cacheControl] = "no-store"

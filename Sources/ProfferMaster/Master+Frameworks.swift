@@ -196,6 +196,7 @@ extension Master {
         if let refusal {
             outbox.append(
                 .observe(.invalidCall(id, call: "UPDATE_FRAMEWORK", problem: refusal)))
+            answer(update: refusal, before.peer, into: &outbox)
             return
         }
         var row = before
@@ -204,9 +205,19 @@ extension Master {
         row.constraints = wanted.constraints
         frameworks[id] = row
         outbox.append(.commit([.framework(id, row.entry())]))
+        answer(update: nil, row.peer, into: &outbox)
         tellAllocator(row, isActive: row.isConnected)
         dropOffers(of: id, notIn: row.info.roles, at: now, into: &outbox)
         tellAgents(of: row, .updateFramework(row.info), into: &outbox)
+    }
+
+    /// An update that is refused leaves the subscription as it was, so it is no ERROR, which would
+    /// end it; but the framework has to know, lest it come back with what was refused.
+    private func answer(
+        update problem: String?, _ peer: PeerID?, into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let peer else { return }
+        outbox.append(.tellFramework(.updateFrameworkAnswer(problem: problem), peer))
     }
 
     func tellAgents(

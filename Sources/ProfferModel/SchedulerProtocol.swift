@@ -254,6 +254,9 @@ public enum SchedulerEvent: Hashable, Sendable {
     case message(agent: AgentID, executor: ExecutorID, data: [UInt8])
     /// An agent was lost (no executor), or an executor ended with this wait status.
     case failure(agent: AgentID?, executor: ExecutorID?, status: Int?)
+    /// An UPDATE_FRAMEWORK was taken over or, when there is a problem, changed nothing; one answer
+    /// to each, in order.
+    case updateFrameworkAnswer(problem: String?)
     /// The subscription has ended; nothing follows.
     case error(String)
     /// The master is alive.

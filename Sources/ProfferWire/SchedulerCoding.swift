@@ -278,6 +278,10 @@ extension WireCodec {
             if let agent { coded.failure.agentID = PBAgentID(agent) }
             if let executor { coded.failure.executorID = PBExecutorID(executor) }
             if let status { coded.failure.status = Int32(clamping: status) }
+        case .updateFrameworkAnswer(let problem):
+            coded.type = .updateFrameworkAnswer
+            coded.updateFrameworkAnswer = .init()
+            if let problem { coded.updateFrameworkAnswer.problem = problem }
         case .error(let message):
             coded.type = .error
             coded.error.message = message
@@ -334,6 +338,9 @@ extension WireCodec {
                 agent: body.hasAgentID ? AgentID(body.agentID.value) : nil,
                 executor: body.hasExecutorID ? ExecutorID(body.executorID.value) : nil,
                 status: body.hasStatus ? Int(body.status) : nil)
+        case .updateFrameworkAnswer:
+            let answer = coded.updateFrameworkAnswer
+            return .updateFrameworkAnswer(problem: answer.hasProblem ? answer.problem : nil)
         case .error: return .error(coded.error.message)
         case .heartbeat: return .heartbeat
         case .unknown: return nil

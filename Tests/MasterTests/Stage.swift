@@ -104,7 +104,7 @@ struct Stage {
         case .offers(let new): offers[id, default: []] += new
         case .rescind(let offer): offers[id]?.removeAll { $0.id == offer }
         case .subscribed, .inverseOffers, .rescindInverseOffer, .update, .updateOperation,
-            .message, .failure, .error, .heartbeat:
+            .message, .failure, .updateFrameworkAnswer, .error, .heartbeat:
             break
         }
     }

@@ -193,11 +193,15 @@ struct SubscriptionTests {
         wanted.checkpoint = false
         stage.call(.updateFramework(Subscription(framework: wanted)), by: id)
         #expect(stage.problems.last?.contains("checkpoint") == true)
+        let problem = try #require(stage.problems.last)
+        #expect(stage.events(id).last == .updateFrameworkAnswer(problem: problem))
+        #expect(!stage.closed.contains(try #require(stage.frameworkPeers[id])))
         #expect(stage.master.frameworks[id]?.info.roles == ["r", "q"])
         wanted.checkpoint = true
         stage.forget()
         stage.call(.updateFramework(Subscription(framework: wanted)), by: id)
         #expect(stage.rescinded(id) == [offer.id])
+        #expect(stage.events(id).first == .updateFrameworkAnswer(problem: nil))
         #expect(try stage.offer(id).role == wanted.roles[0])
     }
 

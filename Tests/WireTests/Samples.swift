@@ -242,6 +242,8 @@ extension Samples {
             .event("message", .message(agent: "a", executor: "e", data: [1])),
             .event("failure", .failure(agent: "a", executor: "e", status: -9)),
             .event("failure of an agent", .failure(agent: "a", executor: nil, status: nil)),
+            .event("update framework answer", .updateFrameworkAnswer(problem: nil)),
+            .event("update framework refused", .updateFrameworkAnswer(problem: "a role")),
             .event("error", .error("too bad")), .event("heartbeat", .heartbeat),
         ]
         + bareStatuses.enumerated().map { .event("update \($0)", .update($1)) }

@@ -109,7 +109,9 @@ public struct BatchScheduler: FrameworkPolicy {
         case .offers(let offers): use(offers, at: now)
         case .update(let status): take(status, at: now)
         case .command(let command): obey(command, at: now)
-        case .rescinded, .message, .failure, .inverseOffers, .inverseRescinded, .operation: break
+        case .rescinded, .message, .failure, .inverseOffers, .inverseRescinded, .operation,
+            .updateRefused:
+            break
         }
         settle(into: &actions)
     }

@@ -197,7 +197,8 @@ public struct ServicePolicy: FrameworkPolicy {
         case .inverseOffers(let offers):
             // Whoever drains an agent kills what is on it; the replacement is made then.
             turn.calls.append(.acceptInverseOffers(offers.map(\.id), filters: nil))
-        case .rescinded, .inverseRescinded, .message, .failure, .operation, .ended: break
+        case .rescinded, .inverseRescinded, .message, .failure, .operation, .updateRefused, .ended:
+            break
         }
         finish(at: time, into: &actions)
     }

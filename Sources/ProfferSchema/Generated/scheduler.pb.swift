@@ -130,6 +130,15 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
   /// Clears the value of `error`. Subsequent reads from it will return its default value.
   package mutating func clearError() {_uniqueStorage()._error = nil}
 
+  package var updateFrameworkAnswer: PBSchedulerEvent.UpdateFrameworkAnswer {
+    get {_storage._updateFrameworkAnswer ?? PBSchedulerEvent.UpdateFrameworkAnswer()}
+    set {_uniqueStorage()._updateFrameworkAnswer = newValue}
+  }
+  /// Returns true if `updateFrameworkAnswer` has been explicitly set.
+  package var hasUpdateFrameworkAnswer: Bool {_storage._updateFrameworkAnswer != nil}
+  /// Clears the value of `updateFrameworkAnswer`. Subsequent reads from it will return its default value.
+  package mutating func clearUpdateFrameworkAnswer() {_uniqueStorage()._updateFrameworkAnswer = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Which kind it is.
@@ -146,6 +155,7 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
     case failure = 6
     case error = 7
     case heartbeat = 8
+    case updateFrameworkAnswer = 1000
 
     package init() {
       self = .unknown
@@ -413,6 +423,29 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
     package init() {}
 
     fileprivate var _message: String? = nil
+  }
+
+  /// The body of UPDATE_FRAMEWORK_ANSWER: one for each UPDATE_FRAMEWORK, in order.
+  package nonisolated struct UpdateFrameworkAnswer: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// Why nothing has changed.
+    package var problem: String {
+      get {_problem ?? String()}
+      set {_problem = newValue}
+    }
+    /// Returns true if `problem` has been explicitly set.
+    package var hasProblem: Bool {self._problem != nil}
+    /// Clears the value of `problem`. Subsequent reads from it will return its default value.
+    package mutating func clearProblem() {self._problem = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _problem: String? = nil
   }
 
   package init() {}
@@ -1468,7 +1501,7 @@ fileprivate nonisolated let _protobuf_package = "proffer.v1.scheduler"
 
 nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Event"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}subscribed\0\u{1}offers\0\u{1}rescind\0\u{1}update\0\u{1}message\0\u{1}failure\0\u{1}error\0\u{3}inverse_offers\0\u{3}rescind_inverse_offer\0\u{3}update_operation_status\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}subscribed\0\u{1}offers\0\u{1}rescind\0\u{1}update\0\u{1}message\0\u{1}failure\0\u{1}error\0\u{3}inverse_offers\0\u{3}rescind_inverse_offer\0\u{3}update_operation_status\0\u{4}]\u{f}update_framework_answer\0")
 
   fileprivate class _StorageClass {
     var _type: PBSchedulerEvent.TypeEnum? = nil
@@ -1482,6 +1515,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
     var _message: PBSchedulerEvent.Message? = nil
     var _failure: PBSchedulerEvent.Failure? = nil
     var _error: PBSchedulerEvent.Error? = nil
+    var _updateFrameworkAnswer: PBSchedulerEvent.UpdateFrameworkAnswer? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1503,6 +1537,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       _message = source._message
       _failure = source._failure
       _error = source._error
+      _updateFrameworkAnswer = source._updateFrameworkAnswer
     }
   }
 
@@ -1548,6 +1583,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
         case 9: try { try decoder.decodeSingularMessageField(value: &_storage._inverseOffers) }()
         case 10: try { try decoder.decodeSingularMessageField(value: &_storage._rescindInverseOffer) }()
         case 11: try { try decoder.decodeSingularMessageField(value: &_storage._updateOperationStatus) }()
+        case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._updateFrameworkAnswer) }()
         default: break
         }
       }
@@ -1593,6 +1629,9 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       try { if let v = _storage._updateOperationStatus {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
       } }()
+      try { if let v = _storage._updateFrameworkAnswer {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1613,6 +1652,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
         if _storage._message != rhs_storage._message {return false}
         if _storage._failure != rhs_storage._failure {return false}
         if _storage._error != rhs_storage._error {return false}
+        if _storage._updateFrameworkAnswer != rhs_storage._updateFrameworkAnswer {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -1623,7 +1663,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
 }
 
 nonisolated extension PBSchedulerEvent.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SUBSCRIBED\0\u{1}OFFERS\0\u{1}RESCIND\0\u{1}UPDATE\0\u{1}MESSAGE\0\u{1}FAILURE\0\u{1}ERROR\0\u{1}HEARTBEAT\0\u{1}INVERSE_OFFERS\0\u{1}RESCIND_INVERSE_OFFER\0\u{1}UPDATE_OPERATION_STATUS\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SUBSCRIBED\0\u{1}OFFERS\0\u{1}RESCIND\0\u{1}UPDATE\0\u{1}MESSAGE\0\u{1}FAILURE\0\u{1}ERROR\0\u{1}HEARTBEAT\0\u{1}INVERSE_OFFERS\0\u{1}RESCIND_INVERSE_OFFER\0\u{1}UPDATE_OPERATION_STATUS\0\u{2}]\u{f}UPDATE_FRAMEWORK_ANSWER\0")
 }
 
 nonisolated extension PBSchedulerEvent.Subscribed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2044,6 +2084,40 @@ nonisolated extension PBSchedulerEvent.Error: SwiftProtobuf.Message, SwiftProtob
 
   package static func ==(lhs: PBSchedulerEvent.Error, rhs: PBSchedulerEvent.Error) -> Bool {
     if lhs._message != rhs._message {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerEvent.UpdateFrameworkAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerEvent.protoMessageName + ".UpdateFrameworkAnswer"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}problem\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._problem) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._problem {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerEvent.UpdateFrameworkAnswer, rhs: PBSchedulerEvent.UpdateFrameworkAnswer) -> Bool {
+    if lhs._problem != rhs._problem {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
