@@ -263,7 +263,8 @@ let package = Package(
         .testTarget(
             name: "HTTPTests",
             dependencies: [
-                "ProfferHTTP", hummingbirdTesting,
+                "ProfferHTTP", "ProfferAPI", "ProfferKernel", "ProfferModel", hummingbird,
+                hummingbirdTesting, metrics, coreMetrics,
             ], swiftSettings: edge),
         .testTarget(
             name: "CommandTests",
