@@ -4,6 +4,9 @@ internal import ProfferKernel
 internal import ProfferModel
 
 extension Master {
+    /// So many offers at most are told in one event, which has to stay below the limit of a message.
+    private static let offersPerEvent = 1000
+
     /// Allocates at once after a quiet time, and otherwise when the window has passed: a lone
     /// change is answered immediately and a burst costs one round.
     mutating func allocateIfDue(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
@@ -25,7 +28,10 @@ extension Master {
         }
         for (id, batch) in batches {
             guard let peer = frameworks[id]?.peer else { continue }
-            outbox.append(.tellFramework(.offers(batch), peer))
+            for start in stride(from: 0, to: batch.count, by: Self.offersPerEvent) {
+                let end = min(start + Self.offersPerEvent, batch.count)
+                outbox.append(.tellFramework(.offers(Array(batch[start..<end])), peer))
+            }
         }
         outbox.append(.observe(.allocated(offers: grants.count)))
     }
