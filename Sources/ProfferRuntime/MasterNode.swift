@@ -55,7 +55,7 @@ public final class MasterNode: ClusterView {
     ///   - context: The ZeroMQ context of its sockets.
     ///   - logger: For what an operator should know.
     ///   - metrics: Takes its figures.
-    /// - Throws: When the registry cannot be read or descriptors run out.
+    /// - Throws: When the registry cannot be read or written, or descriptors run out.
     public init(
         configuration: MasterConfiguration,
         allocator: any Allocator = FairShareAllocator(),
@@ -85,9 +85,17 @@ public final class MasterNode: ClusterView {
         reactor = try Reactor(transport, context: context)
         gauges = ClusterGauges(metrics)
         // Peers obey the highest epoch, so it must be on disk before the first of them hears it.
-        store.submit([.epoch(epoch)]) { [sink] error in
-            if let error { sink.commitFailed("\(error)") }
+        do {
+            try store.keep([.epoch(epoch)])
+        } catch {
+            throw Self.unwritable(because: "\(error)")
         }
+    }
+
+    private static func unwritable(because reason: String) -> DaemonProblem {
+        DaemonProblem(
+            .disk, "the registry cannot be written", because: reason,
+            try: "make room on the disk and start again; what was confirmed is kept")
     }
 
     private static func lastEpoch(of records: [MasterRecord]) -> UInt64 {
@@ -146,10 +154,6 @@ public final class MasterNode: ClusterView {
         await reactor.finished()
         sink.hub.close()
         store.close()
-        if let reason = sink.reason {
-            throw DaemonProblem(
-                .disk, "the registry cannot be written", because: reason,
-                try: "make room on the disk and start again; what was confirmed is kept")
-        }
+        if let reason = sink.reason { throw Self.unwritable(because: reason) }
     }
 }
