@@ -42,7 +42,7 @@ public final class MasterNode: ClusterView {
     private let sink: MasterSink
     private let gauges: ClusterGauges
     private let reactor: Reactor<MasterMail>
-    private let records: [MasterRecord]
+    private let records: KeptRecords<MasterRecord>
 
     /// Reads the registry and prepares a master that does not run yet.
     ///
@@ -66,7 +66,8 @@ public final class MasterNode: ClusterView {
         self.allocator = allocator
         self.store = store
         sink = MasterSink(logger: logger, metrics: metrics)
-        records = try store.load()
+        let records = try store.load()
+        self.records = KeptRecords(records)
         let epoch = Self.lastEpoch(of: records) + 1
         var transport = ReactorConfiguration(
             name: "master",
@@ -116,7 +117,7 @@ public final class MasterNode: ClusterView {
             [configuration, allocator, records, store, sink, reactor] in
             MasterHandler(
                 machine: Master(
-                    configuration: configuration, replaying: records, allocator: allocator,
+                    configuration: configuration, replaying: records.take(), allocator: allocator,
                     wallClock: SystemClock.wallClock(), seed: SystemClock.seed(),
                     at: SystemClock.now()),
                 store: store, sink: sink, post: { [weak reactor] in reactor?.post($0) })

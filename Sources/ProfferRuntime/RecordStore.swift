@@ -37,6 +37,22 @@ extension RecordStore {
     }
 }
 
+/// What was kept before a start: held until the machine has taken it, and not for all its life.
+final class KeptRecords<Record: Sendable>: Sendable {
+    private let records: Mutex<[Record]>
+
+    init(_ records: [Record]) { self.records = Mutex(records) }
+
+    var all: [Record] { records.withLock { $0 } }
+
+    func take() -> [Record] {
+        records.withLock { records in
+            defer { records = [] }
+            return records
+        }
+    }
+}
+
 /// Keeps records in memory: for clusters that live and die with their process.
 ///
 /// A node that is made anew with the same store finds what its predecessor kept.
