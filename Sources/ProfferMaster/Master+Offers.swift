@@ -39,16 +39,15 @@ extension Master {
     private mutating func makeOffer(
         _ grant: Allocation, at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) -> Offer? {
-        guard let peer = frameworks[grant.framework]?.peer, let agent = agents[grant.agent] else {
-            return nil
-        }
+        guard frameworks[grant.framework]?.isConnected == true, let agent = agents[grant.agent]
+        else { return nil }
         let offer = Offer(
             id: makeOfferID(), frameworkID: grant.framework, agentID: grant.agent,
             hostname: agent.info.hostname, agentPort: agent.info.port, domain: agent.info.domain,
             resources: grant.resources, attributes: agent.info.attributes,
             executorIDs: agent.executors.keys.filter { $0.framework == grant.framework }
                 .map(\.executor), role: grant.role)
-        offers[offer.id] = OfferRow(offer: offer, peer: peer, madeAt: now)
+        offers[offer.id] = OfferRow(offer: offer, madeAt: now)
         frameworks[grant.framework]?.offers.append(offer.id)
         agents[grant.agent]?.offers.append(offer.id)
         if let timeout = configuration.offerTimeout {
