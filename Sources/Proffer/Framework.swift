@@ -72,7 +72,7 @@ extension Framework {
             try await framework.run(
                 connection: .fromEnvironment(), logger: logger, stopsOnSignals: true)
         } catch {
-            try? FileDescriptorText.standardError("error: \(error)\n")
+            FileDescriptorText.standardError("error: \(error)\n")
             exit(1)
         }
     }

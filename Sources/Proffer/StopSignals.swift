@@ -3,7 +3,7 @@ internal import ProfferTransport
 
 /// Runs a closure when the process is asked to stop.
 enum StopSignals {
-    /// Blocks TERM and INT in this thread and its children, and waits for them on one of its own.
+    /// Calls `stop` on a thread of its own at the first TERM or INT; later ones do nothing.
     static func install(_ stop: @escaping @Sendable () -> Void) {
         signal(SIGTERM, SIG_IGN)
         signal(SIGINT, SIG_IGN)
@@ -42,7 +42,7 @@ enum StopSignals {
 nonisolated(unsafe) private var signalPipe: Int32 = -1
 
 enum FileDescriptorText {
-    static func standardError(_ text: String) throws {
+    static func standardError(_ text: String) {
         let bytes = Array(text.utf8)
         _ = write(2, bytes, bytes.count)
     }

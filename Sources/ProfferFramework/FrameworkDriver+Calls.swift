@@ -23,7 +23,7 @@ extension FrameworkDriver {
         case .accept(_, let operations, _):
             guard isSubscribed else { return }
             for task in Self.launched(operations) {
-                tasks[task.id] = LiveTask(agent: task.agentID, isLaunchedHere: true)
+                tasks[task.id] = LiveTask(agent: task.agentID)
             }
         case .kill(let task, _, let policy):
             kills[task] = Kill(policy: policy)

@@ -172,10 +172,8 @@ extension FrameworkDriver {
             kills.remove(status.taskID)
             killTimes.set(status.taskID, to: nil)
         } else {
-            let known = tasks[status.taskID]
-            tasks[status.taskID] = LiveTask(
-                agent: status.agentID ?? known?.agent,
-                isLaunchedHere: known?.isLaunchedHere ?? false)
+            let known = tasks[status.taskID]?.agent ?? nil
+            tasks[status.taskID] = LiveTask(agent: status.agentID ?? known)
         }
     }
 

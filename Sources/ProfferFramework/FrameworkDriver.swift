@@ -43,7 +43,6 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
 
     struct LiveTask: Sendable {
         var agent: AgentID?
-        var isLaunchedHere: Bool
     }
 
     /// A change of the description that the master has not answered.
@@ -93,7 +92,7 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
         reconcilePause = options.reconcileFirstPause
         generator = SeededGenerator(seed: seed)
         for task in options.knownTasks {
-            tasks[task.taskID] = LiveTask(agent: task.agentID, isLaunchedHere: false)
+            tasks[task.taskID] = LiveTask(agent: task.agentID)
         }
     }
 

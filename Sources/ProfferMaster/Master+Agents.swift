@@ -111,6 +111,7 @@ extension Master {
     }
 
     private func problem(of info: AgentInfo) -> String? {
+        if let id = info.id, let problem = id.problem { return "the agent id '\(id)': \(problem)" }
         if info.hostname.isEmpty { return "the agent has no host name" }
         if info.resources.isEmpty { return "the agent has no resources" }
         if let problem = problemOfAmounts(info.resources, "the agent") { return problem }

@@ -220,6 +220,9 @@ extension Master {
         outbox.append(.tellFramework(.updateFrameworkAnswer(problem: problem), peer))
     }
 
+    /// Tells every agent that has tasks or executors of a framework.
+    ///
+    /// O(tasks and executors of the framework).
     func tellAgents(
         of row: FrameworkRow, _ message: MasterToAgent, into outbox: inout Outbox<MasterEffect>
     ) {
@@ -278,11 +281,7 @@ extension Master {
         guard let row = frameworks[id] else { return }
         outbox.append(.commit([.framework(id, row.entry(isRemoved: true))]))
         for offer in row.offers { end(offer: offer, .discarded, at: now, into: &outbox) }
-        for agent in agents.values {
-            if let peer = agent.peer, isAt(row, agent.id) {
-                outbox.append(.tellAgent(.shutdownFramework(id), peer))
-            }
-        }
+        tellAgents(of: row, .shutdownFramework(id), into: &outbox)
         for task in row.tasks {
             let key = TaskKey(id, task)
             release(key, at: now)
@@ -312,10 +311,5 @@ extension Master {
             removedFrameworks.removeValue(forKey: oldest)
             outbox.append(.commit([.framework(oldest, nil)]))
         }
-    }
-
-    private func isAt(_ row: FrameworkRow, _ agent: AgentID) -> Bool {
-        row.executors.contains { $0.agent == agent }
-            || row.tasks.contains { tasks[TaskKey(row.id, $0)]?.info.agentID == agent }
     }
 }

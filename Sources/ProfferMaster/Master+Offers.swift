@@ -4,6 +4,9 @@ internal import ProfferKernel
 internal import ProfferModel
 
 extension Master {
+    /// So many offers at most are told in one event, which has to stay below the limit of a message.
+    private static let offersPerEvent = 1000
+
     /// Allocates at once after a quiet time, and otherwise when the window has passed: a lone
     /// change is answered immediately and a burst costs one round.
     mutating func allocateIfDue(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
@@ -25,7 +28,10 @@ extension Master {
         }
         for (id, batch) in batches {
             guard let peer = frameworks[id]?.peer else { continue }
-            outbox.append(.tellFramework(.offers(batch), peer))
+            for start in stride(from: 0, to: batch.count, by: Self.offersPerEvent) {
+                let end = min(start + Self.offersPerEvent, batch.count)
+                outbox.append(.tellFramework(.offers(Array(batch[start..<end])), peer))
+            }
         }
         outbox.append(.observe(.allocated(offers: grants.count)))
     }
@@ -33,16 +39,15 @@ extension Master {
     private mutating func makeOffer(
         _ grant: Allocation, at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) -> Offer? {
-        guard let peer = frameworks[grant.framework]?.peer, let agent = agents[grant.agent] else {
-            return nil
-        }
+        guard frameworks[grant.framework]?.isConnected == true, let agent = agents[grant.agent]
+        else { return nil }
         let offer = Offer(
             id: makeOfferID(), frameworkID: grant.framework, agentID: grant.agent,
             hostname: agent.info.hostname, agentPort: agent.info.port, domain: agent.info.domain,
             resources: grant.resources, attributes: agent.info.attributes,
             executorIDs: agent.executors.keys.filter { $0.framework == grant.framework }
                 .map(\.executor), role: grant.role)
-        offers[offer.id] = OfferRow(offer: offer, peer: peer, madeAt: now)
+        offers[offer.id] = OfferRow(offer: offer, madeAt: now)
         frameworks[grant.framework]?.offers.append(offer.id)
         agents[grant.agent]?.offers.append(offer.id)
         if let timeout = configuration.offerTimeout {

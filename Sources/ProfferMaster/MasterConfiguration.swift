@@ -17,8 +17,8 @@ public struct MasterConfiguration: Hashable, Sendable {
     public var agentPingInterval = Duration.seconds(15)
     /// So many pings in a row without an answer make an agent unreachable.
     public var agentPingsMissed = 5
-    /// How long an agent whose connection broke, or that is known only from the registry, may take
-    /// to come back.
+    /// How long an agent that is known only from the registry may take to come back; one whose
+    /// connection broke has no longer than its pings may be missed either.
     public var agentReturnWindow = Duration.seconds(600)
     /// How long a framework may hold an offer; `nil` is for ever, as in Mesos.
     public var offerTimeout: Duration? = .seconds(60)

@@ -90,7 +90,6 @@ struct TaskRow: Sendable {
 /// An outstanding offer.
 struct OfferRow: Sendable {
     var offer: Offer
-    var peer: PeerID
     var madeAt: Instant
 }
 

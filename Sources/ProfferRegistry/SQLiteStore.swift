@@ -1,6 +1,7 @@
 internal import Dispatch
 internal import Foundation
 internal import GRDB
+internal import Glibc
 public import ProfferWire
 internal import Synchronization
 
@@ -35,7 +36,7 @@ public final class SQLiteStore: Sendable {
     private let queue: DispatchQueue
     private let state = Mutex(State())
 
-    /// Opens a file, making it when it is missing.
+    /// Opens a file, making it when it is missing, readable by its owner only.
     ///
     /// The caller makes sure that no other process has it open.
     /// - Throws: ``StoreProblem`` when it cannot be opened, is damaged, is no file of ours or comes
@@ -50,6 +51,7 @@ public final class SQLiteStore: Sendable {
                 try db.execute(sql: "PRAGMA synchronous = FULL")
                 try db.execute(sql: "PRAGMA cache_size = -2000")
             }
+            Self.makePrivate(path)
             database = try DatabaseQueue(path: path, configuration: configuration)
             try database.inDatabase { db in
                 try Self.prepare(db, path)
@@ -59,6 +61,14 @@ public final class SQLiteStore: Sendable {
         } catch {
             throw StoreProblem(.unusable, path: path, because: Self.reason(error))
         }
+    }
+
+    /// Makes a missing file before SQLite does, which would let everybody read it.
+    ///
+    /// The journals get the mode of their file. What is wrong with the path SQLite says itself.
+    private static func makePrivate(_ path: String) {
+        let file = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        if file >= 0 { _ = Glibc.close(file) }
     }
 
     private static func prepare(_ db: Database, _ path: String) throws {
@@ -76,15 +86,19 @@ public final class SQLiteStore: Sendable {
         }
         try db.execute(sql: "PRAGMA journal_mode = WAL")
         guard version == 0 else { return }
-        try db.execute(
-            sql: """
-                CREATE TABLE fact (
-                    kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
-                    PRIMARY KEY (kind, key)
-                ) WITHOUT ROWID;
-                PRAGMA application_id = \(applicationID);
-                PRAGMA user_version = \(schemaVersion);
-                """)
+        // All or nothing: a table without our mark would be taken for another program's.
+        try db.inTransaction {
+            try db.execute(
+                sql: """
+                    CREATE TABLE fact (
+                        kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+                        PRIMARY KEY (kind, key)
+                    ) WITHOUT ROWID;
+                    PRAGMA application_id = \(applicationID);
+                    PRAGMA user_version = \(schemaVersion);
+                    """)
+            return .commit
+        }
     }
 
     /// Every fact, by kind and key.

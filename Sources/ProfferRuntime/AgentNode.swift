@@ -37,7 +37,7 @@ public final class AgentNode: Sendable {
     private let sink: AgentSink
     private let usageInterval: Duration
     private let reactor: Reactor<AgentMail>
-    private let records: [AgentRecord]
+    private let records: KeptRecords<AgentRecord>
 
     /// Reads the checkpoints and prepares an agent that does not run yet.
     ///
@@ -64,7 +64,7 @@ public final class AgentNode: Sendable {
         self.host = host
         self.usageInterval = usageInterval
         sink = AgentSink(logger: logger, metrics: metrics)
-        records = try store.load()
+        records = KeptRecords(try store.load())
         var transport = ReactorConfiguration(
             name: "agent",
             endpoints: [
@@ -93,7 +93,7 @@ public final class AgentNode: Sendable {
             return AgentHandler(
                 machine: Agent(
                     configuration: configuration, info: info, bootID: NodeProbe.bootID,
-                    replaying: records, livingExecutors: living,
+                    replaying: records.take(), livingExecutors: living,
                     wallClock: SystemClock.wallClock(), seed: SystemClock.seed(), at: now),
                 store: store, host: host, sink: sink, usageInterval: usageInterval, at: now,
                 measure: { UsageProbe.node(diskAt: configuration.workDirectory) },
@@ -102,7 +102,7 @@ public final class AgentNode: Sendable {
     }
 
     private func livingExecutors() -> [ContainerID] {
-        records.compactMap { record in
+        records.all.compactMap { record in
             guard case .executor(_, let kept?) = record, let pid = kept.pid,
                 let ticks = kept.startTicks,
                 host.adopt(kept.containerID, pid: pid, startTicks: ticks)

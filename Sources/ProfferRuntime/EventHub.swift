@@ -3,8 +3,10 @@ internal import Synchronization
 
 /// Hands cluster events to any number of readers; one that falls behind loses its stream.
 final class EventHub: Sendable {
+    private typealias Continuation = AsyncStream<ClusterEvent>.Continuation
+
     private struct State {
-        var readers: [(id: UInt64, continuation: AsyncStream<ClusterEvent>.Continuation)] = []
+        var readers: [(id: UInt64, continuation: Continuation)] = []
         var nextID: UInt64 = 0
         var isClosed = false
     }
@@ -19,16 +21,18 @@ final class EventHub: Sendable {
     func subscribe() -> AsyncStream<ClusterEvent> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: ClusterEvent.self, bufferingPolicy: .bufferingOldest(Self.bufferLimit))
-        let id = state.withLock { state -> UInt64? in
-            guard !state.isClosed else { return nil }
+        let (id, surplus) = state.withLock { state -> (UInt64?, Continuation?) in
+            guard !state.isClosed else { return (nil, nil) }
             // The newest reader is the one somebody is looking at.
-            if state.readers.count >= Self.readerLimit {
-                state.readers.removeFirst().continuation.finish()
-            }
+            let surplus =
+                state.readers.count < Self.readerLimit
+                ? nil : state.readers.removeFirst().continuation
             state.nextID += 1
             state.readers.append((state.nextID, continuation))
-            return state.nextID
+            return (state.nextID, surplus)
         }
+        // The end of a stream takes the lock.
+        surplus?.finish()
         guard let id else {
             continuation.finish()
             return stream

@@ -42,7 +42,7 @@ public final class MasterNode: ClusterView {
     private let sink: MasterSink
     private let gauges: ClusterGauges
     private let reactor: Reactor<MasterMail>
-    private let records: [MasterRecord]
+    private let records: KeptRecords<MasterRecord>
 
     /// Reads the registry and prepares a master that does not run yet.
     ///
@@ -55,7 +55,7 @@ public final class MasterNode: ClusterView {
     ///   - context: The ZeroMQ context of its sockets.
     ///   - logger: For what an operator should know.
     ///   - metrics: Takes its figures.
-    /// - Throws: When the registry cannot be read or descriptors run out.
+    /// - Throws: When the registry cannot be read or written, or descriptors run out.
     public init(
         configuration: MasterConfiguration,
         allocator: any Allocator = FairShareAllocator(),
@@ -66,7 +66,8 @@ public final class MasterNode: ClusterView {
         self.allocator = allocator
         self.store = store
         sink = MasterSink(logger: logger, metrics: metrics)
-        records = try store.load()
+        let records = try store.load()
+        self.records = KeptRecords(records)
         let epoch = Self.lastEpoch(of: records) + 1
         var transport = ReactorConfiguration(
             name: "master",
@@ -85,9 +86,17 @@ public final class MasterNode: ClusterView {
         reactor = try Reactor(transport, context: context)
         gauges = ClusterGauges(metrics)
         // Peers obey the highest epoch, so it must be on disk before the first of them hears it.
-        store.submit([.epoch(epoch)]) { [sink] error in
-            if let error { sink.commitFailed("\(error)") }
+        do {
+            try store.keep([.epoch(epoch)])
+        } catch {
+            throw Self.unwritable(because: "\(error)")
         }
+    }
+
+    private static func unwritable(because reason: String) -> DaemonProblem {
+        DaemonProblem(
+            .disk, "the registry cannot be written", because: reason,
+            try: "make room on the disk and start again; what was confirmed is kept")
     }
 
     private static func lastEpoch(of records: [MasterRecord]) -> UInt64 {
@@ -108,7 +117,7 @@ public final class MasterNode: ClusterView {
             [configuration, allocator, records, store, sink, reactor] in
             MasterHandler(
                 machine: Master(
-                    configuration: configuration, replaying: records, allocator: allocator,
+                    configuration: configuration, replaying: records.take(), allocator: allocator,
                     wallClock: SystemClock.wallClock(), seed: SystemClock.seed(),
                     at: SystemClock.now()),
                 store: store, sink: sink, post: { [weak reactor] in reactor?.post($0) })
@@ -146,10 +155,6 @@ public final class MasterNode: ClusterView {
         await reactor.finished()
         sink.hub.close()
         store.close()
-        if let reason = sink.reason {
-            throw DaemonProblem(
-                .disk, "the registry cannot be written", because: reason,
-                try: "make room on the disk and start again; what was confirmed is kept")
-        }
+        if let reason = sink.reason { throw Self.unwritable(because: reason) }
     }
 }

@@ -1,3 +1,4 @@
+internal import Foundation
 public import ProfferModel
 public import ProfferRegistry
 internal import ProfferWire
@@ -20,6 +21,36 @@ public protocol RecordStore<Record>: Sendable {
 
     /// Waits for what was submitted and gives the store up.
     func close()
+}
+
+extension RecordStore {
+    /// Makes records durable and waits until they are.
+    func keep(_ records: [Record]) throws {
+        let done = DispatchSemaphore(value: 0)
+        let problem = Mutex<(any Error)?>(nil)
+        submit(records) { error in
+            problem.withLock { $0 = error }
+            done.signal()
+        }
+        done.wait()
+        if let error = problem.withLock({ $0 }) { throw error }
+    }
+}
+
+/// What was kept before a start: held until the machine has taken it, and not for all its life.
+final class KeptRecords<Record: Sendable>: Sendable {
+    private let records: Mutex<[Record]>
+
+    init(_ records: [Record]) { self.records = Mutex(records) }
+
+    var all: [Record] { records.withLock { $0 } }
+
+    func take() -> [Record] {
+        records.withLock { records in
+            defer { records = [] }
+            return records
+        }
+    }
 }
 
 /// Keeps records in memory: for clusters that live and die with their process.

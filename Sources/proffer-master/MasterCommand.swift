@@ -65,7 +65,7 @@ struct MasterCommand: AsyncParsableCommand {
 
     @Option(
         name: .customLong("agent-return-window"),
-        help: "How long a disconnected agent may take to come back (600s).")
+        help: "How long agents may take to come back after a restart of the master (600s).")
     var agentReturnWindow: String?
 
     @Option(

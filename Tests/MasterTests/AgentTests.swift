@@ -44,6 +44,7 @@ struct AgentTests {
         arguments: [
             (AgentInfo(hostname: "", resources: Stage.small), "host name"),
             (AgentInfo(hostname: "n"), "no resources"),
+            (AgentInfo(hostname: "n", resources: Stage.small, id: "a/../b"), "may not contain"),
             (
                 AgentInfo(
                     hostname: "n", resources: Resources([Resource("cpus", .scalar(Milli(-1)))])),

@@ -177,6 +177,18 @@ struct OfferTests {
         #expect(stage.offers[id] == [])
     }
 
+    @Test("more offers than a message may hold are told in several")
+    func manyOffers() {
+        var stage = Stage()
+        for number in 0..<1001 { stage.addAgent(host: "n\(number)") }
+        let id = stage.subscribe(Stage.info("a"))
+        let counts = stage.events(id).compactMap { event -> Int? in
+            if case .offers(let offers) = event { return offers.count }
+            return nil
+        }
+        #expect(counts == [1000, 1])
+    }
+
     @Test("one framework does not sit on more than half of the cluster while another waits")
     func offeredLimit() throws {
         var stage = Stage()

@@ -34,6 +34,17 @@ struct StoreTests {
         again.close()
     }
 
+    @Test("the file and its journals can be read by their owner only")
+    func mode() async throws {
+        let store = try SQLiteStore(path: path)
+        #expect(await store.submit([record("a", "1")]) == nil)
+        for name in [path, path + "-wal", path + "-shm"] {
+            let attributes = try FileManager.default.attributesOfItem(atPath: name)
+            #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600)
+        }
+        store.close()
+    }
+
     @Test("a removed record is gone, and removing what is not there does no harm")
     func removal() async throws {
         let store = try SQLiteStore(path: path)

@@ -220,4 +220,19 @@ struct EventHubTests {
         #expect(count == EventHub.bufferLimit)
         #expect(!hub.hasReaders)
     }
+
+    @Test("one reader too many ends the stream of the oldest, the others keep theirs")
+    func tooManyReaders() async {
+        let hub = EventHub()
+        let streams = (0...EventHub.readerLimit).map { _ in hub.subscribe() }
+        hub.publish(event)
+        hub.close()
+        var counts: [Int] = []
+        for stream in streams {
+            var count = 0
+            for await _ in stream { count += 1 }
+            counts.append(count)
+        }
+        #expect(counts == [0] + Array(repeating: 1, count: EventHub.readerLimit))
+    }
 }

@@ -153,6 +153,15 @@ struct AppReadingTests {
         #expect(invalid.first?.message.contains("'instances'") == true)
     }
 
+    @Test("of many problems of a sort the first hundred are told")
+    func manyProblems() {
+        let unknown = JSON.object((0..<1000).map { .init("x\($0)", 1) })
+        #expect(refusedPaths(unknown) == (0..<100).map { "/x\($0)" })
+        let numbers = JSON.array((0..<1000).map { _ in 1 })
+        let mistyped = read(app("/web", ["args": numbers])).fields.mistyped
+        #expect(mistyped.map(\.path) == (0..<100).map { "/args/\($0)" })
+    }
+
     @Test("fields that the server makes itself are not refused")
     func serverFields() {
         let fields: JSON = ["version": "x", "tasksRunning": 3, "deployments": [], "tasks": []]

@@ -58,6 +58,13 @@ struct JSONTests {
     func overflow() {
         #expect(Decimal.scaled("9223372036854775807", decimals: 3) == nil)
         #expect(Decimal.scaled("1e99", decimals: 3) == nil)
+        #expect(Decimal.scaled("1e\(Int.max)", decimals: 3) == nil)
+        #expect(Decimal.scaled("1e\(Int.min)", decimals: 3) == nil)
+    }
+
+    @Test("what does not begin with a digit is no decimal", arguments: ["", "-", ".5", "e5"])
+    func noDigits(_ text: String) {
+        #expect(Decimal.scaled(text, decimals: 3) == nil)
     }
 
     @Test(

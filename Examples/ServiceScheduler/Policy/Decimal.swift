@@ -10,9 +10,9 @@ enum Decimal {
         guard parts.count <= 2, let mantissa = parts.first else { return nil }
         let exponent = parts.count == 2 ? Int(parts[1]) : 0
         let halves = mantissa.split(separator: ".", omittingEmptySubsequences: false)
-        guard let exponent, abs(exponent) <= 40, halves.count <= 2, let whole = halves.first else {
-            return nil
-        }
+        guard let exponent, (-40...40).contains(exponent), halves.count <= 2,
+            let whole = halves.first, !whole.isEmpty
+        else { return nil }
         let fraction = halves.count == 2 ? halves[1] : ""
         // Where the decimal point of the result lies within all digits.
         let point = whole.utf8.count + exponent + decimals

@@ -10,6 +10,9 @@ struct FieldProblem: Hashable, Sendable {
 /// Reads fields of JSON objects and collects everything that is wrong with them, so that a user
 /// sees all of it at once.
 struct FieldReader {
+    /// Of each sort, so many are told; nobody reads more.
+    private static let problemLimit = 100
+
     /// Values of the wrong type: the request is no request (status 400).
     private(set) var mistyped: [FieldProblem] = []
     /// Values that may not be, and fields that do not exist (status 422).
@@ -18,10 +21,12 @@ struct FieldReader {
     var isClean: Bool { mistyped.isEmpty && invalid.isEmpty }
 
     mutating func refuse(_ path: String, _ message: String) {
+        guard invalid.count < Self.problemLimit else { return }
         invalid.append(FieldProblem(path: path, message: message))
     }
 
     private mutating func refuseType(_ path: String, _ expected: String, _ value: JSON) {
+        guard mistyped.count < Self.problemLimit else { return }
         mistyped.append(
             FieldProblem(path: path, message: "expected \(expected), found \(value.kindName)"))
     }
@@ -33,6 +38,8 @@ struct FieldReader {
             return
         }
         for member in members where !known.contains(member.name) {
+            // What was meant is sought among all names, which must not be done for ever.
+            if invalid.count == Self.problemLimit { return }
             let advice = Spelling.nearest(to: member.name, in: known).map {
                 "; did you mean '\($0)'?"
             }

@@ -10,9 +10,6 @@ struct GroupUpdate {
     var apps: [App]?
     /// The groups directly in it; others are removed.
     var groups: [GroupUpdate]?
-
-    /// Every app in it, at any depth.
-    var allApps: [App] { (apps ?? []) + (groups ?? []).flatMap(\.allApps) }
 }
 
 /// Reads and judges the description of a group.
