@@ -4,7 +4,7 @@ internal import ProfferKernel
 internal import ProfferModel
 
 extension Master {
-    /// So many offers at most are told in one event, which has to stay below the limit of a message.
+    /// So many offers at most are told in one event, which has to stay below a message's limit.
     private static let offersPerEvent = 1000
 
     /// Allocates at once after a quiet time, and otherwise when the window has passed: a lone

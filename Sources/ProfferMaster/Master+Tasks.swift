@@ -29,6 +29,10 @@ extension Master {
                 position.latestState = .gone
             }
             note(status, position, key, at: now, into: &outbox)
+        } else if tasks[key] != nil {
+            // Whatever this agent believes, it is not its task.
+            outbox.append(.observe(.stray("update of a task that another agent has")))
+            return
         } else {
             outbox.append(.observe(.stray("update of a task that is not known")))
         }

@@ -108,7 +108,7 @@ extension Stage {
     private func checkOffers() {
         for (id, row) in master.offers {
             let offer = row.offer
-            #expect(master.frameworks[offer.frameworkID]?.peer == row.peer)
+            #expect(master.frameworks[offer.frameworkID]?.isConnected == true)
             #expect(master.frameworks[offer.frameworkID]?.offers.contains(id) == true)
             #expect(master.frameworks[offer.frameworkID]?.info.roles.contains(offer.role) == true)
             #expect(master.agents[offer.agentID]?.state == .active)

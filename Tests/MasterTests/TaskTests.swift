@@ -37,6 +37,18 @@ struct TaskTests {
         #expect(stage.master.tasks[TaskKey(id, "t")]?.state == .staging)
     }
 
+    @Test("what an agent says of a task of another agent is not passed on")
+    func foreignTask() throws {
+        var (stage, id, agent) = try running()
+        let other = stage.addAgent(host: "other")
+        stage.forget()
+        stage.report("t", .failed, of: id, on: other)
+        #expect(stage.updates(id).isEmpty)
+        #expect(stage.master.tasks[TaskKey(id, "t")]?.state == .running)
+        stage.report("t", .finished, of: id, on: agent)
+        #expect(stage.updates(id).map(\.state) == [.finished])
+    }
+
     @Test("an update is passed on with its uuid and the agent it came from")
     func passedOn() throws {
         var (stage, id, agent) = try running()

@@ -30,6 +30,25 @@ struct ScalingTests {
         #expect(bench.tasks[0].info.id == old)
     }
 
+    @Test("one message launches no more than the master reads, and the rest follows at once")
+    func largeApps() throws {
+        var bench = try ServiceBench(racks: ["r1"])
+        let text = String(repeating: "x", count: 100_000)
+        try bench.ask(
+            .put, "/v2/apps/large",
+            app("/large", ["instances": 20, "env": ["TEXT": .string(text)]]))
+        bench.offer()
+        #expect(bench.tasks.count == 7, "600 KiB are full with the seventh")
+        guard case .accept(_, _, let filters)? = bench.calls.last else {
+            Issue.record("nothing was launched")
+            return
+        }
+        #expect(filters?.refuse == .zero)
+        bench.offer()
+        bench.offer()
+        #expect(bench.tasks.count == 20)
+    }
+
     @Test("a change of the instance count keeps the configuration")
     mutating func versions() throws {
         try deploy([:], started: 2)

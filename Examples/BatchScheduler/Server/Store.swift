@@ -1,6 +1,7 @@
 internal import BatchPolicy
 internal import Foundation
 internal import GRDB
+internal import Glibc
 internal import Proffer
 
 /// The scheduler's state in SQLite: written ahead, synchronised at each commit.
@@ -17,6 +18,9 @@ final class Store: Sendable {
             try database.execute(sql: "PRAGMA synchronous = FULL")
         }
         do {
+            // SQLite would let everybody read what it makes; the journals get the mode of the file.
+            let file = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+            if file >= 0 { _ = Glibc.close(file) }
             database = try DatabaseQueue(path: path, configuration: configuration)
             try Self.migrator.migrate(database)
         } catch {

@@ -6,6 +6,11 @@ struct OpenOffer {
     let place: Instance.Place
     var remaining: Resources
     var tasks: [TaskInfo] = []
+    /// Roughly what the tasks take in the message that launches them.
+    var bytes = 0
+
+    /// Whether another task could make the message larger than the master reads (1 MiB).
+    var isFull: Bool { bytes >= 600 << 10 || tasks.count >= 1000 }
 
     init(_ offer: Offer) {
         self.offer = offer
@@ -57,7 +62,7 @@ extension ServicePolicy {
                     .accept(
                         offers: [one.offer.id],
                         operations: [Operation(action: .launch(one.tasks))],
-                        filters: Filters(refuse: refusal)))
+                        filters: Filters(refuse: one.isFull && isMissing ? .zero : refusal)))
             }
         }
     }
@@ -77,7 +82,7 @@ extension ServicePolicy {
             let judged = open.map { reason(against: $0, app, placement) }
             if isFirstRound { reasons = judged }
             isFirstRound = false
-            let fitting = judged.indices.filter { judged[$0] == nil }
+            let fitting = judged.indices.filter { judged[$0] == nil && !open[$0].isFull }
             let loads = open.map { one in
                 placement.peers.count { $0.host == one.place.host }
             }
@@ -155,12 +160,29 @@ extension ServicePolicy {
             app: app, id: id, agent: instance.agent, host: instance.place.host,
             resources: taken, ports: instance.ports)
         open.tasks.append(building.task)
+        open.bytes += building.task.roughBytes
         instances[id] = instance
         membership[app.id] = (membership[app.id] ?? []) + [id]
         store(id)
         touch(app.id)
         tellStatus(id, .staging, message: "", at: now)
         return true
+    }
+}
+
+extension TaskInfo {
+    /// Roughly how many bytes the task takes in a message: its texts, and something for each field.
+    fileprivate var roughBytes: Int {
+        var bytes = 1024 + (command?.value?.utf8.count ?? 0)
+        for argument in command?.arguments ?? [] { bytes += argument.utf8.count + 8 }
+        for variable in command?.environment ?? [] {
+            bytes += variable.name.utf8.count + variable.value.utf8.count + 16
+        }
+        for uri in command?.uris ?? [] { bytes += uri.value.utf8.count + 32 }
+        for label in labels + (discovery?.labels ?? []) {
+            bytes += label.key.utf8.count + (label.value?.utf8.count ?? 0) + 16
+        }
+        return bytes
     }
 }
 

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import GRDB
+internal import Glibc
 internal import ServicePolicy
 
 /// The scheduler's durable state in one SQLite file.
@@ -18,6 +19,9 @@ final class ServiceStore: Sendable {
             configuration.prepareDatabase { database in
                 try database.execute(sql: "PRAGMA synchronous = FULL")
             }
+            // SQLite would let everybody read what it makes; the journals get the mode of the file.
+            let file = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+            if file >= 0 { _ = Glibc.close(file) }
             database = try DatabaseQueue(path: path, configuration: configuration)
             try database.writeWithoutTransaction { database in
                 try database.execute(sql: "PRAGMA journal_mode = WAL")
