@@ -111,8 +111,7 @@ struct Client: Sendable {
 
     static func problem(_ status: Int, _ data: Data, _ url: String) -> CommandProblem {
         let object = try? APICoding.decode(ProblemObject.self, from: data)
-        // Marathon's form, which the service scheduler speaks.
-        let message = (try? JSONDecoder().decode([String: String].self, from: data))?["message"]
+        let message = (try? JSONDecoder().decode(MarathonProblem.self, from: data))?.text
         let code: CommandProblem.Code =
             switch status {
             case 404: .notFound
@@ -122,11 +121,33 @@ struct Client: Sendable {
             case 503: .unreachable
             default: .failed
             }
+        let advice =
+            switch status {
+            case 400, 422: "correct it and try again"
+            case 409: "look with 'proffer ps', and try again when the change before is done"
+            default: "look at the log of that server"
+            }
         return CommandProblem(
             code, object?.title ?? "request \(url) failed",
             because: object?.detail ?? message
                 ?? "status \(status): \(String(decoding: data.prefix(300), as: UTF8.self))",
-            try: object?.advice ?? "look at the log of that server")
+            try: object?.advice ?? advice)
+    }
+}
+
+/// An error in Marathon's form, which the service scheduler speaks.
+private struct MarathonProblem: Decodable {
+    struct Detail: Decodable {
+        var path: String
+        var errors: [String]
+    }
+
+    var message: String
+    var details: [Detail]?
+
+    var text: String {
+        let reasons = (details ?? []).map { "\($0.path): \($0.errors.joined(separator: ", "))" }
+        return reasons.isEmpty ? message : reasons.joined(separator: "; ")
     }
 }
 

@@ -1,6 +1,8 @@
 public import ArgumentParser
 internal import Foundation
+internal import Glibc
 internal import ProfferAPI
+internal import Synchronization
 
 /// How results are written.
 public enum OutputFormat: String, ExpressibleByArgument, CaseIterable, Sendable {
@@ -33,12 +35,47 @@ public struct ClusterOptions: ParsableArguments, Sendable {
 
 /// Writes to standard output at once, also into a pipe.
 func say(_ text: String) {
-    FileHandle.standardOutput.write(Data((text + "\n").utf8))
+    say(Data((text + "\n").utf8))
+}
+
+/// Writes to standard output as it is.
+///
+/// - Returns: Whether somebody takes it. A reader that went away, such as `head`, has what it
+///   wanted; anything else is remembered as the ``outputProblem``.
+@discardableResult
+func say(_ bytes: Data) -> Bool {
+    let code = deliver(bytes, to: STDOUT_FILENO)
+    if code != 0, code != EPIPE { outputError.withLock { $0 = code } }
+    return code == 0
 }
 
 /// Writes progress, hints and warnings: never part of the result.
 func note(_ text: String) {
-    FileHandle.standardError.write(Data((text + "\n").utf8))
+    deliver(Data((text + "\n").utf8), to: STDERR_FILENO)
+}
+
+/// Why a part of the result could not be written.
+var outputProblem: CommandProblem? {
+    let code = outputError.withLock { $0 }
+    guard code != 0 else { return nil }
+    return CommandProblem(
+        .failed, "the result cannot be written", because: String(cString: strerror(code)),
+        try: "look at where standard output goes")
+}
+
+private let outputError = Mutex<Int32>(0)
+
+/// - Returns: Zero, or the number of the error that ended it early.
+@discardableResult
+private func deliver(_ data: Data, to descriptor: Int32) -> Int32 {
+    var bytes = Array(data)[...]
+    while !bytes.isEmpty {
+        let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        if count < 0, errno == EINTR || errno == EAGAIN { continue }
+        guard count > 0 else { return count < 0 ? errno : EIO }
+        bytes = bytes.dropFirst(count)
+    }
+    return 0
 }
 
 func show<Item: Codable & Sendable>(

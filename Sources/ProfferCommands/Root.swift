@@ -55,6 +55,7 @@ public struct ProfferCommand: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            if let problem = outputProblem { throw problem }
             Foundation.exit(0)
         } catch let problem as CommandProblem {
             note(problem.description)

@@ -90,8 +90,14 @@ struct RunCommand: AsyncParsableCommand {
         guard !command.isEmpty else {
             throw ValidationError("say what to run after --, such as: -- sleep 60")
         }
-        guard instances >= 0, ports >= 0, cpus >= 0, mem >= 0, disk >= 0 else {
+        guard name.contains(where: { $0 != "/" }) else {
+            throw ValidationError("--name must not be empty")
+        }
+        guard instances >= 0, ports >= 0 else {
             throw ValidationError("numbers must not be negative")
+        }
+        guard [cpus, mem, disk].allSatisfy({ $0 >= 0 && $0.isFinite }) else {
+            throw ValidationError("numbers must not be negative, and must be finite")
         }
         guard Duration(text: timeout) != nil else {
             throw ValidationError(

@@ -96,7 +96,7 @@ struct LogsCommand: AsyncParsableCommand {
         var hasEnded = false
         while true {
             let answer = try await agentClient.send(.get, path + "?offset=\(cursor.offset)")
-            FileHandle.standardOutput.write(answer.body)
+            guard say(answer.body) else { return }
             let isAtEnd = cursor.advance(
                 count: answer.body.count, start: answer.number("X-File-Offset"),
                 size: answer.number("X-File-Size"))

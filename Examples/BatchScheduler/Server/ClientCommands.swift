@@ -65,14 +65,19 @@ struct SubmitCommand: AsyncParsableCommand {
     }
 
     private func read() throws -> String {
-        let data =
-            file == "-"
-            ? FileHandle.standardInput.readDataToEndOfFile()
-            : FileManager.default.contents(atPath: file)
-        guard let data else {
+        // Not FileManager, which reads regular files only: a job may come out of a pipe.
+        let handle: FileHandle? =
+            file == "-" ? FileHandle.standardInput : FileHandle(forReadingAtPath: file)
+        guard let handle else {
             throw Problem(
                 .invalidFile, "the file '\(file)' cannot be read",
                 because: String(cString: strerror(errno)), try: "look at its name and mode")
+        }
+        guard let data = try? handle.readToEnd() ?? Data() else {
+            throw Problem(
+                .invalidFile, "the file '\(file)' cannot be read",
+                because: "it can be opened but not read, as a directory",
+                try: "name a file, or '-' for standard input")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
             throw Problem(
@@ -221,7 +226,7 @@ struct LogsCommand: AsyncParsableCommand {
                 let isOver = follow ? try await client.show(job).isFinal : true
                 while true {
                     let part = try await client.log(path, offset: offset)
-                    FileHandle.standardOutput.write(part.bytes)
+                    say(part.bytes)
                     offset = part.next
                     if part.bytes.isEmpty { break }
                 }

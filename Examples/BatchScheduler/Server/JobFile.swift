@@ -100,8 +100,8 @@ struct JobFile {
             case .cycle(let names, let index):
                 report(
                     dependencyMarks[index], "the dependencies go round in a circle",
-                    because: names.map { "'\($0)' waits" }.joined(separator: " and ")
-                        + ", each for the one before and the first for the last",
+                    because: (names + names.prefix(1)).map { "'\($0)'" }
+                        .joined(separator: " waits for "),
                     try: "remove one of these dependencies")
             }
         }

@@ -48,7 +48,7 @@ struct Watch {
         let end = time(of: object.ended) ?? Date()
         let running = start.map { Duration.milliseconds(Int64(end.timeIntervalSince($0) * 1000)) }
         let line = ProgressBar.line(object, running: running, width: width())
-        FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
+        progress("\r\u{1B}[K\(line)")
     }
 
     /// Ends the process with the exit code of a job that has ended.
