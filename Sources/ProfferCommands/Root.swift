@@ -39,7 +39,7 @@ public struct ProfferCommand: AsyncParsableCommand {
                 name: "Cluster",
                 subcommands: [
                     StatusCommand.self, AgentsCommand.self, FrameworksCommand.self,
-                    OffersCommand.self,
+                    OffersCommand.self, KeygenCommand.self,
                 ]),
         ])
 

@@ -50,6 +50,12 @@ public struct AgentDaemonConfiguration: Sendable {
             "data-dir", "name a directory for checkpoints, key and sandboxes")
         masters = try settings.required("master", "give the master's address, tcp://host:5061")
             .split(separator: ",").map(String.init)
+        for address in masters where !address.hasPrefix("tcp://") {
+            throw DaemonProblem(
+                .configuration, "--master is not valid",
+                because: "'\(address)' does not begin with tcp://",
+                try: "write for example tcp://10.0.0.1:5061")
+        }
         masterKey = try settings.required(
             "master-key", "copy the public key that the master printed when it started")
         host = settings.text("host") ?? host

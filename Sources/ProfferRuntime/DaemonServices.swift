@@ -20,7 +20,8 @@ public enum Daemon {
     /// Writes a failure to standard error and ends the process with its code.
     public static func fail(_ error: any Error) -> Never {
         let code = (error as? DaemonProblem)?.code ?? .failed
-        FileHandle.standardError.write(Data("\(error)\n".utf8))
+        // Not FileHandle: it traps when nobody reads any more.
+        try? FileHandle.standardError.write(contentsOf: Data("\(error)\n".utf8))
         exit(code.rawValue)
     }
 

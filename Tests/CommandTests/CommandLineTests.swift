@@ -27,8 +27,8 @@ struct CommandLineTests {
         }
         #expect(
             names.sorted() == [
-                "agents", "demo", "dev", "frameworks", "kill", "logs", "offers", "ps", "run",
-                "status", "stop",
+                "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs", "offers", "ps",
+                "run", "status", "stop",
             ])
     }
 

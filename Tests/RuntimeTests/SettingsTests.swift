@@ -153,7 +153,10 @@ struct SettingsTests {
         #expect(configuration.masters == ["tcp://a:1", "tcp://b:2"])
         #expect(configuration.resources?.cpus == Milli(2))
         #expect(configuration.domain == FaultDomain(region: "eu", zone: "a"))
-        for change in [["resources": "cpus=2"], ["attributes": "rack"], ["domain": "eu"]] {
+        for change in [
+            ["resources": "cpus=2"], ["attributes": "rack"], ["domain": "eu"],
+            ["master": "tcp://a:1,b:2"],
+        ] {
             let problem = await problem { _ = try await read(change) }
             #expect(problem?.code == .configuration, "\(change)")
         }

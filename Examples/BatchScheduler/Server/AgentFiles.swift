@@ -47,7 +47,7 @@ struct AgentFiles: Sendable {
             guard response.status != .notFound else {
                 throw Failure.missing("agent \(agent) has no file '\(file)' of task \(task)")
             }
-            // Asking again does not change what the agent refuses, such as a link out of the sandbox.
+            // Asking again does not change what the agent refuses, such as a link out of it.
             guard !(400..<500).contains(response.status.code) else {
                 throw Failure.missing(
                     "agent \(agent) refuses file '\(file)' of task \(task): \(response.status)")

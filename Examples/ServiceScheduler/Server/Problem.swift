@@ -27,7 +27,7 @@ struct Problem: Error, CustomStringConvertible {
 
     /// Says it on standard error and ends the process.
     static func end(_ error: any Error) -> Never {
-        FileHandle.standardError.write(Data("\(error)\n".utf8))
+        try? FileHandle.standardError.write(contentsOf: Data("\(error)\n".utf8))
         exit((error as? Problem)?.code.rawValue ?? Code.failed.rawValue)
     }
 }
