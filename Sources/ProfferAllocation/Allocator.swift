@@ -51,6 +51,49 @@ public struct Allocation: Hashable, Sendable {
     }
 }
 
+/// Resources that the allocator gives a framework, for the master to offer.
+public struct Grant: Hashable, Sendable {
+    /// What is given to whom.
+    public var allocation: Allocation
+    /// The demand it is for, by the framework's name for it; `nil` is a classic offer of all that
+    /// is free.
+    public var demandID: String?
+    /// How many instances of the demand it is meant for.
+    public var instances: Int
+    /// Set on every part of a gang.
+    public var gang: GangID?
+
+    /// Describes a grant.
+    public init(
+        allocation: Allocation, demandID: String? = nil, instances: Int = 0, gang: GangID? = nil
+    ) {
+        self.allocation = allocation
+        self.demandID = demandID
+        self.instances = instances
+        self.gang = gang
+    }
+}
+
+/// A demand, or a role's guarantee, that cannot be met from what is free.
+public struct Shortfall: Hashable, Sendable {
+    /// Who waits.
+    public var framework: FrameworkID
+    /// One instance of what it waits for; its `count` is what is missing.
+    public var demand: Demand
+    /// Whether its role holds less than it is guaranteed.
+    public var isGuaranteed: Bool
+    /// Since when.
+    public var since: Instant
+
+    /// Describes a shortfall.
+    public init(framework: FrameworkID, demand: Demand, isGuaranteed: Bool, since: Instant) {
+        self.framework = framework
+        self.demand = demand
+        self.isGuaranteed = isGuaranteed
+        self.since = since
+    }
+}
+
 /// Decides who is offered what.
 ///
 /// Pure and synchronous: the master tells it of every change and calls ``allocate(at:into:)`` a few
@@ -117,12 +160,76 @@ public protocol Allocator: Sendable {
     /// Sets a role's weight, in thousandths; 1000 unless set.
     mutating func setWeight(role: String, thousandths: Int64)
 
+    /// Sets what a top-level role is promised and the most it may hold; a quota that is
+    /// ``/ProfferModel/Quota/isDefault`` takes it away.
+    mutating func setQuota(_ quota: Quota)
+
+    /// Replaces what a framework wants; none makes it a classic one that gets all that is free.
+    mutating func setDemands(_ id: FrameworkID, _ demands: [Demand], at now: Instant)
+
+    /// Grants nothing until so many agents are active or the instant has come, while any role has
+    /// a guarantee: after a master's restart, what looks free may be promised or held.
+    mutating func awaitAgents(_ count: Int, until limit: Instant)
+
+    /// Takes resources without an offer, all or none, by the same rules as a grant; they count as
+    /// offered until they are used.
+    ///
+    /// - Returns: Nothing when it is done, and otherwise what stands in the way, part by part.
+    mutating func claim(_ parts: [Allocation], at now: Instant) -> [ClaimConflict]
+
     /// Grants what can be granted now.
-    mutating func allocate(at now: Instant, into grants: inout [Allocation])
+    mutating func allocate(at now: Instant, into grants: inout [Grant])
+
+    /// What a framework in one of these roles could claim of an agent now.
+    func free(_ id: AgentID, roles: [String]) -> Resources
+
+    /// Which agents' free resources have changed since the last call.
+    mutating func takeChangedAgents() -> [AgentID]
+
+    /// Demands and guarantees that what is free cannot meet, the most urgent first.
+    func shortfalls(at now: Instant) -> [Shortfall]
+
+    /// Why a framework gets nothing, or what it would get, by the checks that a grant passes.
+    func explain(_ question: PlacementQuestion, at now: Instant) -> PlacementExplanation
 
     /// A framework's dominant share of the cluster, in millionths, unweighted.
     func shareMillionths(framework id: FrameworkID) -> Int64
 
     /// A role's dominant share of the cluster, in millionths, unweighted.
     func shareMillionths(role: String) -> Int64
+}
+
+extension Allocator {
+    /// Knows no quota.
+    public mutating func setQuota(_ quota: Quota) {}
+
+    /// Knows no demand: every framework is a classic one.
+    public mutating func setDemands(_ id: FrameworkID, _ demands: [Demand], at now: Instant) {}
+
+    /// Waits for nobody.
+    public mutating func awaitAgents(_ count: Int, until limit: Instant) {}
+
+    /// Refuses every claim.
+    public mutating func claim(_ parts: [Allocation], at now: Instant) -> [ClaimConflict] {
+        parts.map {
+            ClaimConflict(
+                agentID: $0.agent, check: nil, message: "this allocator takes no claims")
+        }
+    }
+
+    /// Shows nothing.
+    public func free(_ id: AgentID, roles: [String]) -> Resources { Resources() }
+
+    /// Shows nothing.
+    public mutating func takeChangedAgents() -> [AgentID] { [] }
+
+    /// Knows of none.
+    public func shortfalls(at now: Instant) -> [Shortfall] { [] }
+
+    /// Says that this allocator cannot say.
+    public func explain(
+        _ question: PlacementQuestion, at now: Instant
+    ) -> PlacementExplanation {
+        PlacementExplanation(obstacle: "this allocator does not explain itself")
+    }
 }

@@ -12,7 +12,7 @@ extension FairShareAllocator {
     /// Grants what can be granted now.
     ///
     /// O(changed agents · frameworks that want offers), with a sort of these after every grant.
-    public mutating func allocate(at now: Instant, into grants: inout [Allocation]) {
+    public mutating func allocate(at now: Instant, into grants: inout [Grant]) {
         endRefusals(at: now)
         guard !dirty.isEmpty else { return }
         let candidates = dirty
@@ -24,17 +24,20 @@ extension FairShareAllocator {
             allocate(agent, among: waiting, into: &grants)
             guard grants.count > first else { continue }
             for grant in grants[first...] {
-                guard let index = waiting.firstIndex(where: { $0.role == grant.role }) else {
+                guard
+                    let index = waiting.firstIndex(where: { $0.role == grant.allocation.role })
+                else {
                     continue
                 }
-                waiting[index].frameworks = inOrder(waiting[index].frameworks, grant.role)
+                waiting[index].frameworks = inOrder(
+                    waiting[index].frameworks, grant.allocation.role)
             }
             waiting = inOrder(waiting)
         }
     }
 
     private mutating func allocate(
-        _ agent: AgentID, among waiting: [WaitingRole], into grants: inout [Allocation]
+        _ agent: AgentID, among waiting: [WaitingRole], into grants: inout [Grant]
     ) {
         guard let row = agents[agent], row.isActive, !row.free.isEmpty else { return }
         for entry in waiting {
@@ -45,7 +48,7 @@ extension FairShareAllocator {
                 let allocation = Allocation(
                     framework: framework, role: entry.role, agent: agent, resources: resources)
                 grant(allocation)
-                grants.append(allocation)
+                grants.append(Grant(allocation: allocation))
                 if agents[agent]?.free.isEmpty == true { return }
             }
         }

@@ -43,7 +43,8 @@ extension FrameworkDriver {
             // the next subscription, which would be refused.
             break
         case .subscribe, .decline, .acceptInverseOffers, .declineInverseOffers, .shutdown,
-            .reconcile, .message, .request, .acknowledgeOperation, .reconcileOperations:
+            .reconcile, .message, .request, .acknowledgeOperation, .reconcileOperations, .demand,
+            .acceptTogether, .claim, .watchCluster:
             break
         }
     }
@@ -80,7 +81,7 @@ extension FrameworkDriver {
             }
         case .subscribe, .decline, .acceptInverseOffers, .declineInverseOffers, .shutdown,
             .acknowledge, .reconcile, .message, .request, .acknowledgeOperation,
-            .reconcileOperations:
+            .reconcileOperations, .demand, .acceptTogether, .claim, .watchCluster:
             outbox.append(.observe(.dropped(call: call.name)))
         }
     }

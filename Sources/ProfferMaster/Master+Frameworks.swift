@@ -58,6 +58,7 @@ extension Master {
         case .updateFramework(let subscription):
             update(id, subscription, at: now, into: &outbox)
         case .reconcileOperations(let list): reconcileOperations(list, id, into: &outbox)
+        case .demand, .acceptTogether, .claim, .watchCluster: break
         case .request, .acknowledgeOperation, .acceptInverseOffers, .declineInverseOffers: break
         }
     }

@@ -15,16 +15,16 @@ extension Master {
             lastAllocation + configuration.allocationWindow <= now
         else { return }
         lastAllocation = now
-        var grants: [Allocation] = []
+        var grants: [Grant] = []
         allocator.allocate(at: now, into: &grants)
         guard !grants.isEmpty else { return }
         var batches: OrderedDictionary<FrameworkID, [Offer]> = [:]
         for grant in grants {
             guard let offer = makeOffer(grant, at: now, into: &outbox) else {
-                allocator.recover(grant, wasOffered: true, refuse: nil, at: now)
+                allocator.recover(grant.allocation, wasOffered: true, refuse: nil, at: now)
                 continue
             }
-            batches[grant.framework, default: []].append(offer)
+            batches[grant.allocation.framework, default: []].append(offer)
         }
         for (id, batch) in batches {
             guard let peer = frameworks[id]?.peer else { continue }
@@ -37,8 +37,9 @@ extension Master {
     }
 
     private mutating func makeOffer(
-        _ grant: Allocation, at now: Instant, into outbox: inout Outbox<MasterEffect>
+        _ granted: Grant, at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) -> Offer? {
+        let grant = granted.allocation
         guard frameworks[grant.framework]?.isConnected == true, let agent = agents[grant.agent]
         else { return nil }
         let offer = Offer(
@@ -46,7 +47,8 @@ extension Master {
             hostname: agent.info.hostname, agentPort: agent.info.port, domain: agent.info.domain,
             resources: grant.resources, attributes: agent.info.attributes,
             executorIDs: agent.executors.keys.filter { $0.framework == grant.framework }
-                .map(\.executor), role: grant.role)
+                .map(\.executor), role: grant.role, demandID: granted.demandID,
+            instances: granted.instances, gang: granted.gang)
         offers[offer.id] = OfferRow(offer: offer, madeAt: now)
         frameworks[grant.framework]?.offers.append(offer.id)
         agents[grant.agent]?.offers.append(offer.id)

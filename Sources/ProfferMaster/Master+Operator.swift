@@ -24,6 +24,7 @@ extension Master {
             case .kill(let key): orderKill(key, at: now, into: &outbox)
             case .teardown(let id): orderTeardown(id, at: now, into: &outbox)
             case .setWeight(let role, let weight): setWeight(role, weight, into: &outbox)
+            case .quotas, .setQuotas, .why, .whyFramework: .refused("not served yet")
             }
         outbox.append(.answer(answer, query))
     }

@@ -97,7 +97,8 @@ public struct Master: Machine {
         case .weight(let role, let weight?):
             weights[role] = weight
             allocator.setWeight(role: role, thousandths: weight)
-        case .agent(_, nil), .framework(_, nil), .weight(_, nil), .epoch: break
+        case .quota(_, let quota?): allocator.setQuota(quota)
+        case .agent(_, nil), .framework(_, nil), .weight(_, nil), .quota(_, nil), .epoch: break
         }
     }
 

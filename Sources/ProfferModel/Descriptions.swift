@@ -50,6 +50,8 @@ public struct FrameworkInfo: Hashable, Sendable {
     public var labels: [Label]
     /// Per role, the least an offer must hold; overrides the master's.
     public var minimumOffers: [MinimumOffer]
+    /// The priority of its tasks that have none of their own.
+    public var priority: Int
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -66,7 +68,8 @@ public struct FrameworkInfo: Hashable, Sendable {
             .partitionAware, .taskKillingState, .multiRole, .reservationRefinement,
         ],
         labels: [Label] = [],
-        minimumOffers: [MinimumOffer] = []
+        minimumOffers: [MinimumOffer] = [],
+        priority: Int = 0
     ) {
         self.user = user
         self.name = name
@@ -80,6 +83,7 @@ public struct FrameworkInfo: Hashable, Sendable {
         self.capabilities = capabilities
         self.labels = labels
         self.minimumOffers = minimumOffers
+        self.priority = priority
     }
 }
 
@@ -146,6 +150,28 @@ public struct Attribute: Hashable, Sendable {
     }
 }
 
+/// What an agent can cope with; an agent of this project can do everything.
+public struct AgentCapabilities: OptionSet, Hashable, Sendable {
+    /// Bit n stands for capability number n of the wire protocol.
+    public let rawValue: UInt32
+
+    /// Makes a set from its bits.
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    /// Runs tasks of frameworks with several roles.
+    public static let multiRole = AgentCapabilities(rawValue: 1 << 1)
+    /// Runs tasks of roles below others.
+    public static let hierarchicalRole = AgentCapabilities(rawValue: 1 << 2)
+    /// Understands stacked reservations.
+    public static let reservationRefinement = AgentCapabilities(rawValue: 1 << 3)
+    /// Enlarges volumes and makes them smaller.
+    public static let resizeVolume = AgentCapabilities(rawValue: 1 << 5)
+    /// All of them.
+    public static let all: AgentCapabilities = [
+        .multiRole, .hierarchicalRole, .reservationRefinement, .resizeVolume,
+    ]
+}
+
 /// An agent as it describes itself.
 public struct AgentInfo: Hashable, Sendable {
     /// For people and for `hostname` constraints.
@@ -160,6 +186,8 @@ public struct AgentInfo: Hashable, Sendable {
     public var id: AgentID?
     /// Where it stands.
     public var domain: FaultDomain?
+    /// What it can cope with.
+    public var capabilities: AgentCapabilities
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -168,7 +196,8 @@ public struct AgentInfo: Hashable, Sendable {
         resources: Resources = Resources(),
         attributes: [Attribute] = [],
         id: AgentID? = nil,
-        domain: FaultDomain? = nil
+        domain: FaultDomain? = nil,
+        capabilities: AgentCapabilities = .all
     ) {
         self.hostname = hostname
         self.port = port
@@ -176,6 +205,7 @@ public struct AgentInfo: Hashable, Sendable {
         self.attributes = attributes
         self.id = id
         self.domain = domain
+        self.capabilities = capabilities
     }
 }
 

@@ -41,6 +41,12 @@ public struct Offer: Hashable, Sendable {
     public var unavailability: Unavailability?
     /// The role the resources are allocated to.
     public var role: String
+    /// The demand it was made for, if it was.
+    public var demandID: String?
+    /// How many instances of that demand it is meant for.
+    public var instances: Int
+    /// Set when it is of use only together with the others that carry the same.
+    public var gang: GangID?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -54,7 +60,10 @@ public struct Offer: Hashable, Sendable {
         attributes: [Attribute] = [],
         executorIDs: [ExecutorID] = [],
         unavailability: Unavailability? = nil,
-        role: String
+        role: String,
+        demandID: String? = nil,
+        instances: Int = 0,
+        gang: GangID? = nil
     ) {
         self.id = id
         self.frameworkID = frameworkID
@@ -67,6 +76,9 @@ public struct Offer: Hashable, Sendable {
         self.executorIDs = executorIDs
         self.unavailability = unavailability
         self.role = role
+        self.demandID = demandID
+        self.instances = instances
+        self.gang = gang
     }
 }
 
@@ -82,6 +94,9 @@ public struct InverseOffer: Hashable, Sendable {
     public var unavailability: Unavailability
     /// What is wanted back; empty for maintenance.
     public var resources: Resources
+    /// Tasks that will be killed when the unavailability starts, to make room for others; empty for
+    /// maintenance.
+    public var tasks: [TaskID]
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -89,13 +104,15 @@ public struct InverseOffer: Hashable, Sendable {
         frameworkID: FrameworkID,
         agentID: AgentID? = nil,
         unavailability: Unavailability,
-        resources: Resources = Resources()
+        resources: Resources = Resources(),
+        tasks: [TaskID] = []
     ) {
         self.id = id
         self.frameworkID = frameworkID
         self.agentID = agentID
         self.unavailability = unavailability
         self.resources = resources
+        self.tasks = tasks
     }
 }
 

@@ -20,6 +20,48 @@ public enum OperatorCall: Hashable, Sendable {
     case teardown(FrameworkID)
     /// Sets a role's weight, in thousandths.
     case setWeight(role: String, thousandths: Int64)
+    /// Every role with a quota.
+    case quotas
+    /// Sets the quotas of top-level roles, all or none; forced, it may promise more than there is
+    /// and limit a role to less than it holds.
+    case setQuotas([Quota], isForced: Bool)
+    /// Asks why something gets nothing.
+    case why(PlacementQuestion)
+    /// Asks why the tasks that a framework demands wait.
+    case whyFramework(FrameworkID)
+}
+
+/// The demand of a framework and why it waits, as an operator sees it.
+public struct DemandSummary: Hashable, Sendable {
+    /// What is wanted; its `count` is what is missing still.
+    public var demand: Demand
+    /// Since when, if it waits.
+    public var waitingSince: WallTime?
+    /// Why.
+    public var explanation: PlacementExplanation
+
+    /// Sets every field.
+    public init(
+        demand: Demand, waitingSince: WallTime?, explanation: PlacementExplanation
+    ) {
+        self.demand = demand
+        self.waitingSince = waitingSince
+        self.explanation = explanation
+    }
+}
+
+/// A quota and how far it is used, as an operator sees it.
+public struct QuotaSummary: Hashable, Sendable {
+    /// The quota.
+    public var quota: Quota
+    /// What the role holds or has reserved, offers left out.
+    public var consumed: ResourceQuantities
+
+    /// Sets every field.
+    public init(quota: Quota, consumed: ResourceQuantities) {
+        self.quota = quota
+        self.consumed = consumed
+    }
 }
 
 /// The answer to an ``OperatorCall``.
@@ -36,6 +78,12 @@ public enum OperatorAnswer: Hashable, Sendable {
     case tasks([TaskSummary])
     /// To `summary`.
     case summary(ClusterSummary)
+    /// To `quotas`.
+    case quotas([QuotaSummary])
+    /// To `why`.
+    case why(PlacementExplanation)
+    /// To `whyFramework`: each demand, or for a classic framework one for each role.
+    case demands([DemandSummary])
     /// The order is carried out.
     case done
     /// There is no such thing.

@@ -74,6 +74,8 @@ public enum MasterRecord: Hashable, Sendable {
     case framework(FrameworkID, FrameworkEntry?)
     /// A role's weight in thousandths.
     case weight(role: String, Int64?)
+    /// A top-level role's quota, or its end.
+    case quota(role: String, Quota?)
     /// How often a master has taken over this registry.
     case epoch(UInt64)
 }

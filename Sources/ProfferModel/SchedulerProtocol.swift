@@ -70,6 +70,20 @@ public struct ResourceRequest: Hashable, Sendable {
     }
 }
 
+/// One agent's part of an acceptance of several.
+public struct OfferAcceptance: Hashable, Sendable {
+    /// Offers of one agent and role.
+    public var offers: [OfferID]
+    /// What is done with them.
+    public var operations: [Operation]
+
+    /// Sets every field.
+    public init(offers: [OfferID], operations: [Operation]) {
+        self.offers = offers
+        self.operations = operations
+    }
+}
+
 /// What a framework says to the master.
 public enum SchedulerCall: Hashable, Sendable {
     /// Wants offers from now on. The newest subscriber with an id wins.
@@ -106,6 +120,15 @@ public enum SchedulerCall: Hashable, Sendable {
     case reconcileOperations([ReconcileOperation])
     /// Replaces its description, suppression and constraints.
     case updateFramework(Subscription)
+    /// States what it wants from now on, in place of everything it stated before; an empty list
+    /// makes it a classic framework that is offered whatever is free.
+    case demand([Demand])
+    /// Uses offers of several agents, all parts or none.
+    case acceptTogether([OfferAcceptance], filters: Filters?)
+    /// Takes resources that it has not been offered.
+    case claim(Claim)
+    /// Begins the stream of cluster state anew, or ends it.
+    case watchCluster(Bool)
 
     /// The wire name, such as `ACCEPT`.
     public var name: String {
@@ -127,6 +150,10 @@ public enum SchedulerCall: Hashable, Sendable {
         case .acknowledgeOperation: "ACKNOWLEDGE_OPERATION_STATUS"
         case .reconcileOperations: "RECONCILE_OPERATIONS"
         case .updateFramework: "UPDATE_FRAMEWORK"
+        case .demand: "DEMAND"
+        case .acceptTogether: "ACCEPT_TOGETHER"
+        case .claim: "CLAIM"
+        case .watchCluster: "WATCH_CLUSTER"
         }
     }
 }
@@ -257,6 +284,13 @@ public enum SchedulerEvent: Hashable, Sendable {
     /// An UPDATE_FRAMEWORK was taken over or, when there is a problem, changed nothing; one answer
     /// to each, in order.
     case updateFrameworkAnswer(problem: String?)
+    /// What became of a claim.
+    case claimAnswer(id: String, ClaimOutcome)
+    /// A step of the stream of cluster state.
+    case cluster(ClusterState)
+    /// It has given back every offer of a role for so long that the next ones come later: REVIVE,
+    /// a demand or the use of an offer end that.
+    case backedOff(role: String, declines: Int, pause: Duration)
     /// The subscription has ended; nothing follows.
     case error(String)
     /// The master is alive.

@@ -256,6 +256,9 @@ public struct TaskInfo: Hashable, Sendable {
     public var maxCompletionTime: Duration?
     /// Upper bounds above what it takes.
     public var limits: [ResourceLimit]
+    /// A task of lower priority may be killed for a demand of a higher one; `nil` is the priority
+    /// of its framework.
+    public var priority: Int?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -273,7 +276,8 @@ public struct TaskInfo: Hashable, Sendable {
         labels: [Label] = [],
         discovery: DiscoveryInfo? = nil,
         maxCompletionTime: Duration? = nil,
-        limits: [ResourceLimit] = []
+        limits: [ResourceLimit] = [],
+        priority: Int? = nil
     ) {
         self.name = name
         self.id = id
@@ -290,6 +294,7 @@ public struct TaskInfo: Hashable, Sendable {
         self.discovery = discovery
         self.maxCompletionTime = maxCompletionTime
         self.limits = limits
+        self.priority = priority
     }
 }
 

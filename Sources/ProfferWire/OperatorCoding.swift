@@ -27,6 +27,7 @@ extension WireCodec {
             weight.role = role
             weight.weight = Milli(thousandths: thousandths).doubleValue
             coded.updateWeights.weightInfos = [weight]
+        case .quotas, .setQuotas, .why, .whyFramework: coded.type = .unknown
         }
         return bytes(coded)
     }
@@ -93,6 +94,9 @@ extension WireCodec {
         case .refused(let why):
             coded.type = .refused
             coded.reason = why
+        case .quotas, .why, .demands:
+            coded.type = .refused
+            coded.reason = "this answer has no wire form yet"
         }
         return bytes(coded)
     }

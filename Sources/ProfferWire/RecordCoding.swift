@@ -59,6 +59,7 @@ extension WireCodec {
         case .weight(let role, let weight):
             return StoredRecord(
                 kind: "weight", key: role, value: weight.map { Array("\($0)".utf8) })
+        case .quota(let role, _): return StoredRecord(kind: "quota", key: role, value: nil)
         case .epoch(let epoch):
             return StoredRecord(kind: "epoch", key: "", value: Array("\(epoch)".utf8))
         }

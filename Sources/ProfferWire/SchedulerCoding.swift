@@ -57,7 +57,8 @@ extension WireCodec {
             coded.declineInverseOffers.inverseOfferIds = offers.map { PBOfferID($0) }
             if let filters { coded.declineInverseOffers.filters = PBFilters(filters) }
         case .revive, .suppress, .kill, .shutdown, .acknowledge, .reconcile, .message, .request,
-            .acknowledgeOperation, .reconcileOperations:
+            .acknowledgeOperation, .reconcileOperations, .demand, .acceptTogether, .claim,
+            .watchCluster:
             fillRest(&coded, call)
         }
     }
@@ -119,7 +120,8 @@ extension WireCodec {
                 return one
             }
         case .subscribe, .teardown, .accept, .decline, .acceptInverseOffers,
-            .declineInverseOffers, .updateFramework:
+            .declineInverseOffers, .updateFramework, .demand, .acceptTogether, .claim,
+            .watchCluster:
             break
         }
     }
@@ -286,6 +288,7 @@ extension WireCodec {
             coded.type = .error
             coded.error.message = message
         case .heartbeat: coded.type = .heartbeat
+        case .claimAnswer, .cluster, .backedOff: coded.type = .unknown
         }
         return bytes(coded)
     }

@@ -34,9 +34,9 @@ struct Bench {
     }
 
     mutating func round() -> [Allocation] {
-        var grants: [Allocation] = []
+        var grants: [Grant] = []
         allocator.allocate(at: now, into: &grants)
-        return grants
+        return grants.map(\.allocation)
     }
 
     mutating func decline(_ grant: Allocation, _ refuse: Duration? = nil) {

@@ -11,12 +11,14 @@ struct Ledger {
     private(set) var agents: OrderedDictionary<AgentID, AgentEntry> = [:]
     private(set) var frameworks: OrderedDictionary<FrameworkID, FrameworkEntry> = [:]
     private(set) var weights: OrderedDictionary<String, Int64> = [:]
+    private(set) var quotas: OrderedDictionary<String, Quota> = [:]
 
     mutating func keep(_ record: MasterRecord) {
         switch record {
         case .agent(let id, let entry): agents[id] = entry
         case .framework(let id, let entry): frameworks[id] = entry
         case .weight(let role, let weight): weights[role] = weight
+        case .quota(let role, let quota): quotas[role] = quota
         case .epoch: break
         }
     }
@@ -24,6 +26,7 @@ struct Ledger {
     var records: [MasterRecord] {
         agents.map { .agent($0.key, $0.value) } + frameworks.map { .framework($0.key, $0.value) }
             + weights.map { .weight(role: $0.key, $0.value) }
+            + quotas.map { .quota(role: $0.key, $0.value) }
     }
 
     mutating func follow(

@@ -263,14 +263,15 @@ struct FirstComeAllocator: Allocator {
     mutating func revive(_ id: FrameworkID, roles: [String]) {}
     mutating func suppress(_ id: FrameworkID, roles: [String]) {}
     mutating func setWeight(role: String, thousandths: Int64) {}
-    mutating func allocate(at now: Instant, into grants: inout [Allocation]) {
+    mutating func allocate(at now: Instant, into grants: inout [Grant]) {
         needsAllocation = false
         guard let first = frameworks.values.first else { return }
         for (agent, resources) in free where !resources.isEmpty {
             grants.append(
-                Allocation(
-                    framework: first.id, role: first.roles.first ?? "*", agent: agent,
-                    resources: resources))
+                Grant(
+                    allocation: Allocation(
+                        framework: first.id, role: first.roles.first ?? "*", agent: agent,
+                        resources: resources)))
             free[agent] = Resources()
         }
     }

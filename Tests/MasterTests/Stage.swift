@@ -104,7 +104,8 @@ struct Stage {
         case .offers(let new): offers[id, default: []] += new
         case .rescind(let offer): offers[id]?.removeAll { $0.id == offer }
         case .subscribed, .inverseOffers, .rescindInverseOffer, .update, .updateOperation,
-            .message, .failure, .updateFrameworkAnswer, .error, .heartbeat:
+            .message, .failure, .updateFrameworkAnswer, .error, .heartbeat, .claimAnswer, .cluster,
+            .backedOff:
             break
         }
     }
