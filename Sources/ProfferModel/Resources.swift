@@ -15,6 +15,11 @@ public struct Resources: Hashable, Sendable {
         for resource in list { self += resource }
     }
 
+    /// Takes over a list in which every kind occurs once and nothing is empty, as it is.
+    ///
+    /// For those who keep amounts by kind themselves; a list that is not so breaks the arithmetic.
+    public init(distinct items: [Resource]) { self.items = items }
+
     /// The usual scalars, in cores and mebibytes; zero amounts are left out.
     public init(cpus: Milli = .zero, mem: Milli = .zero, disk: Milli = .zero) {
         self.init([
