@@ -22,5 +22,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: [.swiftLanguageMode(.v6)]),
+        .executableTarget(
+            name: "resource-bench",
+            dependencies: ["BenchSupport", .product(name: "ProfferCore", package: "proffer")],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
     ]
 )
