@@ -129,8 +129,8 @@ public struct DiskInfo: Hashable, Sendable {
 
 /// An amount of one named resource of an agent.
 ///
-/// Most resources are plain. What only some have (reservations, a disk, flags) is in one object that
-/// copies share, so that a resource takes 40 bytes.
+/// Most resources are plain. What only some have (reservations, a disk, flags) is in one object
+/// that copies share, so that a resource takes 40 bytes.
 public struct Resource: Sendable {
     /// `cpus`, `mem`, `disk`, `gpus`, `ports` or a custom name.
     public var name: String

@@ -1,7 +1,8 @@
 /// Finds resources in a list of resources while one list is worked into another.
 ///
-/// Lists that belong together mostly have their kinds in the same order, so the place after the last
-/// find is tried first. Where that fails in a long list, a hash table with linear probing is made.
+/// Lists that belong together mostly have their kinds in the same order, so the place after the
+/// last find is tried first. Where that fails in a long list, a hash table with linear probing is
+/// made.
 struct ResourceFinder {
     /// The list length from which a table can pay.
     static let longList = 24

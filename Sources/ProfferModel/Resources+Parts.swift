@@ -51,7 +51,9 @@ extension Resources {
     /// The shared volumes of `other` that are here, as often as holders for them are missing here.
     ///
     /// Whoever is given a shared volume may let several tasks hold it. Adding these holders first
-    /// makes these resources contain `other`, as far as shared volumes go. O(items of both) expected.
+    /// makes these resources contain `other`, as far as shared volumes go.
+    ///
+    /// O(items of both) expected.
     public func missingHolders(for other: Resources) -> Resources {
         var missing = Resources()
         var finder = ResourceFinder()

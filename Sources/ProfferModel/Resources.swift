@@ -234,7 +234,7 @@ extension Resources {
         return (here, there)
     }
 
-    /// Where a divisible scalar of `other` is, if that is `near`, which moves on, or the list short.
+    /// Where a divisible scalar of `other` is, if at `near` or the list short; `near` moves on.
     @inline(__always)
     private func placeOfScalar(
         _ other: Resources, at index: Int, near: inout Int
