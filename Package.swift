@@ -25,6 +25,7 @@ let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics
 let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdTesting = Target.Dependency.product(
     name: "HummingbirdTesting", package: "hummingbird")
@@ -123,7 +124,7 @@ let package = Package(
                 + collections, swiftSettings: edge),
         .target(
             name: "ProfferRegistry",
-            dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb],
+            dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb, sqlite],
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
         .target(

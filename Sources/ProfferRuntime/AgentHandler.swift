@@ -161,14 +161,21 @@ struct AgentHandler: ReactorHandler, ~Copyable {
     }
 
     private mutating func perform(links: inout Links) {
-        for effect in outbox.takeAll() {
+        let effects = outbox.takeAll()
+        // One commit for the whole turn: what is durable too early harms nobody, and effects wait
+        // for the commit that comes with their turn.
+        var records: [AgentRecord] = []
+        for case .commit(let some) in effects { records += some }
+        for effect in effects {
             switch effect {
-            case .commit(let records):
+            case .commit:
+                if records.isEmpty { continue }
                 let ticket = gate.openTicket()
                 let post = self.post
                 store.submit(records) { error in
                     post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
                 }
+                records = []
             case .observe(let observation):
                 sink.observe(observation)
             case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,

@@ -33,7 +33,7 @@ enum ImportRules {
             "ProfferSession", "ProfferZeroMQ",
         ]),
         "ProfferRegistry": kernel.union(system).union(foundation).union([
-            "ProfferWire", "GRDB", "Dispatch",
+            "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
         ]),
         "ProfferContainers": kernel.union(system).union(["CLinux"]),
         "ProfferAPI": kernel.union(foundation),
