@@ -33,12 +33,12 @@ struct Amounts: Hashable, Sendable {
             case 2: third = newValue
             case 3: fourth = newValue
             default:
-                if more == nil {
-                    if newValue == 0 { return }
-                    more = []
-                }
-                while more!.count <= column - 4 { more!.append(0) }
-                more![column - 4] = newValue
+                if more == nil, newValue == 0 { return }
+                var rest = more ?? []
+                more = nil
+                while rest.count <= column - 4 { rest.append(0) }
+                rest[column - 4] = newValue
+                more = rest
             }
         }
     }
@@ -247,7 +247,9 @@ extension ScalarColumns {
     }
 
     /// The scalars of extras by column, whoever they are reserved for.
-    func amounts(_ extras: Resources, where isMeant: (Resource) -> Bool = { _ in true }) -> Amounts {
+    func amounts(
+        _ extras: Resources, where isMeant: (Resource) -> Bool = { _ in true }
+    ) -> Amounts {
         var amounts = Amounts()
         for item in extras.items where isMeant(item) {
             if case .scalar(let amount) = item.value, let column = find(item.name) {

@@ -26,6 +26,7 @@ extension HierarchicalAllocator {
     ///   - agent: The agent.
     ///   - demand: The place of one of its demands; `nil` is a classic offer.
     ///   - most: So many instances at most, for a gang, which may hold more in offers than others.
+    /// - Returns: What can be given, or the first check that fails.
     mutating func verdict(
         _ slot: Int, _ agent: Int, demand: Int?, most: Int? = nil
     ) -> Verdict {
@@ -73,9 +74,7 @@ extension HierarchicalAllocator {
             free.extras = offerableExtras(slot, agent)
         }
         var count = fitting(row, limit, free)
-        if count == 0 {
-            return .fails(agents[agent].free.isEmpty || free.plain.isZero ? .resources : .resources)
-        }
+        if count == 0 { return .fails(.resources) }
         if gangs.keeps(agent, against: slot) {
             free.plain = (free.plain - gangs.kept(agent)).raisedToZero
             count = fitting(row, limit, free)

@@ -145,7 +145,9 @@ extension HierarchicalAllocator {
             case .fits: answer.fitting += 1
             case .fails(let check):
                 removed[check, default: 0] += 1
-                if examples[check, default: []].count < 5 { examples[check, default: []].append(id) }
+                if examples[check, default: []].count < 5 {
+                    examples[check, default: []].append(id)
+                }
                 let missing = missing(slot, index, row)
                 let miss = PlacementExplanation.NearMiss(
                     agent: id, hostname: agents[index].info.hostname,

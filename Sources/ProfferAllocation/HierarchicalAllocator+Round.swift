@@ -84,19 +84,11 @@ extension HierarchicalAllocator {
         if agents[agent].refused.isStale { agents[agent].refused.refresh(agents[agent].free) }
         if !visit.failed.isEmpty { visit.failed.removeAll() }
         tree.drawLots()
-        var last: Int?
-        while let level = priorities.firstIndex(where: { last == nil || $0.priority < last! }) {
+        var bound = Int.max
+        while let level = priorities.firstIndex(where: { $0.priority < bound }) {
             let priority = priorities[level].priority
-            last = priority
-            if let wanted {
-                guard priorities[level].slots.hasMember(
-                    in: wanted, notIn: agents[agent].refused.blocked)
-                else { continue }
-            } else if !agents[agent].refused.blocked.isEmpty {
-                guard priorities[level].slots.hasMember(
-                    in: priorities[level].slots, notIn: agents[agent].refused.blocked)
-                else { continue }
-            }
+            bound = priority
+            guard wants(level, agent, among: wanted) else { continue }
             // First whoever has less than it is guaranteed, and then everyone.
             if quotas.unmetCount > 0 {
                 serve(agent, priority, wanted, isGuaranteed: true, &visit, into: &grants)
@@ -104,6 +96,14 @@ extension HierarchicalAllocator {
             serve(agent, priority, wanted, isGuaranteed: false, &visit, into: &grants)
             if !freeAgents.contains(agent) { return }
         }
+    }
+
+    /// Whether anybody who waits with a priority has not refused what is free at an agent.
+    private func wants(_ level: Int, _ agent: Int, among wanted: Bits?) -> Bool {
+        let waiting = priorities[level].slots
+        let blocked = agents[agent].refused.blocked
+        if wanted == nil, blocked.isEmpty { return true }
+        return waiting.hasMember(in: wanted ?? waiting, notIn: blocked)
     }
 
     /// Gives what is free at an agent to those who come first, until nobody can have more.

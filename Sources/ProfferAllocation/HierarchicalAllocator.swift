@@ -171,7 +171,7 @@ public struct HierarchicalAllocator: Allocator {
         /// Of agents at which it has something or is offered it.
         var holdings = 0
         var refusedAgents = Bits()
-        /// Its refusals are counted by rounds: so many rounds in a row in which all it did was to decline.
+        /// So many rounds in a row in which all it did was to decline.
         var declines = 0
         var declinedRound: UInt64 = 0
         /// Changes with each revival, so that what was noted before is void.
