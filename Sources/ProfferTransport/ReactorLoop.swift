@@ -74,19 +74,22 @@ struct ReactorLoop: ~Copyable {
             let positions = prepare(&poller)
             // What the handler's own commands have caused waits for its next turn.
             let mayWait = !isFirst && shared.events.isEmpty
-            let timeout = mayWait ? milliseconds(until: deadline(handler.nextDeadline)) : 0
+            let shift = configuration.clock.map { $0.now() - SystemClock.now() } ?? .zero
+            let due = handler.nextDeadline.map { $0 - shift }
+            let timeout = mayWait ? milliseconds(until: deadline(due)) : 0
             guard (try? poller.wait(milliseconds: timeout)) != nil else { break }
             now = SystemClock.now()
             if poller.isReady(positions.wakeUp) { wakeUp.clear() }
             drain(poller, positions, at: now)
             wakeSessions(at: now)
             let mail = mailbox.take(shared.counters)
-            let isDue = handler.nextDeadline.map { $0 <= now } ?? false
+            let handlerNow = configuration.clock?.now() ?? now
+            let isDue = handler.nextDeadline.map { $0 <= handlerNow } ?? false
             if isFirst || isDue || !mail.isEmpty || !shared.events.isEmpty {
                 let events = shared.events
                 shared.events = []
                 var links = Links()
-                handler.turn(events: events, mail: mail, at: now, links: &links)
+                handler.turn(events: events, mail: mail, at: handlerNow, links: &links)
                 carryOut(links.commands, at: now)
             }
             isFirst = false
