@@ -314,7 +314,11 @@ let package = Package(
             ], swiftSettings: edge),
         .testTarget(
             name: "DocumentTests",
-            dependencies: ["Proffer", "ProfferKernel", "ProfferZeroMQ", log],
+            dependencies: [
+                "ClusterProbe", "Proffer", "ProfferKernel", "ProfferZeroMQ", log, "proffer-cli",
+                "proffer-master", "proffer-agent", "proffer-executor", "service-scheduler",
+                "batch-scheduler", "HelloFramework",
+            ],
             swiftSettings: edge),
         .testTarget(name: "TidyTests", swiftSettings: edge),
     ]
