@@ -136,7 +136,7 @@ struct SettingsTests {
     }
 
     @Test(
-        "resources that say something twice, or a port that there is not, are refused with the part",
+        "resources that say something twice, or a port that is none, are refused with the part",
         arguments: [
             ("cpus:1;mem:64;cpus:2", "'cpus:2': 'cpus' is given twice"),
             ("cpus:1;cpus(*):2", "'cpus(*):2': 'cpus(*)' is given twice"),
