@@ -26,6 +26,8 @@ let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(
+    name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTesting = Target.Dependency.product(
     name: "HummingbirdTesting", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -137,8 +139,8 @@ let package = Package(
         .target(
             name: "ProfferHTTP",
             dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferAPI", hummingbird, log, metrics,
-                lifecycle,
+                "ProfferKernel", "ProfferModel", "ProfferAPI", hummingbird, hummingbirdCore, log,
+                metrics, lifecycle, nioCore,
             ], swiftSettings: edge),
 
         // The framework SDK: the driver's shell and the async face. No HTTP server, no SQLite.
@@ -191,7 +193,8 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferZeroMQ", arguments, httpClient,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ",
+                arguments, httpClient,
                 nioCore, nioHTTP1,
             ],
             swiftSettings: edge),
