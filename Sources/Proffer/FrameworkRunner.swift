@@ -44,6 +44,8 @@ public final class FrameworkRunner<Policy: FrameworkPolicy>: Sendable {
             coding: EnvelopeCoding(
                 encode: { EnvelopeCodec.encode($0) }, decode: { try EnvelopeCodec.decode($0) }))
         configuration.socket.messageBytes = Int64(WireLimits.state) + 4096
+        let refusals = RefusalLog(logger)
+        configuration.notice = { refusals.take($0) }
         reactor = try Reactor(configuration, context: connection.context)
         let outcome = self.outcome
         makeHandler = {

@@ -78,6 +78,10 @@ public final class AgentNode: Sendable {
                 encode: { EnvelopeCodec.encode($0) }, decode: { try EnvelopeCodec.decode($0) }))
         transport.socket.messageBytes = Int64(WireLimits.state) + 4096
         transport.clock = clock
+        var ownKey: String?
+        if case .curve(let keys, _) = links.masterSecurity { ownKey = keys.publicKey }
+        let notices = NoticeLog(logger, ownKey: ownKey)
+        transport.notice = { notices.noteDeparture($0) }
         reactor = try Reactor(transport, context: context)
     }
 

@@ -86,6 +86,8 @@ public final class MasterNode: ClusterView {
                 encode: { EnvelopeCodec.encode($0) }, decode: { try EnvelopeCodec.decode($0) }))
         transport.clusterID = clusterID
         transport.clock = clock
+        let notices = NoticeLog(logger)
+        transport.notice = { notices.noteArrival($0) }
         transport.epoch = epoch
         transport.socket.messageBytes = Int64(WireLimits.state) + 4096
         reactor = try Reactor(transport, context: context)

@@ -92,6 +92,8 @@ public struct ReactorConfiguration: Sendable {
     public var mailLimit = 1_000_000
     /// What the time is for the handler; `nil` is the clock of this machine.
     public var clock: ShiftedClock?
+    /// Is told on the reactor's thread what an operator should know; must not wait.
+    public var notice: (@Sendable (TransportNotice) -> Void)?
     /// The envelope codec.
     public var coding: EnvelopeCoding
 

@@ -20,7 +20,7 @@ struct ReactorLoop: ~Copyable {
     ) throws(TransportError) {
         self.configuration = configuration
         self.wakeUp = wakeUp
-        shared = LoopState(coding: configuration.coding)
+        shared = LoopState(coding: configuration.coding, notice: configuration.notice)
         do {
             for endpoint in configuration.endpoints {
                 switch endpoint {
@@ -144,7 +144,7 @@ struct ReactorLoop: ~Copyable {
         _ poller: borrowing Poller, _ positions: Positions, at now: Instant
     ) {
         if let position = positions.authenticator, poller.isReady(position) {
-            authenticator?.answerAll()
+            authenticator?.answerAll(shared.notice)
         }
         for (index, listener) in listeners.enumerated() {
             let position = positions.listeners + index * 2
@@ -211,11 +211,23 @@ struct ReactorLoop: ~Copyable {
 /// What every endpoint of a loop writes to.
 struct LoopState {
     let coding: EnvelopeCoding
+    let notice: (@Sendable (TransportNotice) -> Void)?
     var events: [TransportEvent] = []
     var counters = TransportCounters()
     private var lastPeer: UInt64 = 0
 
-    init(coding: EnvelopeCoding) { self.coding = coding }
+    init(coding: EnvelopeCoding, notice: (@Sendable (TransportNotice) -> Void)?) {
+        self.coding = coding
+        self.notice = notice
+    }
+
+    /// Counts an event of a connection at an endpoint, and says what is worth a line.
+    mutating func take(_ event: ConnectionEvent, at endpoint: EndpointID) {
+        counters.count(event)
+        if case .handshakeFailed(let address, let problem) = event {
+            notice?(.handshakeFailed(endpoint, address: address, problem))
+        }
+    }
 
     mutating func nextPeer() -> PeerID {
         lastPeer += 1
@@ -247,5 +259,10 @@ private final class AuthenticatorBox {
 
     func add(to poller: inout Poller) -> Int { poller.add(authenticator.socket) }
 
-    func answerAll() { try? authenticator.answerAll() }
+    func answerAll(_ notice: (@Sendable (TransportNotice) -> Void)?) {
+        try? authenticator.answerAll { refusal in
+            notice?(
+                .keyRefused(refusal.key, domain: refusal.domain, address: refusal.address))
+        }
+    }
 }
