@@ -12,7 +12,9 @@ enum AgentSize {
     static let intervalLimit = 16_384
     static let memberLimit = 4096
 
-    /// What is too large, in words; `nil` when nothing is. Linear in the size.
+    /// What is too large, in words; `nil` when nothing is.
+    ///
+    /// Linear in the size.
     static func problem(of info: AgentInfo) -> String? {
         let resources = info.resources.items
         if resources.count > itemLimit {
