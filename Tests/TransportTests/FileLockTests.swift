@@ -32,6 +32,7 @@ struct FileLockTests {
         try FileManager.default.createSymbolicLink(
             atPath: path, withDestinationPath: "/dev/null")
         #expect(throws: FileLock.Problem.unusable(code: ELOOP)) { try FileLock(path) }
-        #expect(throws: FileLock.Problem.unusable(code: ENOENT)) { try FileLock(path + "-none/lock") }
+        let nowhere = path + "-none/lock"
+        #expect(throws: FileLock.Problem.unusable(code: ENOENT)) { try FileLock(nowhere) }
     }
 }
