@@ -42,7 +42,7 @@ struct Ledger {
             #expect(frameworks[id]?.isRemoved ?? true, "shut down before it was durable")
         case .tellAgent(.updateResources(let resources), let peer):
             let id = peers.elements.first { $0.value == peer }?.key
-            #expect(id.flatMap { agents[$0]?.resources } == resources, "told before durable")
+            #expect(id.flatMap { agents[$0]?.info.resources } == resources, "told before durable")
         case .tellFramework(.update(let status), _) where status.reason == .agentRemoved:
             let admission = status.agentID.flatMap { agents[$0]?.admission }
             #expect(admission != .admitted, "told of a loss before it was durable")
