@@ -44,6 +44,8 @@ public struct MasterServer: Sendable {
         }
         addReads(to: router.group("/v1"))
         addOrders(to: router.group("/v1"))
+        addQuota(to: router.group("/v1"))
+        addQuestions(to: router.group("/v1"))
         return router
     }
 
@@ -130,6 +132,60 @@ public struct MasterServer: Sendable {
             }
             return try await carryOut(
                 .setWeight(role: role, thousandths: weight.thousandths))
+        }
+    }
+
+    private func addQuota(to group: RouterGroup<BasicRequestContext>) {
+        group.get("quotas") { request, _ in
+            guard case .quotas(let quotas) = try await view.answer(.quotas) else {
+                throw unexpected
+            }
+            return try page(quotas.map(QuotaObject.init), request, id: \.id)
+        }
+        group.put("quotas") { request, _ in
+            try authorize(request)
+            return try await carryOut(try QuotaRequests.change(try await body(of: request)))
+        }
+    }
+
+    private func addQuestions(to group: RouterGroup<BasicRequestContext>) {
+        group.get("why/frameworks/:framework") { request, context in
+            let id = FrameworkID(try decoded(context.parameters.require("framework")))
+            let now = WallTime(
+                nanosecondsSince1970: Int64(Date().timeIntervalSince1970 * 1e9))
+            let demands = try await asked(.whyFramework(id)) { answer in
+                if case .demands(let list) = answer { list } else { nil }
+            }
+            return try page(demands.map { DemandObject($0, now: now) }, request, id: \.id)
+        }
+        group.post("why") { request, _ in
+            let question = try QuotaRequests.question(try await body(of: request))
+            let explanation = try await asked(question) { answer in
+                if case .why(let explanation) = answer { explanation } else { nil }
+            }
+            return try json(ExplanationObject(explanation))
+        }
+    }
+
+    private func body(of request: Request) async throws -> [UInt8] {
+        Array(buffer: try await request.body.collect(upTo: 256 << 10))
+    }
+
+    /// What the master answers to a question, which it may refuse.
+    private func asked<Value>(
+        _ call: OperatorCall, _ value: (OperatorAnswer) -> Value?
+    ) async throws -> Value {
+        let answer = try await view.answer(call)
+        if let value = value(answer) { return value }
+        switch answer {
+        case .notFound(let what):
+            throw ProblemObject(
+                status: 404, title: "not found", detail: what,
+                advice: "list the frameworks with 'proffer frameworks'")
+        case .refused(let why): throw ProblemObject(status: 409, title: "refused", detail: why)
+        case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
+            .done:
+            throw unexpected
         }
     }
 
