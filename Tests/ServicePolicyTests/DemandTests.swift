@@ -105,6 +105,16 @@ struct DemandTests {
         #expect(stated.map(\.perAgent) == [perAgent])
     }
 
+    @Test("no more is stated at once than the master reads in one message")
+    mutating func size() throws {
+        let pattern = String(repeating: "r", count: 4000)
+        let apps = (0..<300).map { index in
+            app("/a\(index)", ["constraints": [.texts(["rack", "LIKE", pattern])]])
+        }
+        try bench.ask(.put, "/v2/apps", .array(apps))
+        #expect((100..<200).contains(stated.count))
+    }
+
     @Test("a long id is cut to what a demand may be called")
     func longIDs() {
         let path = AppPath(segments: (0..<40).map { "segment-\($0)" })

@@ -3,6 +3,11 @@ internal import Proffer
 extension ServicePolicy {
     /// Of one constraint so many agents are excluded by name; the others are refused when offered.
     private static let exclusionLimit = 100
+    /// Roughly so much is stated at once: the master reads 1 MiB.
+    ///
+    /// The apps that have waited longest go first; the others are stated when these have what they
+    /// want.
+    private static let byteLimit = 600 << 10
 
     /// Tells the master what is missing, and whether offers are wanted, when that has changed.
     ///
@@ -16,7 +21,14 @@ extension ServicePolicy {
             turn.calls.append(.suppress(roles: []))
             isSuppressed = true
         }
-        let wanted = waiting.prefix(Demand.countLimit).map { demand(for: $0.1.active, $0.1.need) }
+        var wanted: [Demand] = []
+        var bytes = 0
+        for (_, record) in waiting.prefix(Demand.countLimit) {
+            let demand = demand(for: record.active, record.need)
+            bytes += demand.roughBytes
+            if bytes > Self.byteLimit { break }
+            wanted.append(demand)
+        }
         if let call = book.state(wanted) { turn.calls.append(call) }
         if !waiting.isEmpty, isSuppressed != false || wantsRevive {
             turn.calls.append(.revive(roles: []))
@@ -35,6 +47,7 @@ extension ServicePolicy {
         var demand = Demand(
             id: Self.demandID(app.id), role: configuration.role, resources: resources,
             ports: app.ports.count, count: min(need, Demand.instanceLimit))
+        guard !app.constraints.isEmpty else { return demand }
         let peers = members(of: app.id).filter {
             $0.configuration == app.lastConfigChangeAt && $0.state != .unreachable
         }.map(\.place)
@@ -104,5 +117,23 @@ extension ServicePolicy {
         var counts: SortedMap<String, Int> = SortedMap()
         for value in used { counts[value] = (counts[value] ?? 0) + 1 }
         return zip(counts.keys, counts.values).filter { $0.1 >= most }.map(\.0)
+    }
+}
+
+extension Demand {
+    /// Roughly how many bytes it takes in a message: its texts, and something for each field.
+    fileprivate var roughBytes: Int {
+        var bytes = 256 + id.utf8.count + role.utf8.count
+        for constraint in constraints.joined() {
+            bytes += 32
+            if case .attribute(let name) = constraint.selector { bytes += name.utf8.count }
+            switch constraint.predicate {
+            case .exists, .notExists: break
+            case .textEquals(let text), .textNotEquals(let text), .textMatches(let text),
+                .textNotMatches(let text):
+                bytes += text.utf8.count
+            }
+        }
+        return bytes
     }
 }
