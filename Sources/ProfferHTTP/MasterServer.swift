@@ -137,14 +137,16 @@ public struct MasterServer: Sendable {
 
     private func addQuota(to group: RouterGroup<BasicRequestContext>) {
         group.get("quotas") { request, _ in
-            guard case .quotas(let quotas) = try await view.answer(.quotas) else {
-                throw unexpected
+            let quotas = try await asked(.quotas) { answer in
+                if case .quotas(let list) = answer { list } else { nil }
             }
             return try page(quotas.map(QuotaObject.init), request, id: \.id)
         }
         group.put("quotas") { request, _ in
             try authorize(request)
-            return try await carryOut(try QuotaRequests.change(try await body(of: request)))
+            return try await carryOut(
+                try QuotaRequests.change(try await body(of: request)),
+                advice: "promise less or limit to more, or set 'force'")
         }
     }
 
@@ -182,7 +184,10 @@ public struct MasterServer: Sendable {
             throw ProblemObject(
                 status: 404, title: "not found", detail: what,
                 advice: "list the frameworks with 'proffer frameworks'")
-        case .refused(let why): throw ProblemObject(status: 409, title: "refused", detail: why)
+        case .refused(let why):
+            throw ProblemObject(
+                status: 409, title: "refused", detail: why,
+                advice: "compare the versions of the programs, and look at the master's log")
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
             .done:
             throw unexpected
@@ -220,13 +225,13 @@ public struct MasterServer: Sendable {
         }
     }
 
-    private func carryOut(_ call: OperatorCall) async throws -> Response {
+    private func carryOut(_ call: OperatorCall, advice: String? = nil) async throws -> Response {
         switch try await view.answer(call) {
         case .done: return Response(status: .accepted)
         case .notFound(let what):
             throw ProblemObject(status: 404, title: "not found", detail: what)
         case .refused(let why):
-            throw ProblemObject(status: 409, title: "refused", detail: why)
+            throw ProblemObject(status: 409, title: "refused", detail: why, advice: advice)
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands:
             throw unexpected
         }

@@ -81,7 +81,9 @@ struct QuotaTests {
         let reply = try await request(
             view, .put, "/v1/quotas", authorization: Self.bearer, body: #"{"quotas": []}"#)
         #expect(reply.status == 409)
-        #expect(try reply.problem().detail == "the guarantees are above the cluster's 4 cpus")
+        let problem = try reply.problem()
+        #expect(problem.detail == "the guarantees are above the cluster's 4 cpus")
+        #expect(problem.advice?.contains("force") == true)
     }
 
     @Test(
