@@ -13,7 +13,8 @@ extension ServicePolicy {
     ///
     /// A master that knows nothing of demand offers what it has, so that is what is looked at.
     mutating func chooseDemand(at now: Int64) {
-        let waiting = zip(apps.keys, apps.values).filter { isWanting($0.1, at: now) }
+        let waiting = missing.keys.compactMap { path in apps[path].map { (path, $0) } }
+            .filter { isWanting($0.1, at: now) }
             .sorted { ($0.1.needSince ?? 0, $0.0) < ($1.1.needSince ?? 0, $1.0) }
         // The wish for silence goes before the end of demand, and demand before the wish for
         // offers: in between the framework would be a classic one, which is offered everything.
