@@ -67,6 +67,8 @@ public struct FairShareAllocator: Allocator {
         var role: String
         var resources = Resources()
         var offered = ResourceQuantities()
+        /// How many more hold a shared resource than the first, which alone is counted.
+        var copies: OrderedDictionary<Resource, Int> = [:]
     }
 
     /// How often in a row a framework has returned an agent whole without a refusal.
@@ -249,8 +251,9 @@ public struct FairShareAllocator: Allocator {
         _ allocation: Allocation, wasOffered: Bool, refuse: Duration?, at now: Instant
     ) {
         guard let index = holding(allocation), !allocation.resources.isEmpty else { return }
-        let amounts = allocation.resources.quantities
-        agents[allocation.agent]?.held[index].resources -= allocation.resources
+        let returned = withoutCopies(allocation, index)
+        let amounts = returned.quantities
+        agents[allocation.agent]?.held[index].resources -= returned
         uncount(allocation.framework, allocation.role, amounts)
         if wasOffered {
             agents[allocation.agent]?.held[index].offered -= amounts
@@ -323,7 +326,10 @@ public struct FairShareAllocator: Allocator {
         var holding =
             index.map { held[$0] }
             ?? Holding(framework: allocation.framework, role: allocation.role)
-        let amounts = allocation.resources.quantities
+        let known = holding.resources.items
+        let copies = allocation.resources.filter { $0.isShared && known.contains($0) }
+        for item in copies.items { holding.copies[item, default: 0] += 1 }
+        let amounts = (allocation.resources - copies).quantities
         holding.resources += allocation.resources
         if offered {
             holding.offered += amounts
@@ -334,6 +340,17 @@ public struct FairShareAllocator: Allocator {
         frameworks[allocation.framework]?.held += amounts
         frameworks[allocation.framework]?.roles[allocation.role]?.held += amounts
         roles[allocation.role, default: RoleRow()].held += amounts
+    }
+
+    /// What is given back of an allocation once nobody else holds the same shared resources.
+    private mutating func withoutCopies(_ allocation: Allocation, _ index: Int) -> Resources {
+        allocation.resources.filter { item in
+            guard item.isShared,
+                let count = agents[allocation.agent]?.held[index].copies[item]
+            else { return true }
+            agents[allocation.agent]?.held[index].copies[item] = count > 1 ? count - 1 : nil
+            return false
+        }
     }
 
     private mutating func uncount(
