@@ -121,6 +121,9 @@ public struct BackOff: Hashable, Sendable {
 /// milliseconds after the first one. Resources it grants count as held, whether they are offered
 /// or used, until they are given to ``recover(_:wasOffered:refuse:at:)``. Calls about frameworks
 /// and agents it does not know are without effect.
+///
+/// A shared volume has several holders: every grant, claim and ``hold(_:)`` that contains it is one
+/// more, every ``recover(_:wasOffered:refuse:at:)`` one less, and it counts once.
 public protocol Allocator: Sendable {
     /// When something that it refused before may become possible, or `nil`.
     var nextDeadline: Instant? { get }

@@ -64,7 +64,7 @@ extension FrameworkDriver {
         case .updateFrameworkAnswer(let problem):
             takeAnswer(problem, at: now, into: &outbox)
         case .error(let message): fail(message, peer, at: now, into: &outbox)
-        case .heartbeat, .claimAnswer, .cluster, .backedOff: break
+        case .heartbeat, .claimAnswer, .cluster, .backedOff, .demandRefused: break
         }
     }
 

@@ -171,7 +171,8 @@ public struct MasterServer: Sendable {
             throw ProblemObject(status: 404, title: "not found", detail: what)
         case .refused(let why):
             throw ProblemObject(status: 409, title: "refused", detail: why)
-        case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands:
+        case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
+            .inverseOffers:
             throw unexpected
         }
     }

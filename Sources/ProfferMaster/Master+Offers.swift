@@ -10,11 +10,16 @@ extension Master {
     /// Allocates at once after a quiet time, and otherwise when the window has passed: a lone
     /// change is answered immediately and a burst costs one round.
     mutating func allocateIfDue(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
+        guard lastAllocation + configuration.allocationWindow <= now else { return }
+        allocateIfNeeded(at: now, into: &outbox)
+    }
+
+    /// Allocates without waiting for the window, for what must not overtake those who wait.
+    mutating func allocateIfNeeded(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
         let isRefusalOver = allocator.nextDeadline.map { $0 <= now } ?? false
-        guard allocator.needsAllocation || isRefusalOver,
-            lastAllocation + configuration.allocationWindow <= now
-        else { return }
+        guard allocator.needsAllocation || isRefusalOver else { return }
         lastAllocation = now
+        watchForShortfalls(at: now)
         var grants: [Grant] = []
         allocator.allocate(at: now, into: &grants)
         guard !grants.isEmpty else { return }
@@ -50,6 +55,7 @@ extension Master {
                 .map(\.executor), role: grant.role, demandID: granted.demandID,
             instances: granted.instances, gang: granted.gang)
         offers[offer.id] = OfferRow(offer: offer, madeAt: now)
+        if let gang = offer.gang { gangs[gang, default: []].append(offer.id) }
         frameworks[grant.framework]?.offers.append(offer.id)
         agents[grant.agent]?.offers.append(offer.id)
         if let timeout = configuration.offerTimeout {
@@ -74,6 +80,10 @@ extension Master {
         frameworks[row.offer.frameworkID]?.offers.remove(id)
         agents[row.offer.agentID]?.offers.remove(id)
         timers.set(.offer(id), to: nil)
+        if let gang = row.offer.gang {
+            gangs[gang]?.remove(id)
+            if gangs[gang]?.isEmpty == true { gangs.remove(gang) } else { tornGangs.append(gang) }
+        }
         outbox.append(.observe(.offerEnded(id, end, held: now - row.madeAt)))
         return row
     }
@@ -88,6 +98,18 @@ extension Master {
         if end != .discarded, let peer = frameworks[row.offer.frameworkID]?.peer {
             outbox.append(.tellFramework(.rescind(id), peer))
         }
+    }
+
+    /// Takes back what is left of gangs of which a part is gone: by itself it is of no use, and
+    /// the framework may not accept it.
+    mutating func endTornGangs(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
+        guard !tornGangs.isEmpty else { return }
+        let torn = tornGangs
+        tornGangs = []
+        for gang in torn {
+            for id in gangs[gang] ?? [] { end(offer: id, .rescinded, at: now, into: &outbox) }
+        }
+        tornGangs = []
     }
 
     /// How long a refusal lasts: 5 s when nothing or nonsense is said, a year at most, and not at

@@ -27,7 +27,7 @@ extension WireCodec {
             weight.role = role
             weight.weight = Milli(thousandths: thousandths).doubleValue
             coded.updateWeights.weightInfos = [weight]
-        case .quotas, .setQuotas, .why, .whyFramework: coded.type = .unknown
+        case .quotas, .setQuotas, .why, .whyFramework, .inverseOffers: coded.type = .unknown
         }
         return bytes(coded)
     }
@@ -94,7 +94,7 @@ extension WireCodec {
         case .refused(let why):
             coded.type = .refused
             coded.reason = why
-        case .quotas, .why, .demands:
+        case .quotas, .why, .demands, .inverseOffers:
             coded.type = .refused
             coded.reason = "this answer has no wire form yet"
         }

@@ -288,7 +288,7 @@ extension WireCodec {
             coded.type = .error
             coded.error.message = message
         case .heartbeat: coded.type = .heartbeat
-        case .claimAnswer, .cluster, .backedOff: coded.type = .unknown
+        case .claimAnswer, .cluster, .backedOff, .demandRefused: coded.type = .unknown
         }
         return bytes(coded)
     }

@@ -63,7 +63,9 @@ extension Stage {
         checkFrameworks()
         checkTasks()
         checkOffers()
+        checkPreemptions()
         if let allocator = master.allocator as? FairShareAllocator { check(allocator) }
+        if let allocator = master.allocator as? LackingAllocator { check(allocator.inner) }
     }
 
     private func checkFrameworks() {
@@ -106,6 +108,31 @@ extension Stage {
             for key in agent.endingExecutors { #expect(agent.executors[key] != nil) }
             if let peer = agent.peer { #expect(master.peerAgents[peer] == id) }
         }
+    }
+
+    private func checkPreemptions() {
+        #expect(
+            Set(master.recovering)
+                == Set(master.agents.values.filter { $0.state == .recovered }.map(\.id)))
+        #expect(master.tornGangs.isEmpty && master.endedVictims.isEmpty)
+        for (id, row) in master.preemptions {
+            for key in row.tasks { #expect(master.tasks[key]?.preemption == id) }
+            for offer in row.inverseOffers {
+                #expect(master.inverseOffers[offer]?.preemption == id)
+            }
+        }
+        for (key, task) in master.tasks {
+            if let id = task.preemption {
+                #expect(master.preemptions[id]?.tasks.contains(key) == true)
+            }
+        }
+        for row in master.inverseOffers.values {
+            #expect(
+                master.preemptions[row.preemption]?.inverseOffers.contains(row.inverseOffer.id)
+                    == true)
+        }
+        for id in master.watchers { #expect(master.frameworks[id]?.watchSerial != nil) }
+        if master.watchers.isEmpty { #expect(master.unseenAgents.isEmpty) }
     }
 
     private func checkOffers() {
