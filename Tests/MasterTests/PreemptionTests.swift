@@ -150,6 +150,21 @@ struct PreemptionTests {
         #expect(Set(scene.stage.kills(scene.agent)) == ["t3"])
     }
 
+    @Test("what is being killed counts first when fewer instances are missing")
+    func killedCountsFirst() throws {
+        var scene = try Scene()
+        scene.lack(1)
+        scene.stage.pass(.seconds(20))
+        scene.lack(2)
+        scene.stage.pass(.seconds(22))
+        #expect(scene.stage.inverseOffers(scene.low).map(\.tasks) == [["t3"], ["t2"]])
+        #expect(Set(scene.stage.kills(scene.agent)) == ["t3"])
+        scene.script.shortfalls[0].demand.count = 1
+        scene.stage.pass(.seconds(60))
+        #expect(scene.stage.rescindedInverse(scene.low).count == 1)
+        #expect(Set(scene.stage.kills(scene.agent)) == ["t3"])
+    }
+
     @Test("tasks of the same priority or a higher one are never victims", arguments: [0, -3])
     func priorities(priority: Int) throws {
         var scene = try Scene()
