@@ -83,12 +83,25 @@ public struct MasterConnection: Sendable {
             contents = try JSONDecoder().decode(Contents.self, from: data)
         } catch {
             throw ConnectionProblem(
-                what: "the cluster file \(path) cannot be understood: \(error)",
+                what: "the cluster file \(path) cannot be understood: \(Self.told(error))",
                 advice: "delete it and start 'proffer dev' again")
         }
         return try MasterConnection(
             addresses: contents.master, masterKey: contents.masterKey,
             keys: load(contents.keyFile))
+    }
+
+    /// What is wrong with a cluster file, in words for people.
+    private static func told(_ error: any Error) -> String {
+        guard let error = error as? DecodingError else { return "it is not JSON" }
+        switch error {
+        case .keyNotFound(let key, _): return "'\(key.stringValue)' is missing"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+            return "'\(path)' has another kind of value than it should"
+        case .dataCorrupted: return "it is not JSON"
+        @unknown default: return "it is not a cluster file"
+        }
     }
 
     private static func load(_ file: String) throws -> KeyPair {

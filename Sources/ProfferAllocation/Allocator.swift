@@ -103,12 +103,36 @@ public struct Shortfall: Hashable, Sendable {
     }
 }
 
+/// What a framework is told when it has given back every offer of a role for so long that the next
+/// ones come later.
+public struct BackOff: Hashable, Sendable {
+    /// Who.
+    public var framework: FrameworkID
+    /// In which role.
+    public var role: String
+    /// How often in a row everything came back.
+    public var declines: Int
+    /// How long it is offered nothing in that role.
+    public var pause: Duration
+
+    /// Describes a pause.
+    public init(framework: FrameworkID, role: String, declines: Int, pause: Duration) {
+        self.framework = framework
+        self.role = role
+        self.declines = declines
+        self.pause = pause
+    }
+}
+
 /// Decides who is offered what.
 ///
 /// Pure and synchronous: the master tells it of every change and calls ``allocate(at:into:)`` a few
 /// milliseconds after the first one. Resources it grants count as held, whether they are offered
 /// or used, until they are given to ``recover(_:wasOffered:refuse:at:)``. Calls about frameworks
 /// and agents it does not know are without effect.
+///
+/// A shared volume has several holders: every grant, claim and ``hold(_:)`` that contains it is one
+/// more, every ``recover(_:wasOffered:refuse:at:)`` one less, and it counts once.
 public protocol Allocator: Sendable {
     /// When something that it refused before may become possible, or `nil`.
     var nextDeadline: Instant? { get }
@@ -192,6 +216,9 @@ public protocol Allocator: Sendable {
     /// What a framework in one of these roles could claim of an agent now.
     func free(_ id: AgentID, roles: [String]) -> Resources
 
+    /// Which pauses have begun since the last call, each once.
+    mutating func takeBackOffs() -> [BackOff]
+
     /// Which agents' free resources have changed since the last call.
     mutating func takeChangedAgents() -> [AgentID]
 
@@ -231,6 +258,9 @@ extension Allocator {
 
     /// Shows nothing.
     public mutating func takeChangedAgents() -> [AgentID] { [] }
+
+    /// Pauses for nobody.
+    public mutating func takeBackOffs() -> [BackOff] { [] }
 
     /// Knows of none.
     public func shortfalls(at now: Instant) -> [Shortfall] { [] }

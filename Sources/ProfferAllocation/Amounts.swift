@@ -196,13 +196,27 @@ struct ScalarColumns: Sendable {
 }
 
 /// Resources taken apart: plain scalars, which almost everything is, and the rest.
-struct Parcel: Hashable, Sendable {
+struct Parcel: Sendable {
     /// Scalars that are neither reserved, revocable, shared nor a particular disk.
     var plain = Amounts()
     /// Ranges, sets, reservations, volumes, revocable resources and nameless columns.
     var extras = Resources()
+    /// Whether a scalar may be among the extras; without one nothing of them counts for shares.
+    var hasScalarExtras = false
 
     var isEmpty: Bool { plain.isZero && extras.isEmpty }
+
+    /// Whether some of it is less than nothing.
+    var isNegative: Bool {
+        if plain.raisedToZero != plain { return true }
+        return extras.items.contains {
+            if case .scalar(let amount) = $0.value { return amount < .zero }
+            return false
+        }
+    }
+
+    /// Whether both hold the same.
+    func isSame(as other: Parcel) -> Bool { plain == other.plain && extras == other.extras }
 
     func covers(_ other: Parcel) -> Bool {
         plain.covers(other.plain) && (other.extras.isEmpty || extras.contains(other.extras))
@@ -210,7 +224,9 @@ struct Parcel: Hashable, Sendable {
 
     static func += (left: inout Parcel, right: Parcel) {
         left.plain += right.plain
-        if !right.extras.isEmpty { left.extras += right.extras }
+        if right.extras.isEmpty { return }
+        left.extras += right.extras
+        if right.hasScalarExtras { left.hasScalarExtras = true }
     }
 
     static func -= (left: inout Parcel, right: Parcel) {
@@ -228,6 +244,7 @@ extension ScalarColumns {
                 parcel.plain[column] &+= amount.thousandths
             } else {
                 parcel.extras += item
+                if case .scalar = item.value { parcel.hasScalarExtras = true }
             }
         }
         return parcel

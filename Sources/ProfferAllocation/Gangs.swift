@@ -118,7 +118,7 @@ extension HierarchicalAllocator {
                 couldFit(slot, row)
             else { continue }
             gangs.turn = GangState.Turn(
-                slot: slot, demand: id, until: now + options.gangTurn,
+                slot: slot, demand: id, until: now + turnLength(slots[slot].demands[row].pauses),
                 shape: slots[slot].demands[row].shape)
             keepForTurn(slot, row)
         }
@@ -234,7 +234,13 @@ extension HierarchicalAllocator {
         let pauses = slots[slot].demands[row].pauses
         slots[slot].demands[row].pauses += 1
         slots[slot].demands[row].pausedUntil =
-            now + min(options.gangTurn * (1 << min(pauses, 16)), GangState.longestPause)
+            now + min(turnLength(pauses), GangState.longestPause)
+    }
+
+    /// Each turn is longer than the one before: what becomes free slowly takes a longer one.
+    private func turnLength(_ pauses: Int) -> Duration {
+        let most = max(options.gangTurn, GangState.longestPause)
+        return min(options.gangTurn * (1 << min(pauses, 16)), most)
     }
 
     private mutating func endTurn() {

@@ -20,7 +20,7 @@ extension HierarchicalAllocator {
                 forgetVerdicts(agent: known)
             }
             reserve(agents[known].total, isThere: false)
-            total -= scalars(agents[known].total)
+            total -= allScalars(agents[known].total)
             let wasActive = agents[known].isActive
             setActive(at: known, false)
             agents[known].info = info
@@ -39,7 +39,7 @@ extension HierarchicalAllocator {
         }
         describe(index)
         reserve(parcel, isThere: true)
-        total += scalars(parcel)
+        total += allScalars(parcel)
         dirtyAgents.insert(index)
     }
 
@@ -56,13 +56,12 @@ extension HierarchicalAllocator {
     /// Forgets an agent and everything held there.
     public mutating func removeAgent(_ id: AgentID) {
         guard let index = agentIndex[id] else { return }
-        let holdings = agents[index].holdings
-        agents[index].holdings = []
-        for holding in holdings { uncount(holding) }
+        let holders = agents[index].holdings.map(\.slot)
+        while let holding = agents[index].holdings.popLast() { uncount(holding, index) }
         forgetRefusals(agent: index)
         setActive(at: index, false)
         reserve(agents[index].total, isThere: false)
-        total -= scalars(agents[index].total)
+        total -= allScalars(agents[index].total)
         agentIndex.remove(id)
         agents[index].isUsed = false
         agents[index].info.resources = Resources()
@@ -72,7 +71,7 @@ extension HierarchicalAllocator {
         dirtyAgents.remove(index)
         changedAgents.remove(index)
         deadAgents += 1
-        for holding in holdings { dropIfUnused(slot: holding.slot) }
+        for slot in holders { dropIfUnused(slot: slot) }
         gangs.needsLook = gangs.needsLook || gangs.hasDemands
     }
 
@@ -92,10 +91,30 @@ extension HierarchicalAllocator {
         if isActive { available += free } else { available -= free }
     }
 
-    /// The scalars of a parcel, whoever may have them.
+    /// The scalars of a parcel, whoever may have them; shared ones left out.
     func scalars(_ parcel: Parcel) -> Amounts {
-        if parcel.extras.isEmpty { return parcel.plain }
+        if !parcel.hasScalarExtras { return parcel.plain }
         return parcel.plain + columns.amounts(parcel.extras) { !$0.isShared }
+    }
+
+    /// The scalars of a parcel, shared ones too.
+    func allScalars(_ parcel: Parcel) -> Amounts {
+        if !parcel.hasScalarExtras { return parcel.plain }
+        return parcel.plain + columns.amounts(parcel.extras)
+    }
+
+    /// The scalars of a parcel; of shared ones those that a framework in a role does not hold, or
+    /// is not offered, in another way at the agent: they count once.
+    func scalars(_ parcel: Parcel, _ agent: Int, _ slot: Int, offeredOnly: Bool) -> Amounts {
+        if !parcel.hasScalarExtras { return parcel.plain }
+        guard parcel.extras.items.contains(where: \.isShared) else { return scalars(parcel) }
+        var known: [Resource] = []
+        for holding in agents[agent].holdings where holding.slot == slot {
+            known += holding.offered.extras.items
+            if !offeredOnly { known += holding.used.extras.items }
+        }
+        return parcel.plain
+            + columns.amounts(parcel.extras) { !$0.isShared || !known.contains($0) }
     }
 
     // MARK: What is free
@@ -103,13 +122,31 @@ extension HierarchicalAllocator {
     /// Counts what is free anew from what there is and what is held.
     mutating func refreshFree(_ index: Int) {
         var free = agents[index].total
+        agents[index].whole = nil
         for holding in agents[index].holdings {
             free.plain -= holding.used.plain
             free.plain -= holding.offered.plain
             Self.take(holding.used.extras, from: &free.extras)
             Self.take(holding.offered.extras, from: &free.extras)
         }
+        // Extras cannot say themselves that too much is taken.
+        agents[index].isOvercommitted =
+            free.plain.raisedToZero != free.plain || holdsTooManyExtras(index)
         setFree(index, free)
+    }
+
+    private func holdsTooManyExtras(_ index: Int) -> Bool {
+        if agents[index].holdings.allSatisfy({
+            $0.used.extras.isEmpty && $0.offered.extras.isEmpty
+        }) {
+            return false
+        }
+        var held = Resources()
+        for holding in agents[index].holdings {
+            held += holding.used.extras.nonShared
+            held += holding.offered.extras.nonShared
+        }
+        return !agents[index].total.extras.contains(held)
     }
 
     /// A shared volume stays free however many hold it.
@@ -139,6 +176,7 @@ extension HierarchicalAllocator {
 
     /// Takes a part of what is free away.
     mutating func takeFree(_ index: Int, _ parcel: Parcel) {
+        agents[index].whole = nil
         if agents[index].isActive {
             let before = agents[index].free.plain.raisedToZero
             agents[index].free.plain -= parcel.plain
@@ -156,7 +194,21 @@ extension HierarchicalAllocator {
     }
 
     /// Gives a part back; what was held beyond what there is does not become free.
-    mutating func returnFree(_ index: Int, _ parcel: Parcel) {
+    ///
+    /// - Parameter whole: The same, put together, for the next offer of it.
+    mutating func returnFree(_ index: Int, _ parcel: Parcel, whole: Resources? = nil) {
+        if agents[index].isOvercommitted {
+            refreshFree(index)
+            return
+        }
+        if !freeAgents.contains(index) {
+            agents[index].free = parcel
+            agents[index].whole = whole
+            if agents[index].isActive { available += parcel.plain }
+            noteFree(index)
+            return
+        }
+        agents[index].whole = nil
         if !parcel.extras.isEmpty {
             refreshFree(index)
             return

@@ -47,10 +47,8 @@ extension HierarchicalAllocator {
             parcel.plain = (parcel.plain - gangs.kept(agent)).raisedToZero
             if !isWorthwhile(parcel, slot) { return .fails(.gang) }
         }
-        let (most, check) = allowed(slot, parcel.plain)
-        if let check {
-            parcel.plain = most
-            if !isWorthwhile(parcel, slot) { return .fails(check) }
+        if let check = restrict(slot, &parcel), !isWorthwhile(parcel, slot) {
+            return .fails(check)
         }
         if isRefused(slot, agent, parcel) { return .fails(.refusal) }
         if holdsTooMuch(framework, with: parcel) { return .fails(.offeredLimit) }
@@ -72,6 +70,7 @@ extension HierarchicalAllocator {
             if free.plain.count(of: row.shape, upTo: 1) == 0 { return .fails(.resources) }
         } else {
             free.extras = offerableExtras(slot, agent)
+            free.hasScalarExtras = agents[agent].free.hasScalarExtras
         }
         var count = fitting(row, limit, free)
         if count == 0 { return .fails(.resources) }
@@ -80,9 +79,7 @@ extension HierarchicalAllocator {
             count = fitting(row, limit, free)
             if count == 0 { return .fails(.gang) }
         }
-        let (allowance, check) = allowed(slot, free.plain)
-        if let check {
-            free.plain = allowance
+        if let check = restrict(slot, &free) {
             count = fitting(row, limit, free)
             if count == 0 { return .fails(check) }
         }
@@ -135,6 +132,7 @@ extension HierarchicalAllocator {
         var parcel = Parcel()
         parcel.plain = agents[agent].free.plain.raisedToZero
         parcel.extras = offerableExtras(slot, agent)
+        parcel.hasScalarExtras = agents[agent].free.hasScalarExtras
         return parcel
     }
 
@@ -143,13 +141,14 @@ extension HierarchicalAllocator {
         if agents[agent].hasPublicExtras || extras.isEmpty { return extras }
         let role = slots[slot].role
         let can = frameworks[slots[slot].framework].description.capabilities
+        let sharesAgain = agents[agent].sharedRound != round || round == 0
         let refines =
             can.contains(.reservationRefinement)
             && agents[agent].info.capabilities.contains(.reservationRefinement)
         return extras.filter { item in
             item.isAllocatable(to: role)
                 && (!item.isRevocable || can.contains(.revocableResources))
-                && (!item.isShared || can.contains(.sharedResources))
+                && (!item.isShared || can.contains(.sharedResources) && sharesAgain)
                 && (item.reservations.count < 2 || refines)
         }
     }
@@ -157,9 +156,9 @@ extension HierarchicalAllocator {
     func isWorthwhile(_ parcel: Parcel, _ slot: Int) -> Bool {
         if parcel.isEmpty { return false }
         let least = slots[slot].minimums ?? minimums
-        if least.isEmpty { return true }
-        let has =
-            parcel.extras.isEmpty ? parcel.plain : parcel.plain + columns.amounts(parcel.extras)
+        if least.isEmpty || least.contains(where: parcel.plain.covers) { return true }
+        guard parcel.hasScalarExtras else { return false }
+        let has = parcel.plain + columns.amounts(parcel.extras)
         return least.contains { has.covers($0) }
     }
 

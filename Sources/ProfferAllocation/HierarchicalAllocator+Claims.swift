@@ -4,8 +4,8 @@ public import ProfferModel
 extension HierarchicalAllocator {
     /// Takes resources without an offer, all or none.
     ///
-    /// The checks are those of a grant but for refusals and constraints: who names an agent wants
-    /// it. O(parts · holdings of an agent).
+    /// The checks are those of a grant but for refusals: who names an agent wants it.
+    /// O(parts · holdings of an agent).
     public mutating func claim(_ parts: [Allocation], at now: Instant) -> [ClaimConflict] {
         var conflicts: [ClaimConflict] = []
         var done: [(allocation: Allocation, agent: Int)] = []
@@ -13,13 +13,15 @@ extension HierarchicalAllocator {
             let free = free(part.agent, roles: [part.role])
             guard let agent = agentIndex[part.agent],
                 let framework = frameworkIndex[part.framework],
-                let slot = slot(framework, part.role), slots[slot].isSubscribed
+                let slot = slot(framework, part.role), slots[slot].isSubscribed,
+                frameworks[framework].isActive
             else {
                 conflicts.append(
                     ClaimConflict(
                         agentID: part.agent, check: .agentActive,
                         message: agentIndex[part.agent] == nil
-                            ? "there is no such agent" : "the framework is not in that role"))
+                            ? "there is no such agent"
+                            : "the framework is not connected, or not in that role"))
                 continue
             }
             let parcel = columns.parcel(part.resources)
@@ -41,14 +43,17 @@ extension HierarchicalAllocator {
     }
 
     /// The first check that a claim fails.
-    private func problem(_ slot: Int, _ agent: Int, _ parcel: Parcel) -> PlacementCheck? {
+    private mutating func problem(
+        _ slot: Int, _ agent: Int, _ parcel: Parcel
+    ) -> PlacementCheck? {
         if !agents[agent].isActive { return .agentActive }
+        if !isAdmitted(slot, agent, nil) { return .constraints }
         let framework = slots[slot].framework
         if !copes(agent, framework, slot) { return .capabilities }
         if isFar(agent, framework) { return .region }
         if isKeptForGPUs(agent, framework) { return .gpus }
         var offered = offerable(slot, agent)
-        if parcel.isEmpty { return .resources }
+        if parcel.isEmpty || parcel.isNegative { return .resources }
         if !offered.covers(parcel) {
             var all = agents[agent].free
             all.plain = all.plain.raisedToZero
@@ -58,8 +63,7 @@ extension HierarchicalAllocator {
             offered.plain = (offered.plain - gangs.kept(agent)).raisedToZero
             if !offered.plain.covers(parcel.plain) { return .gang }
         }
-        let (most, check) = allowed(slot, offered.plain)
-        if let check, !most.covers(parcel.plain) { return check }
+        if let check = restrict(slot, &offered), !offered.covers(parcel) { return check }
         if holdsTooMuch(framework, with: parcel) { return .offeredLimit }
         return nil
     }
@@ -79,7 +83,8 @@ extension HierarchicalAllocator {
         case .headroom: "what other roles are guaranteed would not stay available"
         case .offeredLimit: "the framework holds its part of the cluster in offers already"
         case .gang: "it is kept for a gang whose turn it is"
-        case .constraints, .perAgent, .refusal: check.title
+        case .constraints: "the framework's own constraints exclude the agent"
+        case .perAgent, .refusal: check.title
         }
     }
 
@@ -93,6 +98,7 @@ extension HierarchicalAllocator {
             return
         }
         returnFree(agent, parcel)
+        dirtyAgents.insert(agent)
         refreshWaiting(slot)
     }
 

@@ -72,7 +72,7 @@ extension HierarchicalAllocator {
         }
         slots[slot].demands = rows
         noteNeeds(rows.map(\.shape))
-        slots[slot].declines = 0
+        endPause(slot)
         refreshWaiting(slot)
         if isNew, tree.clients[slot].isWaiting { dirtySlots.insert(slot) }
         gangs.note(slot, hasGangs: rows.contains { $0.demand.gang > 1 })
@@ -150,6 +150,7 @@ extension HierarchicalAllocator {
                 taken.append(Resource("ports", .ranges(ports)))
             }
             parcel.extras = Resources(distinct: taken)
+            parcel.hasScalarExtras = free.hasScalarExtras
         }
         parcel.plain = need
         return parcel

@@ -82,6 +82,10 @@ extension HierarchicalAllocator {
         if let agentHold, isWaitingForAgents, now < agentHold.until {
             return "the master waits until \(agentHold.count) agents are back, \(activeAgents) are"
         }
+        if slots[slot].pausedUntil.map({ $0 > now }) ?? false {
+            return "the framework has declined whatever it was offered, and is offered the next in "
+                + "some seconds; REVIVE or a demand ends that"
+        }
         guard let row else {
             return frameworks[framework].hasDemands
                 ? "the framework states what it wants, and none of that is left in the role "
@@ -209,11 +213,9 @@ extension HierarchicalAllocator {
             rest.plain = (rest.plain - gangs.kept(agent)).raisedToZero
             if !isEnough(rest, slot, row) { failed.append(.gang) }
         }
-        let (most, check) = allowed(slot, offered.plain)
-        if let check {
-            var rest = offered
-            rest.plain = most
-            if !isEnough(rest, slot, row) { failed.append(check) }
+        var allowed = offered
+        if let check = restrict(slot, &allowed), !isEnough(allowed, slot, row) {
+            failed.append(check)
         }
         var wanted = offered
         if let row {

@@ -59,6 +59,7 @@ extension HierarchicalAllocator {
         let slot = tree.makeClient(frameworks[framework].description.id.value, role: role)
         while slots.count <= slot {
             slots.append(SlotRow(framework: framework, role: role, isUsed: false))
+            needs.append(Amounts())
         }
         slots[slot] = SlotRow(framework: framework, role: role)
         slots[slot].isSubscribed = false
@@ -75,6 +76,7 @@ extension HierarchicalAllocator {
         }
         forgetRefusals(slot: slot)
         refreshWaiting(slot)
+        pauses.set(slot, to: nil)
         dirtySlots.remove(slot)
         cappedSlots.remove(slot)
         keptSlots.remove(slot)
@@ -110,7 +112,7 @@ extension HierarchicalAllocator {
         for agent in agents.indices {
             while let place = agents[agent].holdings.firstIndex(where: { $0.slot == slot }) {
                 let holding = agents[agent].holdings.remove(at: place)
-                uncount(holding)
+                uncount(holding, agent)
                 refreshFree(agent)
                 dirtyAgents.insert(agent)
             }
@@ -159,7 +161,13 @@ extension HierarchicalAllocator {
         let framework = slots[slot].framework
         let isOpen =
             slots[slot].isUsed && slots[slot].isSubscribed && !slots[slot].isSuppressed
-            && frameworks[framework].isActive
+            && frameworks[framework].isActive && slots[slot].pausedUntil == nil
+        needs[slot] = leastNeed(slot)
+        if isOpen, frameworks[framework].hasDemands {
+            demandSlots.insert(slot)
+        } else {
+            demandSlots.remove(slot)
+        }
         var wanted: [Int] = []
         if isOpen, frameworks[framework].hasDemands {
             for demand in slots[slot].demands where demand.demand.gang == 1 && !demand.isMet {
@@ -182,6 +190,15 @@ extension HierarchicalAllocator {
             dirtySlots.remove(slot)
             if waitingFrameworks <= 1 { markCapped() }
         }
+    }
+
+    /// What every agent must have that is to be of use; nothing for a classic framework.
+    private func leastNeed(_ slot: Int) -> Amounts {
+        var least: Amounts?
+        for row in slots[slot].demands where row.demand.gang == 1 && !row.isMet {
+            least = least?.lowered(to: row.shape) ?? row.shape
+        }
+        return least ?? Amounts()
     }
 
     private mutating func setPriorities(_ slot: Int, _ wanted: [Int]) {

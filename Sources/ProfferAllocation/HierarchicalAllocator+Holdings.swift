@@ -7,9 +7,11 @@ extension HierarchicalAllocator {
         guard let agent = agentIndex[allocation.agent],
             let framework = frameworkIndex[allocation.framework], !allocation.resources.isEmpty
         else { return }
-        let slot = makeSlot(framework, allocation.role)
         let parcel = columns.parcel(allocation.resources)
+        if parcel.isNegative { return }
+        let slot = makeSlot(framework, allocation.role)
         add(parcel, agent, slot, allocation.demandID, isOffered: false)
+        if !agents[agent].free.covers(parcel) { agents[agent].isOvercommitted = true }
         takeFree(agent, parcel)
     }
 
@@ -20,7 +22,7 @@ extension HierarchicalAllocator {
         else { return }
         let parcel = columns.parcel(allocation.resources)
         guard holds(agent, slot, parcel, isOffered: true) else { return }
-        slots[slot].declines = 0
+        endPause(slot)
         forgetReturns(slot, agent)
         shift(parcel, agent, slot, allocation.demandID, isOffered: true) { holding, part in
             holding.offered -= part
@@ -29,7 +31,8 @@ extension HierarchicalAllocator {
             demand.outstanding -= instances
             demand.remaining = max(0, demand.remaining - instances)
         }
-        frameworks[slots[slot].framework].offered -= scalars(parcel)
+        frameworks[slots[slot].framework].offered -= scalars(
+            parcel, agent, slot, offeredOnly: true)
         refreshWaiting(slot)
         markCapped()
     }
@@ -44,12 +47,12 @@ extension HierarchicalAllocator {
         let isOffered = holds(agent, slot, from, isOffered: true)
         guard isOffered || holds(agent, slot, from, isOffered: false) else { return }
         _ = remove(from, agent, slot, allocation.demandID, isOffered: isOffered)
-        reserve(agents[agent].total, isThere: false)
-        total -= scalars(agents[agent].total)
+        reserve(from, isThere: false)
+        total -= allScalars(from)
+        total += allScalars(into)
         agents[agent].total -= from
         agents[agent].total += into
-        total += scalars(agents[agent].total)
-        reserve(agents[agent].total, isThere: true)
+        reserve(into, isThere: true)
         let rest = agents[agent].total.extras.items
         agents[agent].hasPublicExtras = rest.allSatisfy {
             $0.reservations.isEmpty && !$0.isRevocable && !$0.isShared
@@ -68,10 +71,13 @@ extension HierarchicalAllocator {
             !allocation.resources.isEmpty
         else { return }
         let parcel = columns.parcel(allocation.resources)
+        let wasMet = slots[slot].demands.map(\.isMet)
         guard remove(parcel, agent, slot, allocation.demandID, isOffered: wasOffered) else {
             return
         }
-        returnFree(agent, parcel)
+        noteUncovered(slot, wasMet)
+        let isWhole = wasOffered && !parcel.hasScalarExtras
+        returnFree(agent, parcel, whole: isWhole ? allocation.resources : nil)
         dirtyAgents.insert(agent)
         if wasOffered {
             noteReturn(slot, agent, parcel, refuse, at: now)
@@ -81,12 +87,21 @@ extension HierarchicalAllocator {
         dropIfUnused(slot: slot)
     }
 
+    /// A demand that was covered by what has gone has to look at every agent again.
+    private mutating func noteUncovered(_ slot: Int, _ wasMet: [Bool]) {
+        for (row, wasMet) in zip(slots[slot].demands, wasMet) where wasMet && !row.isMet {
+            dirtySlots.insert(slot)
+            if row.demand.gang > 1 { gangs.needsLook = true }
+        }
+    }
+
     private func knownSlot(_ allocation: Allocation) -> Int? {
         frameworkIndex[allocation.framework].flatMap { slot($0, allocation.role) }
     }
 
     /// Whether all of a parcel is offered to, or used by, a framework in a role at an agent.
     private func holds(_ agent: Int, _ slot: Int, _ parcel: Parcel, isOffered: Bool) -> Bool {
+        if parcel.isNegative { return false }
         var held = Parcel()
         var count = 0
         for holding in agents[agent].holdings where holding.slot == slot {
@@ -104,6 +119,8 @@ extension HierarchicalAllocator {
     mutating func add(
         _ parcel: Parcel, _ agent: Int, _ slot: Int, _ demand: String?, isOffered: Bool
     ) {
+        let amounts = scalars(parcel, agent, slot, offeredOnly: false)
+        let offered = isOffered ? scalars(parcel, agent, slot, offeredOnly: true) : Amounts()
         let place = holding(agent, slot, demand)
         if isOffered {
             let row = demand.flatMap { id in
@@ -121,12 +138,11 @@ extension HierarchicalAllocator {
         } else {
             agents[agent].holdings[place].used += parcel
         }
-        let amounts = scalars(parcel)
         let framework = slots[slot].framework
         frameworks[framework].held += amounts
-        if isOffered { frameworks[framework].offered += amounts }
+        frameworks[framework].offered += offered
         tree.charge(slot, plus: amounts, grants: isOffered ? 1 : 0)
-        consume(slot, plus: parcel.plain)
+        consume(slot, plus: unreserved(parcel))
     }
 
     private mutating func holding(_ agent: Int, _ slot: Int, _ demand: String?) -> Int {
@@ -153,12 +169,14 @@ extension HierarchicalAllocator {
         } noting: { row, instances in
             if isOffered { row.outstanding -= instances }
         }
-        let amounts = scalars(parcel)
+        let amounts = scalars(parcel, agent, slot, offeredOnly: false)
         let framework = slots[slot].framework
         frameworks[framework].held -= amounts
-        if isOffered { frameworks[framework].offered -= amounts }
+        if isOffered {
+            frameworks[framework].offered -= scalars(parcel, agent, slot, offeredOnly: true)
+        }
         tree.charge(slot, minus: amounts, grants: grants)
-        consume(slot, minus: parcel.plain)
+        consume(slot, minus: unreserved(parcel))
         return true
     }
 
@@ -203,25 +221,30 @@ extension HierarchicalAllocator {
         part.plain = wanted.plain.lowered(to: held.plain)
         if !wanted.extras.isEmpty, !held.extras.isEmpty {
             part.extras = wanted.extras - (wanted.extras - held.extras)
+            part.hasScalarExtras = wanted.hasScalarExtras
         }
         return part
     }
 
     /// Takes what an agent's holding counted for off its framework and its role.
-    mutating func uncount(_ holding: Holding) {
-        let offered = scalars(holding.offered)
-        let amounts = scalars(holding.used) + offered
+    mutating func uncount(_ holding: Holding, _ agent: Int) {
+        let offered = scalars(holding.offered, agent, holding.slot, offeredOnly: true)
+        var both = holding.used
+        both += holding.offered
+        let amounts = scalars(both, agent, holding.slot, offeredOnly: false)
         let framework = slots[holding.slot].framework
         frameworks[framework].held -= amounts
         frameworks[framework].offered -= offered
         tree.charge(holding.slot, minus: amounts)
-        consume(holding.slot, minus: holding.used.plain + holding.offered.plain)
+        consume(holding.slot, minus: unreserved(holding.used) + unreserved(holding.offered))
         slots[holding.slot].holdings -= 1
         if let id = holding.demand,
             let row = slots[holding.slot].demands.firstIndex(where: { $0.demand.id == id })
         {
+            let wasMet = slots[holding.slot].demands.map(\.isMet)
             slots[holding.slot].demands[row].outstanding -= instances(
                 slots[holding.slot].demands[row], holding.offered)
+            noteUncovered(holding.slot, wasMet)
             refreshWaiting(holding.slot)
         }
     }

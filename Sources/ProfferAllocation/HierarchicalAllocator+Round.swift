@@ -16,6 +16,7 @@ extension HierarchicalAllocator {
     /// comparisons.
     public mutating func allocate(at now: Instant, into grants: inout [Grant]) {
         endRefusals(at: now)
+        endPauses(at: now)
         if let hold = agentHold {
             if now < hold.until, isWaitingForAgents { return }
             agentHold = nil
@@ -25,37 +26,35 @@ extension HierarchicalAllocator {
         tree.follow(total)
         serveTurn(at: now, into: &grants)
         var visit = Visit()
-        serveDirtyAgents(&visit, into: &grants)
-        serveDirtySlots(&visit, into: &grants)
+        serveChanges(&visit, into: &grants)
+        if markKept() { serveChanges(&visit, into: &grants) }
         serveGangs(at: now, into: &grants)
     }
 
-    /// Agents at which something has changed, for everyone who waits.
-    private mutating func serveDirtyAgents(_ visit: inout Visit, into grants: inout [Grant]) {
+    /// Agents at which something has changed, for everyone who waits, and all others that have
+    /// something, for those who want something new; in the order of their admission.
+    private mutating func serveChanges(_ visit: inout Visit, into grants: inout [Grant]) {
         let dirty = dirtyAgents
-        dirtyAgents.removeAll()
-        guard !priorities.isEmpty else { return }
-        var next = dirty.next(from: 0)
-        while let agent = next {
-            look(at: agent, among: nil, &visit, into: &grants)
-            if priorities.isEmpty { return }
-            next = dirty.next(from: agent + 1)
-        }
-    }
-
-    /// Frameworks that want something new, at every agent that has something.
-    private mutating func serveDirtySlots(_ visit: inout Visit, into grants: inout [Grant]) {
-        markKept()
-        guard !dirtySlots.isEmpty else { return }
         let wanted = dirtySlots
+        dirtyAgents.removeAll()
         dirtySlots.removeAll()
-        guard isWaiting(wanted) else { return }
-        var next = freeAgents.next(from: 0)
-        while let agent = next {
+        guard !priorities.isEmpty else { return }
+        // Only for many: a list that is given again and again has to grow by its own measure.
+        if dirty.count > grants.count { grants.reserveCapacity(grants.count + dirty.count) }
+        var isAnyWanted = !wanted.isEmpty && isWaiting(wanted)
+        var nextDirty = dirty.next(from: 0)
+        var nextFree = isAnyWanted ? freeAgents.next(from: 0) : nil
+        while nextDirty != nil || nextFree != nil {
+            let agent = min(nextDirty ?? .max, nextFree ?? .max)
+            let isDirty = agent == nextDirty
             let before = grants.count
-            look(at: agent, among: wanted, &visit, into: &grants)
-            if grants.count > before, !isWaiting(wanted) { return }
-            next = freeAgents.next(from: agent + 1)
+            look(at: agent, among: isDirty ? nil : wanted, &visit, into: &grants)
+            if grants.count > before {
+                if priorities.isEmpty { return }
+                isAnyWanted = isAnyWanted && isWaiting(wanted)
+            }
+            if isDirty { nextDirty = dirty.next(from: agent + 1) }
+            nextFree = isAnyWanted ? freeAgents.next(from: agent + 1) : nil
         }
     }
 
@@ -64,15 +63,16 @@ extension HierarchicalAllocator {
     }
 
     /// Whoever was kept from something by what others are guaranteed looks again when more is
-    /// there beyond that.
-    private mutating func markKept() {
-        guard !keptSlots.isEmpty else { return }
+    /// there beyond that; whether anybody is to.
+    private mutating func markKept() -> Bool {
+        guard !keptSlots.isEmpty else { return false }
         let headroom = available - quotas.required
-        guard !keptHeadroom.covers(headroom) else { return }
+        guard !keptHeadroom.covers(headroom) else { return false }
         for slot in keptSlots.members where slots[slot].isUsed && tree.clients[slot].isWaiting {
             dirtySlots.insert(slot)
         }
         keptSlots.removeAll()
+        return !dirtySlots.isEmpty
     }
 
     private mutating func look(
@@ -82,13 +82,13 @@ extension HierarchicalAllocator {
             return
         }
         if agents[agent].refused.isStale { agents[agent].refused.refresh(agents[agent].free) }
-        if !visit.failed.isEmpty { visit.failed.removeAll() }
         tree.drawLots()
         var bound = Int.max
         while let level = priorities.firstIndex(where: { $0.priority < bound }) {
             let priority = priorities[level].priority
             bound = priority
             guard wants(level, agent, among: wanted) else { continue }
+            if !visit.failed.isEmpty { visit.failed.removeAll() }
             // First whoever has less than it is guaranteed, and then everyone.
             if quotas.unmetCount > 0 {
                 serve(agent, priority, wanted, isGuaranteed: true, &visit, into: &grants)
@@ -111,9 +111,19 @@ extension HierarchicalAllocator {
         _ agent: Int, _ priority: Int, _ wanted: Bits?, isGuaranteed: Bool,
         _ visit: inout Visit, into grants: inout [Grant]
     ) {
-        visit.walk.begin()
+        guard let members = priorities.first(where: { $0.priority == priority })?.slots else {
+            return
+        }
+        // At an agent with nothing particular, a role at its limit can have nothing.
+        let isPlain = agents[agent].hasPublicExtras
+        let tops: OrderWalk.Tops = isGuaranteed ? .unmet : isPlain ? .open : .all
+        visit.walk.begin(tops)
         while let slot = nextSlot(&visit.walk, agent, isGuaranteed) {
-            guard isMeant(slot, agent, priority, wanted), !visit.failed.contains(slot) else {
+            guard members.contains(slot), wanted?.contains(slot) ?? true,
+                !agents[agent].refused.blocked.contains(slot), !visit.failed.contains(slot)
+            else { continue }
+            if isPlain, !agents[agent].free.plain.covers(needs[slot]) {
+                visit.failed.insert(slot)
                 continue
             }
             switch bestVerdict(slot, agent, priority) {
@@ -123,36 +133,28 @@ extension HierarchicalAllocator {
             case .fits(let plan):
                 commit(plan, agent, gang: nil, into: &grants)
                 guard freeAgents.contains(agent) else { return }
-                visit.walk.begin()
+                visit.walk.begin(tops)
             }
         }
     }
 
     private func nextSlot(_ walk: inout OrderWalk, _ agent: Int, _ isGuaranteed: Bool) -> Int? {
-        let isPlain = agents[agent].hasPublicExtras
+        if !isGuaranteed { return walk.next(tree) { _ in false } }
+        let free = agents[agent].free.plain
         return walk.next(tree) { top in
-            isGuaranteed ? !tree.nodes[top].isUnmet : isPlain && tree.nodes[top].isAtLimit
+            // Only what its guarantee lacks gives a role the first choice of an agent.
+            tree.nodes[top].unmet.lowered(to: free).raisedToZero.isZero
         }
-    }
-
-    private func isMeant(_ slot: Int, _ agent: Int, _ priority: Int, _ wanted: Bits?) -> Bool {
-        if let wanted, !wanted.contains(slot) { return false }
-        if agents[agent].refused.blocked.contains(slot) { return false }
-        let own = slots[slot].priorities
-        return own.count == 1 ? own[0] == priority : own.contains(priority)
     }
 
     /// A classic offer, or the first demand of this priority that fits.
     private mutating func bestVerdict(_ slot: Int, _ agent: Int, _ priority: Int) -> Verdict {
-        guard frameworks[slots[slot].framework].hasDemands else {
-            return verdict(slot, agent, demand: nil)
-        }
+        guard demandSlots.contains(slot) else { return verdict(slot, agent, demand: nil) }
         var worst = PlacementCheck.resources
         for row in slots[slot].demands.indices {
-            let demand = slots[slot].demands[row]
-            guard demand.demand.priority == priority, demand.demand.gang == 1, !demand.isMet else {
-                continue
-            }
+            guard slots[slot].demands[row].demand.priority == priority,
+                slots[slot].demands[row].demand.gang == 1, !slots[slot].demands[row].isMet
+            else { continue }
             let verdict = verdict(slot, agent, demand: row)
             if case .fits = verdict { return verdict }
             // What a change elsewhere may mend has to be remembered.
@@ -189,11 +191,19 @@ extension HierarchicalAllocator {
                 demandID: demand, instances: plan.instances, gang: gang))
         add(plan.parcel, agent, plan.slot, demand, isOffered: true)
         takeFree(agent, plan.parcel)
+        if !agents[agent].hasPublicExtras, plan.parcel.extras.items.contains(where: \.isShared) {
+            agents[agent].sharedRound = round
+        }
         if plan.demand != nil { refreshWaiting(plan.slot) }
     }
 
     /// Puts a parcel together, or takes the agent's own resources when it is all of them.
     private func resources(of agent: Int, _ parcel: Parcel) -> Resources {
+        if let whole = agents[agent].whole, agents[agent].free.plain == parcel.plain,
+            agents[agent].free.extras == parcel.extras
+        {
+            return whole
+        }
         let all = agents[agent].total
         if all.plain == parcel.plain, all.extras == parcel.extras {
             return agents[agent].info.resources

@@ -61,6 +61,8 @@ public struct HierarchicalAllocator: Allocator {
     var freeFrameworks: [Int] = []
     /// By the tree's number of a framework in a role.
     var slots: ContiguousArray<SlotRow> = []
+    /// By slot: the least that any demand of it that is not met needs, column by column.
+    var needs: ContiguousArray<Amounts> = []
     var minimums: [Amounts] = []
     var refusals = RefusalTable()
     var quotas = QuotaTable()
@@ -87,9 +89,13 @@ public struct HierarchicalAllocator: Allocator {
     /// Agents whose free resources have changed since somebody asked.
     var changedAgents = Bits()
     var waitingFrameworks = 0
+    /// Frameworks in roles that state what they want.
+    var demandSlots = Bits()
     var priorities: [PriorityLevel] = []
+    /// When frameworks that only decline are offered something again.
+    var pauses = DeadlineQueue<Int>()
     var agentHold: (count: Int, until: Instant)?
-    var backOffs: [NotedBackOff] = []
+    var backOffs: [BackOff] = []
     var round: UInt64 = 0
     var nextEpoch: UInt32 = 0
     /// Whether somebody may want neither cpus nor mem.
@@ -119,8 +125,14 @@ public struct HierarchicalAllocator: Allocator {
         var total: Parcel
         var free: Parcel
         var holdings: [Holding] = []
+        /// All that is free, put together, when it has just been given back whole.
+        var whole: Resources?
+        /// Whether more is held than there is, as when an agent comes back smaller.
+        var isOvercommitted = false
         var refused = RefusalGroups()
         var returns: [Returns] = []
+        /// The round in which a shared volume was granted last: once is enough in one round.
+        var sharedRound: UInt64 = 0
     }
 
     /// How often in a row a framework has returned an agent whole without a refusal.
@@ -176,6 +188,8 @@ public struct HierarchicalAllocator: Allocator {
         var declinedRound: UInt64 = 0
         /// Changes with each revival, so that what was noted before is void.
         var epoch: UInt32 = 0
+        /// It has only declined for so long that it is offered nothing until then.
+        var pausedUntil: Instant?
     }
 
     /// Frameworks in roles that wait with one priority.
@@ -184,19 +198,13 @@ public struct HierarchicalAllocator: Allocator {
         var slots = Bits()
     }
 
-    /// A framework is offered less often, for the master to tell it.
-    struct NotedBackOff: Sendable {
-        var framework: FrameworkID
-        var role: String
-        var declines: Int
-        var pause: Duration
-    }
-
     // MARK: State
 
     /// When a refusal, a gang's turn or the wait for agents ends.
     public var nextDeadline: Instant? {
-        earliest(earliest(refusals.nextEnd, gangs.nextDeadline), agentHold?.until)
+        earliest(
+            earliest(refusals.nextEnd, pauses.next),
+            earliest(gangs.nextDeadline, agentHold?.until))
     }
 
     /// Whether something has changed that may lead to a grant.
@@ -239,6 +247,12 @@ public struct HierarchicalAllocator: Allocator {
         let changed = changedAgents.members
         changedAgents.removeAll()
         return changed.compactMap { agents[$0].isUsed ? agents[$0].info.id : nil }
+    }
+
+    /// Which pauses have begun or grown since the last call.
+    public mutating func takeBackOffs() -> [BackOff] {
+        defer { backOffs.removeAll() }
+        return backOffs
     }
 
     /// What a framework in one of these roles could claim of an agent now.

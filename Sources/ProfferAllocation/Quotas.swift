@@ -62,7 +62,7 @@ extension HierarchicalAllocator {
         if let place = quotas.place(node) {
             quotas.set(place, unmet: Amounts())
             quotas.remove(place)
-            tree.setQuotaState(node, isUnmet: false, isAtLimit: false)
+            tree.setQuotaState(node, unmet: Amounts(), isAtLimit: false)
         }
         if quota.isDefault {
             tree.pin(node, false)
@@ -99,7 +99,7 @@ extension HierarchicalAllocator {
         let isAtLimit =
             row.limited & 3 == 3 && row.limit[0] <= has[0] && row.limit[1] <= has[1]
         tree.setQuotaState(
-            node, isUnmet: !unmet.isZero, isAtLimit: isAtLimit && !hasUnusualNeeds)
+            node, unmet: unmet, isAtLimit: isAtLimit && !hasUnusualNeeds)
     }
 
     /// Notes what somebody wants at least, in case that is neither cpus nor mem.
@@ -144,36 +144,72 @@ extension HierarchicalAllocator {
         }
     }
 
-    /// The most that a role may be given of an agent's plain scalars: within its limit, and
-    /// leaving what other roles are guaranteed.
+    /// What of a parcel counts for the quota of its role although it is reserved for nobody:
+    /// everything but revocable and shared resources.
+    func unreserved(_ parcel: Parcel) -> Amounts {
+        if !parcel.hasScalarExtras { return parcel.plain }
+        return parcel.plain + columns.amounts(parcel.extras) { $0.countsForQuota }
+    }
+
+    /// Lowers a parcel to what a role may be given: within its limit, and leaving what other roles
+    /// are guaranteed. Particular disks are given whole or not at all.
     ///
-    /// - Returns: The most, and the check that made it less than what is free.
-    func allowed(_ slot: Int, _ free: Amounts) -> (Amounts, PlacementCheck?) {
-        if quotas.isEmpty { return (free, nil) }
-        var most = free
+    /// - Returns: The check that made it less, if one did.
+    func restrict(_ slot: Int, _ parcel: inout Parcel) -> PlacementCheck? {
+        if quotas.isEmpty { return nil }
         var check: PlacementCheck?
         var own = Amounts()
         if let place = quotas.place(markedRole(slot)) {
             let row = quotas.rows[place]
             own = row.unmet
             let has = consumed(row.node)
-            for column in 0..<columns.names.count where row.limited & (1 << UInt64(column)) != 0 {
-                let left = max(0, row.limit[column] &- has[column])
-                if left < most[column] {
-                    most[column] = left
-                    check = .quotaLimit
+            var left = Amounts()
+            for column in 0..<columns.names.count {
+                let isLimited = row.limited & (1 << UInt64(column)) != 0
+                left[column] = isLimited ? max(0, row.limit[column] &- has[column]) : .max
+            }
+            if lower(&parcel, to: left) { check = .quotaLimit }
+        }
+        guard quotas.unmetCount > 0 else { return check }
+        var left = Amounts()
+        for column in 0..<columns.names.count {
+            left[column] =
+                quotas.required[column] > 0
+                ? max(0, available[column] &- quotas.required[column]) &+ own[column] : .max
+        }
+        if lower(&parcel, to: left) { check = check ?? .headroom }
+        return check
+    }
+
+    /// Whether anything had to be left out.
+    private func lower(_ parcel: inout Parcel, to most: Amounts) -> Bool {
+        var left = most
+        var isLess = false
+        if parcel.hasScalarExtras, parcel.extras.items.contains(where: \.countsForQuota) {
+            parcel.extras = parcel.extras.filter { item in
+                guard item.countsForQuota, case .scalar(let amount) = item.value,
+                    let column = columns.find(item.name)
+                else { return true }
+                if amount.thousandths > left[column] {
+                    isLess = true
+                    return false
                 }
+                if left[column] != .max { left[column] -= amount.thousandths }
+                return true
             }
         }
-        guard quotas.unmetCount > 0 else { return (most, check) }
-        for column in 0..<columns.names.count where quotas.required[column] > 0 {
-            let left =
-                max(0, available[column] &- quotas.required[column]) &+ own[column]
-            if left < most[column] {
-                most[column] = left
-                check = check ?? .headroom
-            }
+        if !left.covers(parcel.plain) {
+            parcel.plain = parcel.plain.lowered(to: left)
+            isLess = true
         }
-        return (most, check)
+        return isLess
+    }
+}
+
+extension Resource {
+    /// Whether it is an unreserved scalar that is not plain and yet is held by a role for good.
+    fileprivate var countsForQuota: Bool {
+        guard case .scalar = value else { return false }
+        return reservations.isEmpty && !isRevocable && !isShared
     }
 }

@@ -16,7 +16,7 @@ struct RefusalGroups: Sendable {
     var isStale = false
 
     mutating func group(of parcel: Parcel) -> Int {
-        if let index = groups.firstIndex(where: { !$0.members.isEmpty && $0.parcel == parcel }) {
+        if let index = groups.firstIndex(where: { !$0.members.isEmpty && $0.parcel.isSame(as: parcel) }) {
             return index
         }
         if let index = groups.firstIndex(where: { $0.members.isEmpty }) {
@@ -42,29 +42,48 @@ struct RefusalGroups: Sendable {
 }
 
 /// When each refusal ends, by agent and framework in a role.
+///
+/// Many refusals end at the same instant, for one call may decline a thousand offers: their ends
+/// are kept once, and a refusal costs a few words.
 struct RefusalTable: Sendable {
     struct Entry: Hashable, Sendable {
         var end: Instant
         var group: Int
     }
 
-    private struct Expiry: Comparable, Sendable {
-        var end: Instant
-        var key: UInt64
+    private struct Packed: Hashable, Sendable {
+        var bucket: Int32
+        var group: Int32
+    }
 
-        static func < (left: Expiry, right: Expiry) -> Bool {
-            left.end != right.end ? left.end < right.end : left.key < right.key
+    /// All that ends at one instant; pairs whose refusal was taken back meanwhile are left in it.
+    private struct Bucket: Sendable {
+        var end: Instant
+        var keys: [UInt64] = []
+    }
+
+    private struct End: Comparable, Sendable {
+        var end: Instant
+        var bucket: Int32
+
+        static func < (left: End, right: End) -> Bool {
+            left.end != right.end ? left.end < right.end : left.bucket < right.bucket
         }
     }
 
     /// So many refusals of one framework at one agent are kept; a further one ends the shortest.
     static let limit = 8
 
-    private var entries = LookupTable<UInt64, Entry>()
+    private var entries = LookupTable<UInt64, Packed>()
     /// Second and further refusals of the same pair, which are rare.
-    private var more = LookupTable<UInt64, [Entry]>()
-    private var expiries = Heap<Expiry>()
+    private var more = LookupTable<UInt64, [Packed]>()
+    private var buckets: ContiguousArray<Bucket> = []
+    private var freeBuckets: [Int32] = []
+    private var bucketsByEnd = LookupTable<Int64, Int32>()
+    private var ends = Heap<End>()
     private(set) var count = 0
+    /// Of all buckets together.
+    private var keyCount = 0
 
     init() {}
 
@@ -72,15 +91,22 @@ struct RefusalTable: Sendable {
         UInt64(agent) << 32 | UInt64(slot)
     }
 
-    var nextEnd: Instant? { expiries.min?.end }
+    var nextEnd: Instant? { ends.min?.end }
+
+    private func entry(_ packed: Packed) -> Entry {
+        Entry(end: buckets[Int(packed.bucket)].end, group: Int(packed.group))
+    }
 
     func all(_ agent: Int, _ slot: Int) -> [Entry] {
         let key = Self.key(agent, slot)
         guard let first = entries[key] else { return [] }
-        return [first] + (more[key] ?? [])
+        return [entry(first)] + (more[key] ?? []).map(entry)
     }
 
-    func first(_ agent: Int, _ slot: Int) -> Entry? { entries[Self.key(agent, slot)] }
+    /// The group of the first refusal of a pair.
+    func firstGroup(_ agent: Int, _ slot: Int) -> Int? {
+        entries[Self.key(agent, slot)].map { Int($0.group) }
+    }
 
     func hasMore(_ agent: Int, _ slot: Int) -> Bool {
         !more.isEmpty && more[Self.key(agent, slot)] != nil
@@ -89,49 +115,82 @@ struct RefusalTable: Sendable {
     /// Sets all refusals of a pair.
     mutating func set(_ agent: Int, _ slot: Int, _ list: [Entry]) {
         let key = Self.key(agent, slot)
-        count -= entries[key] == nil ? 0 : 1 + (more[key]?.count ?? 0)
-        count += list.count
-        entries[key] = list.first
-        more[key] = list.count > 1 ? Array(list[1...]) : nil
-        for entry in list { expect(entry, key) }
+        var old = more[key] ?? []
+        if let first = entries[key] { old.insert(first, at: 0) }
+        count += list.count - old.count
+        let packed = list.map { entry in
+            Packed(bucket: bucket(entry.end), group: Int32(clamping: entry.group))
+        }
+        for one in packed where !old.contains(where: { $0.bucket == one.bucket }) {
+            buckets[Int(one.bucket)].keys.append(key)
+            keyCount += 1
+        }
+        entries[key] = packed.first
+        more[key] = packed.count > 1 ? Array(packed[1...]) : nil
         discardStale()
     }
 
     /// Sets the only refusal of a pair that had none.
     mutating func add(_ agent: Int, _ slot: Int, _ entry: Entry) {
         let key = Self.key(agent, slot)
-        entries[key] = entry
+        let bucket = bucket(entry.end)
+        entries[key] = Packed(bucket: bucket, group: Int32(clamping: entry.group))
+        buckets[Int(bucket)].keys.append(key)
+        keyCount += 1
         count += 1
-        expect(entry, key)
     }
 
-    private mutating func expect(_ entry: Entry, _ key: UInt64) {
-        expiries.insert(Expiry(end: entry.end, key: key))
+    private mutating func bucket(_ end: Instant) -> Int32 {
+        if let known = bucketsByEnd[end.nanoseconds] { return known }
+        let index = freeBuckets.popLast() ?? Int32(clamping: buckets.count)
+        if Int(index) == buckets.count {
+            buckets.append(Bucket(end: end))
+        } else {
+            buckets[Int(index)] = Bucket(end: end)
+        }
+        bucketsByEnd[end.nanoseconds] = index
+        ends.insert(End(end: end, bucket: index))
+        return index
     }
 
     /// The next pair one of whose refusals has ended.
     mutating func popDue(at now: Instant) -> (agent: Int, slot: Int)? {
-        while let first = expiries.min, first.end <= now {
-            expiries.removeMin()
-            if isLive(first) {
-                return (Int(first.key >> 32), Int(first.key & 0xffff_ffff))
+        while let first = ends.min, first.end <= now {
+            let bucket = Int(first.bucket)
+            while let key = buckets[bucket].keys.popLast() {
+                keyCount -= 1
+                if isLive(key, first.bucket) { return (Int(key >> 32), Int(key & 0xffff_ffff)) }
             }
+            ends.removeMin()
+            forget(first.bucket)
         }
         return nil
     }
 
-    private func isLive(_ expiry: Expiry) -> Bool {
-        guard let first = entries[expiry.key] else { return false }
-        return first.end == expiry.end
-            || (more[expiry.key]?.contains { $0.end == expiry.end } ?? false)
+    private func isLive(_ key: UInt64, _ bucket: Int32) -> Bool {
+        guard let first = entries[key] else { return false }
+        return first.bucket == bucket || (more[key]?.contains { $0.bucket == bucket } ?? false)
     }
 
-    /// Refusals that were taken back leave their ends behind, which may be a year away.
+    private mutating func forget(_ bucket: Int32) {
+        bucketsByEnd[buckets[Int(bucket)].end.nanoseconds] = nil
+        buckets[Int(bucket)].keys = []
+        freeBuckets.append(bucket)
+    }
+
+    /// Refusals that were taken back leave their pairs behind, and their ends may be a year away.
     private mutating func discardStale() {
-        while let first = expiries.min, !isLive(first) { expiries.removeMin() }
-        if expiries.count > 1024, expiries.count > count * 2 {
-            expiries = Heap(expiries.unordered.filter(isLive))
+        guard keyCount > 1024, keyCount > count * 2 else { return }
+        keyCount = 0
+        var kept: [End] = []
+        for end in ends.unordered {
+            let bucket = Int(end.bucket)
+            let live = buckets[bucket].keys.filter { isLive($0, end.bucket) }
+            buckets[bucket].keys = live
+            keyCount += live.count
+            if live.isEmpty { forget(end.bucket) } else { kept.append(end) }
         }
+        ends = Heap(kept)
     }
 
     /// Gives agents new numbers.
@@ -149,7 +208,7 @@ struct RefusalTable: Sendable {
 extension HierarchicalAllocator {
     /// Notes that a framework does not want these resources, or less, until then.
     mutating func refuse(_ slot: Int, _ agent: Int, _ parcel: Parcel, until end: Instant) {
-        if refusals.first(agent, slot) == nil {
+        if refusals.firstGroup(agent, slot) == nil {
             let group = agents[agent].refused.group(of: parcel)
             agents[agent].refused.groups[group].members.insert(slot)
             refusals.add(agent, slot, RefusalTable.Entry(end: end, group: group))
@@ -199,7 +258,7 @@ extension HierarchicalAllocator {
     mutating func forgetRefusals(slot: Int) {
         nextEpoch &+= 1
         slots[slot].epoch = nextEpoch
-        slots[slot].declines = 0
+        endPause(slot)
         for agent in slots[slot].refusedAgents.members { setRefusals(slot, agent, []) }
     }
 
@@ -220,10 +279,9 @@ extension HierarchicalAllocator {
 
     /// Whether a framework has refused what it would be offered, or more than that.
     func isRefused(_ slot: Int, _ agent: Int, _ parcel: Parcel) -> Bool {
-        guard !slots[slot].refusedAgents.isEmpty, let first = refusals.first(agent, slot) else {
-            return false
-        }
-        if agents[agent].refused.groups[first.group].parcel.covers(parcel) { return true }
+        guard !slots[slot].refusedAgents.isEmpty, let first = refusals.firstGroup(agent, slot)
+        else { return false }
+        if agents[agent].refused.groups[first].parcel.covers(parcel) { return true }
         guard refusals.hasMore(agent, slot) else { return false }
         return refusals.all(agent, slot).contains {
             agents[agent].refused.groups[$0.group].parcel.covers(parcel)
@@ -247,31 +305,46 @@ extension HierarchicalAllocator {
     private mutating func decline(
         _ slot: Int, _ agent: Int, _ parcel: Parcel, _ asked: Duration, at now: Instant
     ) {
-        if slots[slot].declinedRound != round {
-            slots[slot].declinedRound = round
-            slots[slot].declines += 1
-            noteBackOff(slot, asked)
-        }
-        refuse(slot, agent, parcel, until: now + max(asked, backOff(slot, asked)))
-    }
-
-    /// What a framework that only declines is refused for, whatever it asks.
-    private func backOff(_ slot: Int, _ asked: Duration) -> Duration {
+        refuse(slot, agent, parcel, until: now + asked)
+        guard slots[slot].declinedRound != round else { return }
+        slots[slot].declinedRound = round
+        slots[slot].declines += 1
         let beyond = slots[slot].declines - Self.freeDeclines
-        guard beyond > 0, options.backOffLimit > .zero else { return .zero }
-        guard asked < options.backOffLimit else { return .zero }
-        return min(asked * (1 << min(beyond, 16)), options.backOffLimit)
+        guard beyond > 0, options.backOffLimit > .zero, asked < options.backOffLimit else { return }
+        pause(
+            slot, for: min(asked * (1 << min(beyond, 16)), options.backOffLimit), at: now)
     }
 
-    private mutating func noteBackOff(_ slot: Int, _ asked: Duration) {
-        let pause = backOff(slot, asked)
-        let before = slots[slot].declines - 1 - Self.freeDeclines
-        // Said when it begins and when it grows, not with each decline.
-        guard pause > .zero, before <= 0 || asked * (1 << min(before, 16)) < pause else { return }
+    /// A framework that only declines is offered nothing for a while: otherwise, having the least
+    /// share of all, it would be offered everything first, for ever.
+    private mutating func pause(_ slot: Int, for pause: Duration, at now: Instant) {
+        guard slots[slot].demands.isEmpty else { return }
+        slots[slot].pausedUntil = now + pause
+        pauses.set(slot, to: now + pause)
+        refreshWaiting(slot)
         backOffs.append(
-            NotedBackOff(
+            BackOff(
                 framework: frameworks[slots[slot].framework].description.id,
                 role: slots[slot].role, declines: slots[slot].declines, pause: pause))
+    }
+
+    /// It wants something, or has shown that it does.
+    mutating func endPause(_ slot: Int) {
+        slots[slot].declines = 0
+        guard slots[slot].pausedUntil != nil else { return }
+        slots[slot].pausedUntil = nil
+        pauses.set(slot, to: nil)
+        refreshWaiting(slot)
+        dirtySlots.insert(slot)
+    }
+
+    /// Lets those try again whose pauses are over.
+    mutating func endPauses(at now: Instant) {
+        while let slot = pauses.popDue(at: now) {
+            slots[slot].pausedUntil = nil
+            refreshWaiting(slot)
+            dirtySlots.insert(slot)
+        }
     }
 
     /// So many returns in a row are answered at once.

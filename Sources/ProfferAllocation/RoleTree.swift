@@ -51,8 +51,9 @@ struct RoleTree: Sendable {
         var reserved = Amounts()
         /// Of a top-level role: what it and those below it hold of plain scalars.
         var unreservedHeld = Amounts()
-        /// Of a top-level role: whether it has less than it is guaranteed.
-        var isUnmet = false
+        var isUnmet: Bool { !unmet.isZero }
+        /// Of a top-level role: what it lacks to what it is guaranteed.
+        var unmet = Amounts()
         /// Of a top-level role: whether its limit leaves neither cpus nor mem to it, so that it can
         /// have nothing but what is reserved for it.
         var isAtLimit = false
@@ -71,6 +72,11 @@ struct RoleTree: Sendable {
     }
 
     static let root = 0
+
+    /// Top-level roles that wait and have less than they are guaranteed; in order.
+    private(set) var unmet: [Int] = []
+    /// Top-level roles that wait and are not at their limit; in order.
+    private(set) var open: [Int] = []
 
     let roleOrder: ShareOrder
     let clientOrder: ShareOrder
@@ -171,9 +177,14 @@ struct RoleTree: Sendable {
         nodes[top].reserved += reserved
     }
 
-    mutating func setQuotaState(_ top: Int, isUnmet: Bool, isAtLimit: Bool) {
-        nodes[top].isUnmet = isUnmet
+    mutating func setQuotaState(_ top: Int, unmet: Amounts, isAtLimit: Bool) {
+        let isSame =
+            nodes[top].unmet.isZero == unmet.isZero && nodes[top].isAtLimit == isAtLimit
+        let stands = nodes[top].waiting > 0 && !isSame
+        if stands { takeOut(top: top) }
+        nodes[top].unmet = unmet
         nodes[top].isAtLimit = isAtLimit
+        if stands { putIn(top: top) }
     }
 
     mutating func setWeight(_ path: String, _ weight: UInt64) {
@@ -356,6 +367,13 @@ struct RoleTree: Sendable {
             }
             nodes[index].order = order
         }
+        sortTops()
+    }
+
+    private mutating func sortTops() {
+        let order = nodes[Self.root].order
+        unmet = order.filter { !nodes[$0].unmet.isZero }
+        open = order.filter { !nodes[$0].isAtLimit }
     }
 
     func precedes(client first: Int, _ second: Int) -> Bool {
@@ -428,13 +446,25 @@ struct RoleTree: Sendable {
         let place = place(node: node, in: nodes[parent].order)
         invariant(nodes[parent].order[place] == node, "a role stands where its share says")
         nodes[parent].order.remove(at: place)
+        if parent == Self.root { takeOut(top: node) }
         return true
+    }
+
+    private mutating func takeOut(top: Int) {
+        if !nodes[top].unmet.isZero { unmet.remove(at: self.place(node: top, in: unmet)) }
+        if !nodes[top].isAtLimit { open.remove(at: self.place(node: top, in: open)) }
+    }
+
+    private mutating func putIn(top: Int) {
+        if !nodes[top].unmet.isZero { unmet.insert(top, at: self.place(node: top, in: unmet)) }
+        if !nodes[top].isAtLimit { open.insert(top, at: self.place(node: top, in: open)) }
     }
 
     private mutating func putIn(node: Int) {
         let parent = nodes[node].parent
         let place = place(node: node, in: nodes[parent].order)
         nodes[parent].order.insert(node, at: place)
+        if parent == Self.root { putIn(top: node) }
     }
 
     // MARK: Lots
@@ -454,6 +484,7 @@ struct RoleTree: Sendable {
             }
             nodes[index].order = order
         }
+        sortTops()
     }
 
     /// Draws one after the other, each by its weight among those left; a binary indexed tree of
@@ -526,16 +557,34 @@ struct NameOrder: Sendable {
 
 /// A walk over the waiting frameworks of a tree in order, without recursion: roles may be deep.
 struct OrderWalk {
+    /// Which top-level roles are visited.
+    enum Tops {
+        /// All that wait.
+        case all
+        /// Those that have less than they are guaranteed.
+        case unmet
+        /// Those that are not at their limit.
+        case open
+    }
+
+    private var tops = Tops.all
+    private var top = 0
     private var stack: [(node: Int, next: Int)] = []
 
-    mutating func begin() {
+    mutating func begin(_ tops: Tops = .all) {
+        self.tops = tops
+        top = 0
         stack.removeAll(keepingCapacity: true)
-        stack.append((RoleTree.root, 0))
     }
 
     /// The next framework; `isSkipped` says of a top-level role that it is left out.
     mutating func next(_ tree: RoleTree, skipping isSkipped: (Int) -> Bool) -> Int? {
-        while let (node, position) = stack.last {
+        while true {
+            guard let (node, position) = stack.last else {
+                guard let next = nextTop(tree) else { return nil }
+                if !isSkipped(next) { stack.append((next, 0)) }
+                continue
+            }
             guard position < tree.nodes[node].order.count else {
                 stack.removeLast()
                 continue
@@ -543,9 +592,18 @@ struct OrderWalk {
             let entry = tree.nodes[node].order[position]
             stack[stack.count - 1].next = position + 1
             if tree.nodes[node].isLeaf { return entry }
-            if node == RoleTree.root, isSkipped(entry) { continue }
             stack.append((entry, 0))
         }
-        return nil
+    }
+
+    private mutating func nextTop(_ tree: RoleTree) -> Int? {
+        defer { top += 1 }
+        switch tops {
+        case .all:
+            let order = tree.nodes[RoleTree.root].order
+            return top < order.count ? order[top] : nil
+        case .unmet: return top < tree.unmet.count ? tree.unmet[top] : nil
+        case .open: return top < tree.open.count ? tree.open[top] : nil
+        }
     }
 }

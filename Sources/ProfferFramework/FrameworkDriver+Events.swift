@@ -72,7 +72,8 @@ extension FrameworkDriver {
         case .updateFrameworkAnswer(let problem):
             takeAnswer(problem, at: now, into: &outbox)
         case .error(let message): fail(message, peer, at: now, into: &outbox)
-        case .claimAnswer, .cluster, .backedOff: takeOwn(event, at: now, into: &outbox)
+        case .claimAnswer, .cluster, .backedOff, .demandRefused:
+            takeOwn(event, at: now, into: &outbox)
         case .heartbeat: break
         }
     }
@@ -98,6 +99,8 @@ extension FrameworkDriver {
                 .observe(.backedOff(role: role, declines: declines, pause: pause)))
             tell(
                 .backedOff(role: role, declines: declines, pause: pause), at: now, into: &outbox)
+        case .demandRefused(let problem):
+            tell(.updateRefused("the demand: \(problem)"), at: now, into: &outbox)
         default: break
         }
     }

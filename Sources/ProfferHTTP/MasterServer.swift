@@ -191,7 +191,7 @@ public struct MasterServer: Sendable {
                 status: 409, title: "refused", detail: why,
                 advice: "compare the versions of the programs, and look at the master's log")
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
-            .done:
+            .done, .inverseOffers:
             throw unexpected
         }
     }
@@ -234,7 +234,8 @@ public struct MasterServer: Sendable {
             throw ProblemObject(status: 404, title: "not found", detail: what)
         case .refused(let why):
             throw ProblemObject(status: 409, title: "refused", detail: why, advice: advice)
-        case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands:
+        case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
+            .inverseOffers:
             throw unexpected
         }
     }

@@ -81,6 +81,7 @@ extension Master {
         outbox.append(.commit([.agent(id, entry(row))]))
         agents[id] = row
         allocator.setAgent(row.info, isActive: row.state == .active)
+        noteSeen(id)
         for offer in row.offers { end(offer: offer, .rescinded, at: now, into: &outbox) }
     }
 
@@ -138,9 +139,11 @@ extension Master {
         guard let row = agents[id] else { return }
         agents[id]?.pingsMissed = 0
         agents[id]?.unreachableSince = nil
+        recovering.remove(id)
         timers.set(.agentReturn(id), to: nil)
         timers.set(.ping(id), to: now + configuration.agentPingInterval)
         allocator.setAgent(row.info, isActive: row.state == .active)
+        noteSeen(id)
         outbox.append(
             .observe(
                 .agent(id, hostname: row.info.hostname, row.state, reason: reason)))
@@ -311,6 +314,7 @@ extension Master {
             before
             ?? TaskRow(
                 info: task.info, role: task.role, executorID: task.executorID, isReleased: true)
+        if before == nil { row.isLearned = true }
         row.state = task.state
         if let last = task.lastForwarded {
             row.lastStatus = last
@@ -385,6 +389,7 @@ extension Master {
         agents[id]?.peer = nil
         agents[id]?.state = .disconnected
         allocator.setActive(agent: id, false)
+        noteSeen(id)
         for offer in row.offers { end(offer: offer, .rescinded, at: now, into: &outbox) }
         outbox.append(
             .observe(
@@ -410,6 +415,7 @@ extension Master {
         lose(
             id, .agentRemoved, taskState: .unreachable, "the agent is unreachable: \(reason)",
             unreachableSince: since, at: now, into: &outbox)
+        recovering.remove(id)
         agents[id]?.state = .unreachable
         agents[id]?.unreachableSince = since
         if let peer = row.peer {
@@ -441,6 +447,7 @@ extension Master {
                 PlacedExecutor(agent: id, executor: key.executor), of: key.framework, at: now)
         }
         allocator.removeAgent(id)
+        noteSeen(id)
         for framework in frameworks.values {
             if let peer = framework.peer {
                 outbox.append(
@@ -455,6 +462,7 @@ extension Master {
         // Ends that nobody has acknowledged: there is no agent any more to repeat them.
         for key in agents[id]?.tasks ?? [] { forget(key, at: now) }
         guard let row = agents.removeValue(forKey: id) else { return }
+        recovering.remove(id)
         if let peer = row.peer {
             peerAgents.remove(peer)
             outbox.append(.closePeer(peer, reason: reason))

@@ -58,8 +58,17 @@ extension Master {
         case .updateFramework(let subscription):
             update(id, subscription, at: now, into: &outbox)
         case .reconcileOperations(let list): reconcileOperations(list, id, into: &outbox)
-        case .demand, .acceptTogether, .claim, .watchCluster: break
-        case .request, .acknowledgeOperation, .acceptInverseOffers, .declineInverseOffers: break
+        case .demand(let demands): state(demands, id, at: now, into: &outbox)
+        case .acceptTogether(let parts, let filters):
+            acceptTogether(parts, filters, id, at: now, into: &outbox)
+        case .claim(let claim): take(claim, id, at: now, into: &outbox)
+        case .watchCluster(let isWanted):
+            watchCluster(id, isWanted, at: now, into: &outbox)
+        case .acceptInverseOffers(let ids, _):
+            respond(.accepted(at: wallClock.time(at: now)), to: ids, id)
+        case .declineInverseOffers(let ids, _):
+            respond(.declined(at: wallClock.time(at: now)), to: ids, id)
+        case .request, .acknowledgeOperation: break
         }
     }
 
@@ -91,6 +100,9 @@ extension Master {
         row.constraints = subscription.constraints
         row.subscribedAt = wallClock.time(at: now)
         row.disconnectedSince = nil
+        row.demands = []
+        row.launched = LookupTable()
+        row.watchSerial = nil
         outbox.append(.commit([.framework(id, row.entry())]))
         if let known { failOver(from: known, to: peer, at: now, into: &outbox) }
         row.offers = []
@@ -99,6 +111,7 @@ extension Master {
         timers.set(.failover(id), to: nil)
         timers.set(.heartbeat(id), to: now + configuration.heartbeatInterval)
         tellAllocator(row, isActive: true)
+        forgetWishes(id, at: now)
         outbox.append(
             .tellFramework(
                 .subscribed(
@@ -110,6 +123,7 @@ extension Master {
                     id, name: row.info.name, isConnected: true, isRemoved: false,
                     reason: "subscribed")))
         tellAgents(of: row, .updateFramework(row.info), into: &outbox)
+        repeatInverseOffers(id, at: now, into: &outbox)
     }
 
     private func problem(_ subscription: Subscription, _ id: FrameworkID?, _ peer: PeerID?)
@@ -127,6 +141,7 @@ extension Master {
             return "this session belongs to framework '\(other)'; open another one"
         }
         if framework.name.isEmpty { return "the framework has no name; give it one" }
+        if let problem = problemOfPriority(framework.priority) { return problem }
         if framework.failoverTimeout < .zero { return "the failover time-out is negative" }
         if let known = id.flatMap({ frameworks[$0] }), known.info.principal != framework.principal {
             return "the principal of a framework cannot be changed"
@@ -168,7 +183,7 @@ extension Master {
             AllocatorFramework(
                 id: row.id, roles: row.info.roles, suppressedRoles: row.suppressedRoles,
                 capabilities: row.info.capabilities, minimums: row.info.minimumOffers,
-                constraints: row.constraints), isActive: isActive)
+                constraints: row.constraints, priority: row.info.priority), isActive: isActive)
     }
 
     private mutating func dropOffers(
@@ -208,6 +223,10 @@ extension Master {
         outbox.append(.commit([.framework(id, row.entry())]))
         answer(update: nil, row.peer, into: &outbox)
         tellAllocator(row, isActive: row.isConnected)
+        keepDemands(of: id, in: row.info.roles, at: now)
+        if row.watchSerial != nil, row.info.roles != before.info.roles {
+            watchCluster(id, true, at: now, into: &outbox)
+        }
         dropOffers(of: id, notIn: row.info.roles, at: now, into: &outbox)
         tellAgents(of: row, .updateFramework(row.info), into: &outbox)
     }
@@ -253,6 +272,7 @@ extension Master {
         frameworks[id]?.peer = nil
         let since = wallClock.time(at: now)
         frameworks[id]?.disconnectedSince = since
+        forgetWishes(id, at: now)
         allocator.setActive(framework: id, false)
         for offer in row.offers { end(offer: offer, .discarded, at: now, into: &outbox) }
         timers.set(.heartbeat(id), to: nil)
@@ -299,6 +319,7 @@ extension Master {
         }
         timers.set(.failover(id), to: nil)
         timers.set(.heartbeat(id), to: nil)
+        forgetWishes(id, at: now)
         allocator.removeFramework(id)
         frameworks.removeValue(forKey: id)
         removedFrameworks[id] = ended

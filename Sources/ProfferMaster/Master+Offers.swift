@@ -16,15 +16,20 @@ extension Master {
     /// While tasks end faster than one in a window, the window is wider: an offer and its answer
     /// then serve several of them.
     mutating func allocateIfDue(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
+        guard lastAllocation + allocationPause <= now else { return }
+        allocateIfNeeded(at: now, into: &outbox)
+    }
+
+    /// Allocates without waiting for the window, for what must not overtake those who wait.
+    mutating func allocateIfNeeded(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
         let isRefusalOver = allocator.nextDeadline.map { $0 <= now } ?? false
-        guard allocator.needsAllocation || isRefusalOver,
-            lastAllocation + allocationPause <= now
-        else { return }
+        guard allocator.needsAllocation || isRefusalOver else { return }
         lastAllocation = now
         let window = configuration.allocationWindow
         allocationPause =
             releaseCount < 2 ? window : min(allocationPause + window, window * Self.longestPause)
         releaseCount = 0
+        watchForShortfalls(at: now)
         var grants: [Grant] = []
         allocator.allocate(at: now, into: &grants)
         guard !grants.isEmpty else { return }
@@ -60,6 +65,7 @@ extension Master {
                 .map(\.executor), role: grant.role, demandID: granted.demandID,
             instances: granted.instances, gang: granted.gang)
         offers[offer.id] = OfferRow(offer: offer, madeAt: now)
+        if let gang = offer.gang { gangs[gang, default: []].append(offer.id) }
         frameworks[grant.framework]?.offers.append(offer.id)
         agents[grant.agent]?.offers.append(offer.id)
         if let timeout = configuration.offerTimeout {
@@ -73,7 +79,7 @@ extension Master {
     func allocation(_ offer: Offer, _ resources: Resources? = nil) -> Allocation {
         Allocation(
             framework: offer.frameworkID, role: offer.role, agent: offer.agentID,
-            resources: resources ?? offer.resources)
+            resources: resources ?? offer.resources, demandID: offer.demandID)
     }
 
     /// Forgets an offer without giving its resources back.
@@ -84,6 +90,10 @@ extension Master {
         frameworks[row.offer.frameworkID]?.offers.remove(id)
         agents[row.offer.agentID]?.offers.remove(id)
         timers.set(.offer(id), to: nil)
+        if let gang = row.offer.gang {
+            gangs[gang]?.remove(id)
+            if gangs[gang]?.isEmpty == true { gangs.remove(gang) } else { tornGangs.append(gang) }
+        }
         outbox.append(.observe(.offerEnded(id, end, held: now - row.madeAt)))
         return row
     }
@@ -98,6 +108,18 @@ extension Master {
         if end != .discarded, let peer = frameworks[row.offer.frameworkID]?.peer {
             outbox.append(.tellFramework(.rescind(id), peer))
         }
+    }
+
+    /// Takes back what is left of gangs of which a part is gone: by itself it is of no use, and
+    /// the framework may not accept it.
+    mutating func endTornGangs(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
+        guard !tornGangs.isEmpty else { return }
+        let torn = tornGangs
+        tornGangs = []
+        for gang in torn {
+            for id in gangs[gang] ?? [] { end(offer: id, .rescinded, at: now, into: &outbox) }
+        }
+        tornGangs = []
     }
 
     /// How long a refusal lasts: 5 s when nothing or nonsense is said, a year at most, and not at

@@ -20,14 +20,12 @@ extension Master {
             answer(
                 operation, accepted.framework, .error, problem.text, nil, into: &outbox)
         case .success(let change):
-            accepted.remaining -= change.from
-            accepted.remaining += change.to
-            accepted.converted -= change.from
-            accepted.converted += change.to
+            accepted.convert(change.from, into: change.to)
+            rescindShared(change.from, on: accepted.agent, at: now, into: &outbox)
             allocator.convert(
                 Allocation(
                     framework: accepted.framework, role: accepted.role, agent: accepted.agent,
-                    resources: change.from), into: change.to)
+                    resources: change.from, demandID: accepted.demandID), into: change.to)
             guard var agent = agents[accepted.agent] else { return }
             agent.info.resources -= change.from
             agent.info.resources += change.to
@@ -37,6 +35,20 @@ extension Master {
                 outbox.append(.tellAgent(.updateResources(agent.info.resources), peer))
             }
             answer(operation, accepted.framework, .finished, nil, change.to, into: &outbox)
+        }
+    }
+
+    /// A shared volume that ends is taken out of whatever else it is offered in.
+    private mutating func rescindShared(
+        _ ended: Resources, on agent: AgentID, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        let shared = ended.items.filter(\.isShared)
+        guard !shared.isEmpty else { return }
+        for id in agents[agent]?.offers ?? [] {
+            let items = offers[id]?.offer.resources.items ?? []
+            guard items.contains(where: { shared.contains($0) }) else { continue }
+            end(offer: id, .rescinded, at: now, into: &outbox)
         }
     }
 
@@ -88,16 +100,17 @@ extension Master {
         }
     }
 
-    private struct Change {
+    struct Change {
         var from: Resources
         var to: Resources
     }
 
-    private struct Problem: Error {
+    struct Problem: Error {
         var text: String
     }
 
-    private func conversion(
+    /// What an operation would make of what, or why it cannot be done.
+    func conversion(
         _ action: Operation.Action, _ accepted: AcceptedOffers
     ) -> Result<Change, Problem> {
         let change: Result<Change, Problem> =
@@ -105,9 +118,9 @@ extension Master {
             case .reserve(let resources): reserve(resources, accepted)
             case .unreserve(let resources): unreserve(resources)
             case .create(let volumes): create(volumes, accepted)
-            case .destroy(let volumes): destroy(volumes)
-            case .grow(let volume, let addition): grow(volume, addition)
-            case .shrink(let volume, let subtraction): shrink(volume, subtraction)
+            case .destroy(let volumes): destroy(volumes, accepted)
+            case .grow(let volume, let addition): grow(volume, addition, accepted)
+            case .shrink(let volume, let subtraction): shrink(volume, subtraction, accepted)
             case .launch, .launchGroup: .failure(Problem(text: "a launch changes no resources"))
             }
         guard case .success(let wanted) = change else { return change }
@@ -149,6 +162,7 @@ extension Master {
         _ resources: Resources, _ accepted: AcceptedOffers
     ) -> Result<Change, Problem> {
         let principal = frameworks[accepted.framework]?.info.principal
+        let capabilities = agents[accepted.agent]?.info.capabilities ?? []
         return map(
             resources,
             { item in
@@ -176,6 +190,11 @@ extension Master {
                 }
                 var before = item
                 before.reservations.removeLast()
+                if !before.reservations.isEmpty, !capabilities.contains(.reservationRefinement) {
+                    return .failure(
+                        Problem(
+                            text: "the agent does not know reservations within reservations"))
+                }
                 if let outer = before.reservations.last,
                     !last.role.hasPrefix(outer.role + "/")
                 {
@@ -210,7 +229,9 @@ extension Master {
         _ volumes: Resources, _ accepted: AcceptedOffers
     ) -> Result<Change, Problem> {
         let principal = frameworks[accepted.framework]?.info.principal
-        let existing = agents[accepted.agent]?.info.resources.items ?? []
+        let existing =
+            (accepted.trial.totals[accepted.agent] ?? agents[accepted.agent]?.info.resources)?
+            .items ?? []
         return map(
             volumes,
             { item in
@@ -253,18 +274,51 @@ extension Master {
         return plain
     }
 
-    private func destroy(_ volumes: Resources) -> Result<Change, Problem> {
+    private func destroy(
+        _ volumes: Resources, _ accepted: AcceptedOffers
+    ) -> Result<Change, Problem> {
         map(
             volumes,
             { item in
                 guard item.isPersistentVolume else {
                     return .failure(Problem(text: "\(item.name) is not a volume"))
                 }
+                if item.isShared, isInUse(item, accepted) {
+                    return .failure(
+                        Problem(
+                            text: "a task uses the volume '\(item.disk?.persistenceID ?? "")'; "
+                                + "end it first"))
+                }
                 return .success(Self.space(of: item))
             }, isFromResult: false)
     }
 
-    private func grow(_ volume: Resource, _ addition: Resource) -> Result<Change, Problem> {
+    /// Whether a task holds a shared volume that is offered meanwhile.
+    private func isInUse(_ volume: Resource, _ accepted: AcceptedOffers) -> Bool {
+        if accepted.trial.shared[accepted.agent]?.items.contains(volume) == true { return true }
+        return (agents[accepted.agent]?.tasks ?? []).contains { key in
+            guard let task = tasks[key], !task.isReleased else { return false }
+            return task.info.resources.items.contains(volume)
+        }
+    }
+
+    /// Why a volume cannot change its size, or `nil`.
+    private func problemOfResize(_ volume: Resource, _ accepted: AcceptedOffers) -> String? {
+        if agents[accepted.agent]?.info.capabilities.contains(.resizeVolume) != true {
+            return "the agent cannot change the size of volumes"
+        }
+        if case .mount = volume.disk?.source {
+            return "a volume on a disk of its own has the size of that disk"
+        }
+        return nil
+    }
+
+    private func grow(
+        _ volume: Resource, _ addition: Resource, _ accepted: AcceptedOffers
+    ) -> Result<Change, Problem> {
+        if let problem = problemOfResize(volume, accepted) {
+            return .failure(Problem(text: problem))
+        }
         guard volume.isPersistentVolume, !volume.isShared, case .scalar(let size) = volume.value,
             case .scalar(let more) = addition.value, more > .zero,
             addition.isSameKind(as: Self.space(of: volume))
@@ -277,7 +331,12 @@ extension Master {
         return .success(Change(from: Resources([volume, addition]), to: Resources([grown])))
     }
 
-    private func shrink(_ volume: Resource, _ less: Milli) -> Result<Change, Problem> {
+    private func shrink(
+        _ volume: Resource, _ less: Milli, _ accepted: AcceptedOffers
+    ) -> Result<Change, Problem> {
+        if let problem = problemOfResize(volume, accepted) {
+            return .failure(Problem(text: problem))
+        }
         guard volume.isPersistentVolume, !volume.isShared, case .scalar(let size) = volume.value,
             less > .zero, less < size
         else {

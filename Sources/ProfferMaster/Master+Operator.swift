@@ -24,7 +24,12 @@ extension Master {
             case .kill(let key): orderKill(key, at: now, into: &outbox)
             case .teardown(let id): orderTeardown(id, at: now, into: &outbox)
             case .setWeight(let role, let weight): setWeight(role, weight, into: &outbox)
-            case .quotas, .setQuotas, .why, .whyFramework: .refused("not served yet")
+            case .quotas: .quotas(quotaSummaries())
+            case .setQuotas(let list, let isForced):
+                setQuotas(list, isForced: isForced, at: now, into: &outbox)
+            case .why(let question): answer(why: question, at: now)
+            case .whyFramework(let id): answer(whyFramework: id, at: now)
+            case .inverseOffers: .inverseOffers(inverseOfferSummaries(at: now))
             }
         outbox.append(.answer(answer, query))
     }
@@ -54,9 +59,11 @@ extension Master {
         guard weight > 0, weight <= 1 << 20 else {
             return .refused("a weight lies above 0 and not above 1048.576")
         }
-        weights[role] = weight
+        // What is as it would be without is not kept.
+        let kept = weight == 1000 ? nil : weight
+        weights[role] = kept
         allocator.setWeight(role: role, thousandths: weight)
-        outbox.append(.commit([.weight(role: role, weight)]))
+        outbox.append(.commit([.weight(role: role, kept)]))
         return .done
     }
 
@@ -109,27 +116,37 @@ extension Master {
                 ? 0 : allocator.shareMillionths(framework: framework.id))
     }
 
+    /// O(frameworks · their roles + tasks + executors + offers), and a sort of the roles.
     private func roleSummaries() -> [RoleSummary] {
-        var names: OrderedSet<String> = []
-        for framework in frameworks.values { names.append(contentsOf: framework.info.roles) }
-        names.append(contentsOf: weights.keys)
-        names.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-        return names.map { name in
-            let members = frameworks.values.filter { $0.info.roles.contains(name) }
-            var held = Resources()
-            for task in tasks.values where task.role == name && !task.isReleased {
-                held += task.info.resources
+        var rows: OrderedDictionary<String, RoleSummary> = [:]
+        func add(_ role: String) {
+            if rows[role] == nil { rows[role] = RoleSummary(name: role) }
+        }
+        for framework in frameworks.values {
+            for role in framework.info.roles {
+                add(role)
+                rows[role]?.frameworks.append(framework.id)
             }
-            for executor in agents.values.flatMap(\.executors.values) where executor.role == name {
-                held += executor.info.resources
+        }
+        for (role, weight) in weights {
+            add(role)
+            rows[role]?.weightThousandths = weight
+        }
+        for role in quotas.keys { add(role) }
+        for task in tasks.values where !task.isReleased {
+            rows[task.role]?.allocated += task.info.resources
+        }
+        for agent in agents.values {
+            for executor in agent.executors.values {
+                rows[executor.role]?.allocated += executor.info.resources
             }
-            for offer in offers.values where offer.offer.role == name {
-                held += offer.offer.resources
-            }
-            return RoleSummary(
-                name: name, weightThousandths: weights[name] ?? 1000,
-                frameworks: members.map(\.id), allocated: held,
-                shareMillionths: allocator.shareMillionths(role: name))
+        }
+        for row in offers.values { rows[row.offer.role]?.allocated += row.offer.resources }
+        rows.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        return rows.values.map { row in
+            var summary = row
+            summary.shareMillionths = allocator.shareMillionths(role: row.name)
+            return summary
         }
     }
 
@@ -143,11 +160,16 @@ extension Master {
     }
 
     private func taskSummaries(_ framework: FrameworkID?) -> [TaskSummary] {
-        let live = tasks.filter { framework == nil || $0.key.framework == framework }
-            .map { summary($0.key, $0.value) }
-        let rows = Array(frameworks.values) + Array(removedFrameworks.values)
-        let ended = rows.filter { framework == nil || $0.id == framework }.flatMap(\.completed)
-        return live + ended
+        guard let framework else {
+            let rows = Array(frameworks.values) + Array(removedFrameworks.values)
+            return tasks.map { summary($0.key, $0.value) } + rows.flatMap(\.completed)
+        }
+        guard let row = frameworks[framework] ?? removedFrameworks[framework] else { return [] }
+        let live = row.tasks.compactMap { id in
+            let key = TaskKey(framework, id)
+            return tasks[key].map { summary(key, $0) }
+        }
+        return live + row.completed
     }
 
     private func clusterSummary() -> ClusterSummary {

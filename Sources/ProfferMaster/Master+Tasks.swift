@@ -28,6 +28,10 @@ extension Master {
                 status.state = .gone
                 position.latestState = .gone
             }
+            if let reason = task.preemptedFor, [.killed, .killing].contains(status.state) {
+                status.reason = .containerPreempted
+                status.message = reason
+            }
             note(status, position, key, at: now, into: &outbox)
         } else if tasks[key] != nil {
             // Whatever this agent believes, it is not its task.
@@ -90,6 +94,10 @@ extension Master {
     mutating func release(_ key: TaskKey, at now: Instant) {
         guard let task = tasks[key], !task.isReleased else { return }
         tasks[key]?.isReleased = true
+        if let preemption = task.preemption {
+            tasks[key]?.preemption = nil
+            endedVictims.append(EndedVictim(task: key, preemption: preemption))
+        }
         allocator.recover(
             Allocation(
                 framework: key.framework, role: task.role, agent: task.info.agentID,
@@ -213,7 +221,7 @@ extension Master {
                 since = agent.unreachableSince
             case .gone: (state, message) = (.goneByOperator, "the agent was declared gone")
             }
-        } else if one.agentID == nil, agents.values.contains(where: { $0.state == .recovered }) {
+        } else if one.agentID == nil, !recovering.isEmpty {
             (state, message) = (.staging, "agents are expected back; ask again")
             labels = [TaskStatus.recoveringLabel]
         }

@@ -3,6 +3,24 @@ internal import ProfferKernel
 internal import ProfferModel
 
 extension Master {
+    /// What is wrong with launching a task, or `nil`.
+    func problemOfLaunch(
+        _ task: TaskInfo, _ operation: Operation, _ accepted: AcceptedOffers
+    ) -> String? {
+        if let problem = problemOfTask(task, accepted) { return problem }
+        return operation.id == nil ? nil : "LAUNCH may not have an operation id; remove it"
+    }
+
+    /// What is wrong with launching a group, or `nil`.
+    func problemOfLaunch(
+        _ executor: ExecutorInfo, _ list: [TaskInfo], _ operation: Operation,
+        _ accepted: AcceptedOffers
+    ) -> String? {
+        if let problem = problemOfGroup(executor, list, accepted) { return problem }
+        return operation.id == nil
+            ? nil : "LAUNCH_GROUP may not have an operation id; remove it"
+    }
+
     /// What is wrong with a task, in words for its author, or `nil`.
     func problemOfTask(_ task: TaskInfo, _ accepted: AcceptedOffers) -> String? {
         if let problem = problemOfDescription(task, accepted) { return problem }
@@ -16,7 +34,7 @@ extension Master {
                 return "executor '\(executor.id)' of a single task may not be of type DEFAULT; "
                     + "use LAUNCH_GROUP or give a command"
             }
-            if !isRunning(executor, accepted) { needed += executor.resources }
+            if runningExecutor(executor.id, accepted) == nil { needed += executor.resources }
         }
         return problemOfFit(needed, accepted, "task '\(task.id)'")
     }
@@ -27,7 +45,8 @@ extension Master {
     ) -> String? {
         if list.isEmpty { return "the task group is empty" }
         if let problem = problemOfExecutor(executor, accepted) { return problem }
-        var needed = isRunning(executor, accepted) ? Resources() : executor.resources
+        var needed =
+            runningExecutor(executor.id, accepted) == nil ? executor.resources : Resources()
         var seen: Set<TaskID> = []
         for task in list {
             if let problem = problemOfDescription(task, accepted) { return problem }
@@ -50,6 +69,9 @@ extension Master {
         if tasks[TaskKey(accepted.framework, task.id)] != nil {
             return "task id '\(task.id)' is in use by a task that has not ended; use another"
         }
+        if accepted.trial.launching.contains(task.id) {
+            return "task id '\(task.id)' is used twice in one call"
+        }
         if task.agentID != accepted.agent {
             return "task '\(task.id)' names agent '\(task.agentID)', but the offer is of "
                 + "'\(accepted.agent)'"
@@ -59,6 +81,9 @@ extension Master {
         }
         if let problem = problemOfResources(task.resources, "task '\(task.id)'") {
             return problem
+        }
+        if let priority = task.priority, let problem = problemOfPriority(priority) {
+            return "task '\(task.id)': \(problem)"
         }
         if let grace = task.killPolicy?.gracePeriod, grace < .zero {
             return "task '\(task.id)': the grace period of its kill policy is negative"
@@ -73,6 +98,12 @@ extension Master {
             if let problem = problemOfLimit(limit, task) { return problem }
         }
         return problemOfChecks(task)
+    }
+
+    func problemOfPriority(_ priority: Int) -> String? {
+        if priority.magnitude <= Demand.priorityLimit.magnitude { return nil }
+        return "the priority \(priority) does not lie between -\(Demand.priorityLimit) and "
+            + "\(Demand.priorityLimit)"
     }
 
     private func problemOfLimit(_ limit: ResourceLimit, _ task: TaskInfo) -> String? {
@@ -147,11 +178,13 @@ extension Master {
         if let id = executor.frameworkID, id != accepted.framework {
             return "executor '\(executor.id)' names another framework, '\(id)'"
         }
-        let key = ExecutorKey(accepted.framework, executor.id)
-        if let running = agents[accepted.agent]?.executors[key] {
+        if executor.resources.items.contains(where: \.isShared) {
+            return "executor '\(executor.id)' may not have shared resources; give them to tasks"
+        }
+        if let running = runningExecutor(executor.id, accepted) {
             var given = executor
             given.frameworkID = accepted.framework
-            if given != running.info {
+            if given != running {
                 return "executor '\(executor.id)' runs on this agent with another description; "
                     + "use the same, or another id"
             }
@@ -177,19 +210,19 @@ extension Master {
         }
     }
 
-    private func isRunning(_ executor: ExecutorInfo, _ accepted: AcceptedOffers) -> Bool {
-        agents[accepted.agent]?.executors[ExecutorKey(accepted.framework, executor.id)] != nil
+    /// An executor that lives on the agent, or would after what is tried.
+    func runningExecutor(_ id: ExecutorID, _ accepted: AcceptedOffers) -> ExecutorInfo? {
+        let key = ExecutorKey(accepted.framework, id)
+        return agents[accepted.agent]?.executors[key]?.info
+            ?? accepted.trial.starting[PlacedExecutor(agent: accepted.agent, executor: id)]
     }
 
     func problemOfResources(_ resources: Resources, _ owner: String) -> String? {
         if let problem = problemOfAmounts(resources, owner) { return problem }
-        for item in resources.items {
-            let hasBoth = resources.items.contains {
-                $0.name == item.name && $0.isRevocable != item.isRevocable
-            }
-            if hasBoth { return "\(owner) mixes revocable and other \(item.name)" }
-        }
-        return nil
+        let revocable = Set(resources.items.lazy.filter(\.isRevocable).map(\.name))
+        if revocable.isEmpty { return nil }
+        return resources.items.first { !$0.isRevocable && revocable.contains($0.name) }
+            .map { "\(owner) mixes revocable and other \($0.name)" }
     }
 
     func problemOfAmounts(_ resources: Resources, _ owner: String) -> String? {
@@ -217,7 +250,11 @@ extension Master {
     private func problemOfFit(
         _ needed: Resources, _ accepted: AcceptedOffers, _ owner: String
     ) -> String? {
-        if accepted.remaining.contains(needed) { return nil }
+        // Of a shared volume one holder is offered, and any number of tasks may hold it.
+        let holders = accepted.remaining.missingHolders(for: needed)
+        if accepted.remaining.contains(needed) || (accepted.remaining + holders).contains(needed) {
+            return nil
+        }
         return "\(owner) needs \(needed), but of the offer only "
             + "\(accepted.remaining.isEmpty ? "nothing" : "\(accepted.remaining)") is left; "
             + "ask for less or wait for a larger offer"

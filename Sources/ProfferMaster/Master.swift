@@ -20,6 +20,29 @@ public struct Master: Machine {
     var tasks: OrderedTable<TaskKey, TaskRow> = [:]
     var offers: OrderedTable<OfferID, OfferRow> = [:]
     var weights: OrderedDictionary<String, Int64> = [:]
+    var quotas: OrderedDictionary<String, Quota> = [:]
+    /// Agents of the registry that have not come back yet.
+    var recovering: OrderedKeys<AgentID> = []
+    /// The outstanding offers of each gang.
+    var gangs = LookupTable<GangID, OrderedKeys<OfferID>>()
+    /// Gangs of which an offer has ended, until the end of the step.
+    var tornGangs: OrderedSet<GangID> = []
+    /// Frameworks that have stated demand.
+    var demanding: OrderedKeys<FrameworkID> = []
+    /// Frameworks with a stream of cluster state.
+    var watchers: OrderedKeys<FrameworkID> = []
+    /// Agents whose next view the watchers have not been told.
+    var unseenAgents: OrderedKeys<AgentID> = []
+    var lastWatchStep: Instant
+    var preemptions: OrderedTable<UInt64, PreemptionRow> = [:]
+    var inverseOffers: OrderedTable<OfferID, InverseOfferRow> = [:]
+    /// Victims that have ended, until the end of the step.
+    var endedVictims: [EndedVictim] = []
+    /// When victims are looked for again after a search in vain.
+    var nextSearches: OrderedDictionary<DemandKey, Instant> = [:]
+    var nextPreemption: UInt64 = 0
+    /// The agent at which the next search for victims begins.
+    var victimCursor = 0
     var peerFrameworks = LookupTable<PeerID, FrameworkID>()
     var peerAgents = LookupTable<PeerID, AgentID>()
     /// The keys that the peers of open sessions have proved to have.
@@ -59,7 +82,9 @@ public struct Master: Machine {
         startedAt = wallClock.time(at: now)
         lastAllocation = now - configuration.allocationWindow
         allocationPause = configuration.allocationWindow
+        lastWatchStep = lastAllocation
         for record in records { recover(record, at: now) }
+        awaitAgents(at: now)
     }
 
     private mutating func recover(_ record: MasterRecord, at now: Instant) {
@@ -72,6 +97,7 @@ public struct Master: Machine {
             row.publicKey = entry.publicKey
             switch entry.admission {
             case .admitted:
+                recovering.append(id)
                 timers.set(.agentReturn(id), to: now + configuration.agentReturnWindow)
             case .unreachable(let since):
                 row.state = .unreachable
@@ -102,7 +128,9 @@ public struct Master: Machine {
         case .weight(let role, let weight?):
             weights[role] = weight
             allocator.setWeight(role: role, thousandths: weight)
-        case .quota(_, let quota?): allocator.setQuota(quota)
+        case .quota(let role, let quota?):
+            quotas[role] = quota
+            allocator.setQuota(quota)
         case .agent(_, nil), .framework(_, nil), .weight(_, nil), .quota(_, nil), .epoch: break
         }
     }
@@ -125,7 +153,16 @@ public struct Master: Machine {
         case .peerClosed(let peer, let reason): close(peer, reason, at: now, into: &outbox)
         case .operation(let call, let query): answer(call, query, at: now, into: &outbox)
         }
+        finish(at: now, into: &outbox)
+    }
+
+    /// What every step ends with.
+    private mutating func finish(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
+        endTornGangs(at: now, into: &outbox)
+        settleVictims(at: now, into: &outbox)
         allocateIfDue(at: now, into: &outbox)
+        tellBackOffs(into: &outbox)
+        tellWatchersIfDue(at: now, into: &outbox)
     }
 
     /// Does what is due.
@@ -140,9 +177,12 @@ public struct Master: Machine {
                 remove(framework: id, "its failover time-out passed", at: now, into: &outbox)
             case .heartbeat(let id): heartbeat(id, at: now, into: &outbox)
             case .kill(let key): repeatKill(key, at: now, into: &outbox)
+            case .watch: break
+            case .shortfalls: checkShortfalls(at: now, into: &outbox)
+            case .preempt(let id): preempt(id, at: now, into: &outbox)
             }
         }
-        allocateIfDue(at: now, into: &outbox)
+        finish(at: now, into: &outbox)
     }
 
     private mutating func close(

@@ -38,6 +38,11 @@ public struct MasterConfiguration: Hashable, Sendable {
     public var unreachableTasks = 1000
     /// How many unacknowledged updates of one task may be under way to a native framework.
     public var updateWindow = 64
+    /// How long a demand or guarantee cannot be met before tasks have to make room; `nil` is for
+    /// ever.
+    public var preemptionDelay: Duration? = .seconds(10)
+    /// How long a framework knows of it before a task is killed to make room.
+    public var preemptionNotice = Duration.seconds(30)
 
     /// The defaults.
     public init() {}
@@ -54,6 +59,8 @@ public struct MasterConfiguration: Hashable, Sendable {
         positive(killRepeat, "the pause between kills")
         positive(longestRefusal, "the longest refusal")
         if let offerTimeout { positive(offerTimeout, "the offer timeout") }
+        if let preemptionDelay { positive(preemptionDelay, "the preemption delay") }
+        if preemptionNotice < .zero { found.append("the preemption notice may not be negative") }
         if allocationWindow < .zero { found.append("the allocation window may not be negative") }
         if agentPingsMissed < 1 { found.append("an agent must be allowed to miss a ping") }
         if completedFrameworks < 0 || completedTasks < 0 || unreachableTasks < 0 {

@@ -71,6 +71,8 @@ public enum MasterObservation: Hashable, Sendable {
     case identityRefused(ClaimedIdentity, publicKey: String?)
     /// An acknowledgement or update that nothing waits for.
     case stray(String)
+    /// Tasks are to make room, and why; they are killed at the end of the notice.
+    case preempting([TaskKey], AgentID, reason: String)
     /// An allocation was made: how many offers it led to.
     case allocated(offers: Int)
 
@@ -86,7 +88,7 @@ public enum MasterObservation: Hashable, Sendable {
         case .offered(let id, let framework, let agent, let resources):
             .offered(id, framework, agent, resources)
         case .offerEnded(let id, let end, _): .offerEnded(id, end)
-        case .invalidCall, .identityRefused, .stray, .allocated: nil
+        case .invalidCall, .identityRefused, .stray, .preempting, .allocated: nil
         }
     }
 }

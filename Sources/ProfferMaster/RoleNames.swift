@@ -1,3 +1,6 @@
+/// The top-level role above a role, or the role itself.
+func topLevelRole(_ role: String) -> String { String(role.prefix { $0 != "/" }) }
+
 /// What forbids a role's name, or `nil`.
 ///
 /// A path separated by slashes; `*` alone is the default role. Parts may not be empty, `.`, `..`,

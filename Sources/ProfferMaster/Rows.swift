@@ -12,6 +12,12 @@ struct FrameworkRow: Sendable {
     var publicKey: String?
     var suppressedRoles: [String] = []
     var constraints: [OfferConstraint] = []
+    /// What it has stated that it wants.
+    var demands: [Demand] = []
+    /// How many instances of each demand were launched since it was stated.
+    var launched = LookupTable<String, Int>()
+    /// The number of the next step of its stream of cluster state, if it has one.
+    var watchSerial: UInt64?
     var subscribedAt: WallTime?
     var disconnectedSince: WallTime?
     var tasks: OrderedKeys<TaskID> = []
@@ -85,6 +91,55 @@ struct TaskRow: Sendable {
     var startedAt: WallTime?
     var killPolicy: KillPolicy?
     var isKillWanted = false
+    /// The demand of the offer it was launched from.
+    var demandID: String?
+    /// The first task of its group, when it was launched here in one.
+    var groupID: TaskID?
+    /// What it has to make room for.
+    var preemption: UInt64?
+    /// Who needed the room, once it is being killed for it.
+    var preemptedFor: String?
+    /// Whether only its agent knows how it was launched.
+    var isLearned = false
+}
+
+/// An outstanding request to leave.
+struct InverseOfferRow: Sendable {
+    var inverseOffer: InverseOffer
+    var madeAt: Instant
+    var preemption: UInt64
+    var response: InverseOfferResponse?
+}
+
+/// Names a demand.
+struct DemandKey: Hashable, Sendable {
+    var framework: FrameworkID
+    var role: String
+    var id: String
+}
+
+/// Tasks that make room for instances of one demand.
+struct PreemptionRow: Sendable {
+    enum Phase: Hashable, Sendable {
+        /// Their frameworks have been told.
+        case noticed
+        /// They are being killed.
+        case killing
+        /// They have ended; what they held is being granted.
+        case settled(until: Instant)
+    }
+
+    var key: DemandKey
+    var agent: AgentID
+    var instances: Int
+    /// What one instance takes.
+    var needs: ResourceQuantities
+    /// Those that have not ended.
+    var tasks: OrderedSet<TaskKey>
+    var inverseOffers: OrderedSet<OfferID> = []
+    /// Who needs the room, in words.
+    var reason: String
+    var phase = Phase.noticed
 }
 
 /// An outstanding offer.
@@ -101,4 +156,10 @@ enum MasterTimer: Hashable, Sendable {
     case failover(FrameworkID)
     case heartbeat(FrameworkID)
     case kill(TaskKey)
+    /// The next step of the streams of cluster state.
+    case watch
+    /// A look at who cannot be served.
+    case shortfalls
+    /// The end of a notice.
+    case preempt(UInt64)
 }

@@ -29,6 +29,8 @@ public enum OperatorCall: Hashable, Sendable {
     case why(PlacementQuestion)
     /// Asks why the tasks that a framework demands wait.
     case whyFramework(FrameworkID)
+    /// Every request to leave an agent that holds.
+    case inverseOffers
 }
 
 /// The demand of a framework and why it waits, as an operator sees it.
@@ -64,6 +66,36 @@ public struct QuotaSummary: Hashable, Sendable {
     }
 }
 
+/// What a framework has said to a request to leave; it binds nobody.
+public enum InverseOfferResponse: Hashable, Sendable {
+    /// It agreed.
+    case accepted(at: WallTime)
+    /// It did not agree.
+    case declined(at: WallTime)
+}
+
+/// A request to leave, as an operator sees it.
+public struct InverseOfferSummary: Hashable, Sendable {
+    /// The request.
+    public var inverseOffer: InverseOffer
+    /// How long it is known.
+    public var age: Duration
+    /// Who needs the room.
+    public var reason: String
+    /// What its framework has said, if anything.
+    public var response: InverseOfferResponse?
+
+    /// Sets every field.
+    public init(
+        inverseOffer: InverseOffer, age: Duration, reason: String, response: InverseOfferResponse?
+    ) {
+        self.inverseOffer = inverseOffer
+        self.age = age
+        self.reason = reason
+        self.response = response
+    }
+}
+
 /// The answer to an ``OperatorCall``.
 public enum OperatorAnswer: Hashable, Sendable {
     /// To `agents`.
@@ -84,6 +116,8 @@ public enum OperatorAnswer: Hashable, Sendable {
     case why(PlacementExplanation)
     /// To `whyFramework`: each demand, or for a classic framework one for each role.
     case demands([DemandSummary])
+    /// To `inverseOffers`.
+    case inverseOffers([InverseOfferSummary])
     /// The order is carried out.
     case done
     /// There is no such thing.

@@ -284,6 +284,8 @@ public enum SchedulerEvent: Hashable, Sendable {
     /// An UPDATE_FRAMEWORK was taken over or, when there is a problem, changed nothing; one answer
     /// to each, in order.
     case updateFrameworkAnswer(problem: String?)
+    /// A DEMAND has changed nothing, and why: what was stated before holds on.
+    case demandRefused(problem: String)
     /// What became of a claim.
     case claimAnswer(id: String, ClaimOutcome)
     /// A step of the stream of cluster state.

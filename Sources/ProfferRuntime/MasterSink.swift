@@ -98,6 +98,13 @@ final class MasterSink: Sendable {
                 "a peer claimed the id of another",
                 metadata: ["claimed": "\(claimed)", "key": "\(key ?? "")"])
         case .stray(let what): logger.debug("stray message", metadata: ["what": "\(what)"])
+        case .preempting(let tasks, let agent, let reason):
+            logger.info(
+                "tasks are to make room",
+                metadata: [
+                    "agent.id": "\(agent)", "reason": "\(reason)",
+                    "tasks": "\(tasks.map { "\($0.framework)/\($0.task)" }.joined(separator: " "))",
+                ])
         case .allocated: allocations.increment()
         }
         if hub.hasReaders, let event = observation.clusterEvent { hub.publish(event) }

@@ -223,6 +223,9 @@ extension PBSchedulerEvent {
             backedOff.role = role
             backedOff.declines = clamped(declines)
             backedOff.pause = PBDurationInfo(pause)
+        case .demandRefused(let problem):
+            type = .demandRefused
+            demandRefused.problem = problem
         default: return false
         }
         return true
@@ -244,6 +247,9 @@ extension PBSchedulerEvent {
             return .backedOff(
                 role: answer.role, declines: try smallCount(answer.declines, "backed_off.declines"),
                 pause: answer.pause.model)
+        case .demandRefused:
+            return .demandRefused(
+                problem: try body(demandRefused, hasDemandRefused, "demand_refused").problem)
         default: return nil
         }
     }

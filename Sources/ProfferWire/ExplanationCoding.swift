@@ -18,6 +18,7 @@ extension PBPlacementCheck {
             case .headroom: .headroom
             case .offeredLimit: .offeredLimit
             case .gang: .gang
+            case .capabilities: .capabilities
             }
     }
 
@@ -37,6 +38,7 @@ extension PBPlacementCheck {
         case .headroom: .headroom
         case .offeredLimit: .offeredLimit
         case .gang: .gang
+        case .capabilities: .capabilities
         }
     }
 

@@ -38,6 +38,7 @@ extension WireCodec {
         case .whyFramework(let id):
             coded.type = .whyFramework
             coded.whyFramework.frameworkID = PBFrameworkID(id)
+        case .inverseOffers: coded.type = .unknown
         }
         return bytes(coded)
     }
@@ -123,6 +124,9 @@ extension WireCodec {
         case .demands(let list):
             coded.type = .whyFramework
             coded.whyFramework = .init(list)
+        case .inverseOffers:
+            coded.type = .refused
+            coded.reason = "this answer has no wire form"
         }
         return bytes(coded)
     }

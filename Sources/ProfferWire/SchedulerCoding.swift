@@ -303,7 +303,8 @@ extension WireCodec {
             coded.type = .error
             coded.error.message = message
         case .heartbeat: coded.type = .heartbeat
-        case .updateFrameworkAnswer, .claimAnswer, .cluster, .backedOff: _ = coded.setOwn(event)
+        case .updateFrameworkAnswer, .claimAnswer, .cluster, .backedOff, .demandRefused:
+            _ = coded.setOwn(event)
         }
         return bytes(coded)
     }
@@ -363,7 +364,8 @@ extension WireCodec {
                 agent: body.hasAgentID ? AgentID(body.agentID.value) : nil,
                 executor: body.hasExecutorID ? ExecutorID(body.executorID.value) : nil,
                 status: body.hasStatus ? Int(body.status) : nil)
-        case .updateFrameworkAnswer, .claimAnswer, .clusterState, .backedOff:
+        case .updateFrameworkAnswer, .claimAnswer, .clusterState, .backedOff,
+            .demandRefused:
             return try coded.ownModel()
         case .error: return .error(coded.error.message)
         case .heartbeat: return .heartbeat

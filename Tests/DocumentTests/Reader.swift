@@ -168,9 +168,11 @@ final class Reader {
         try FileManager.default.copyItem(
             atPath: directory.file("var") + "/master/operator.token",
             toPath: directory.file("etc") + "/operator.token")
-        for block in page.blocks where block.language == "json" {
+        for block in page.blocks
+        where block.language == "json" && block.text.contains("\"masterKey\"") {
             try TextFile.write(replaced(block.text), to: directory.file("etc") + "/context.json")
         }
+        environment["PROFFER_CONTEXT"] = directory.file("etc") + "/context.json"
     }
 
     private func startAgent(_ text: String) async throws {

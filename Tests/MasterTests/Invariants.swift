@@ -63,7 +63,9 @@ extension Stage {
         checkFrameworks()
         checkTasks()
         checkOffers()
+        checkPreemptions()
         if let allocator = master.allocator as? HierarchicalAllocator { check(allocator) }
+        if let allocator = master.allocator as? LackingAllocator { check(allocator.inner) }
     }
 
     private func checkFrameworks() {
@@ -108,6 +110,31 @@ extension Stage {
         }
     }
 
+    private func checkPreemptions() {
+        #expect(
+            Set(master.recovering)
+                == Set(master.agents.values.filter { $0.state == .recovered }.map(\.id)))
+        #expect(master.tornGangs.isEmpty && master.endedVictims.isEmpty)
+        for (id, row) in master.preemptions {
+            for key in row.tasks { #expect(master.tasks[key]?.preemption == id) }
+            for offer in row.inverseOffers {
+                #expect(master.inverseOffers[offer]?.preemption == id)
+            }
+        }
+        for (key, task) in master.tasks {
+            if let id = task.preemption {
+                #expect(master.preemptions[id]?.tasks.contains(key) == true)
+            }
+        }
+        for row in master.inverseOffers.values {
+            #expect(
+                master.preemptions[row.preemption]?.inverseOffers.contains(row.inverseOffer.id)
+                    == true)
+        }
+        for id in master.watchers { #expect(master.frameworks[id]?.watchSerial != nil) }
+        if master.watchers.isEmpty { #expect(master.unseenAgents.isEmpty) }
+    }
+
     private func checkOffers() {
         for (id, row) in master.offers {
             let offer = row.offer
@@ -142,15 +169,25 @@ extension Stage {
         for row in used {
             let id = row.description.id
             #expect(row.isActive == master.frameworks[id]?.isConnected)
-            var offered = ResourceQuantities()
+            var offers: OrderedDictionary<AgentID, OrderedDictionary<String, Resources>> = [:]
             for offer in master.offers.values where offer.offer.frameworkID == id {
-                offered += offer.offer.resources.quantities
+                offers[offer.offer.agentID, default: [:]][offer.offer.role, default: Resources()]
+                    += offer.offer.resources
             }
+            var offered = ResourceQuantities()
+            for resources in offers.values.flatMap(\.values) { offered += resources.quantities }
             #expect(allocator.columns.quantities(row.offered) == offered)
             var held = ResourceQuantities()
-            for holding in known.flatMap(\.holdings) where row.slots.contains(holding.slot) {
-                held += allocator.columns.resources(holding.used).quantities
-                held += allocator.columns.resources(holding.offered).quantities
+            // A shared volume counts once, however many of its holders are in one role.
+            for agent in known {
+                for slot in row.slots {
+                    var all = Resources()
+                    for holding in agent.holdings where holding.slot == slot {
+                        all += allocator.columns.resources(holding.used)
+                        all += allocator.columns.resources(holding.offered)
+                    }
+                    held += all.quantities
+                }
             }
             #expect(allocator.columns.quantities(row.held) == held)
         }
@@ -188,8 +225,9 @@ extension Stage {
         var free = row.info.resources
         for (holder, mine) in listed {
             #expect(same(mine, held[holder] ?? Resources()))
-            #expect(free.contains(mine), "more is held than there is")
-            free -= mine
+            // A shared volume stays free while it is held.
+            #expect(free.contains(mine.nonShared), "more is held than there is")
+            free -= mine.nonShared
         }
         #expect(same(allocator.columns.resources(agent.free), free))
     }

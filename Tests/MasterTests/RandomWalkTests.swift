@@ -1,4 +1,5 @@
 import OrderedCollections
+import ProfferAllocation
 import ProfferKernel
 import ProfferModel
 import Testing
@@ -12,6 +13,7 @@ import Testing
 struct RandomWalk {
     var stage: Stage
     var generator: SeededGenerator
+    let lack = LackingAllocator.Lack()
     private var serial = 0
     private var uuids: [(TaskKey, AgentID, UpdateID)] = []
 
@@ -20,7 +22,7 @@ struct RandomWalk {
         configuration.completedTasks = 4
         configuration.completedFrameworks = 2
         configuration.unreachableTasks = 3
-        stage = Stage(configuration, seed: seed)
+        stage = Stage(configuration, allocator: LackingAllocator(lack: lack), seed: seed)
         generator = SeededGenerator(seed: seed)
     }
 
@@ -34,7 +36,7 @@ struct RandomWalk {
 
     mutating func run(steps: Int) {
         for _ in 0..<steps {
-            switch Int.random(in: 0..<16, using: &generator) {
+            switch Int.random(in: 0..<19, using: &generator) {
             case 0: subscribe()
             case 1: addAgent()
             case 2...5: answerOffer()
@@ -44,7 +46,10 @@ struct RandomWalk {
             case 11: disturbAgent()
             case 12: kill()
             case 13: reconcile()
-            case 14: stage.pass(.milliseconds(Int.random(in: 0..<9000, using: &generator)))
+            case 14: wish()
+            case 15: lackSomething()
+            case 16: acceptTogether()
+            case 17: stage.pass(.milliseconds(Int.random(in: 0..<9000, using: &generator)))
             default: restore()
             }
             stage.forget()
@@ -142,6 +147,64 @@ struct RandomWalk {
         stage.acknowledge(key.task, uuid, of: key.framework, on: agent)
     }
 
+    private mutating func wish() {
+        guard let id = pick(Array(stage.frameworkPeers.keys)),
+            let row = stage.master.frameworks[id], row.isConnected
+        else { return }
+        switch Int.random(in: 0..<6, using: &generator) {
+        case 0: stage.call(.watchCluster(chance(70)), by: id)
+        case 1:
+            let quota = Quota(
+                role: "q", guarantees: ResourceQuantities(cpus: chance(50) ? 3 : 0),
+                limits: chance(50) ? [QuotaLimit(name: "cpus", amount: Milli(4))] : [])
+            stage.give(.operation(.setQuotas([quota], isForced: chance(50)), QueryID(value: 1)))
+        case 2:
+            guard let agent = stage.master.agents.keys.first else { return }
+            let part = ClaimPart(
+                agentID: agent, role: "r", resources: Stage.small,
+                operations: [Operation(action: .launch([Stage.task("claimed", agent)]))])
+            stage.call(.claim(Claim(id: "c", parts: [part])), by: id)
+        case 3:
+            stage.call(
+                .acceptInverseOffers(Array(stage.master.inverseOffers.keys), filters: nil), by: id)
+        case 4:
+            stage.give(.operation(.whyFramework(id), QueryID(value: 1)))
+            stage.give(.operation(.quotas, QueryID(value: 1)))
+        default: stage.call(.demand([]), by: id)
+        }
+    }
+
+    /// Somebody waits, or nobody does any more.
+    private mutating func lackSomething() {
+        guard chance(70), let id = pick(Array(stage.frameworkPeers.keys)),
+            let row = stage.master.frameworks[id], row.isConnected
+        else {
+            lack.shortfalls = []
+            return
+        }
+        let demand = Demand(
+            id: "d", role: row.info.roles[0],
+            resources: ResourceQuantities(cpus: chance(50) ? 1 : 3),
+            count: Int.random(in: 1...4, using: &generator), priority: 1,
+            gang: 1)
+        lack.shortfalls = [
+            Shortfall(
+                framework: id, demand: demand, isGuaranteed: chance(20), since: stage.now)
+        ]
+        stage.call(.demand([demand]), by: id)
+    }
+
+    private mutating func acceptTogether() {
+        guard let id = pick(Array(stage.frameworkPeers.keys)),
+            stage.master.frameworks[id]?.isConnected == true
+        else { return }
+        let parts = (stage.offers[id] ?? []).prefix(2).map { offer in
+            OfferAcceptance(
+                offers: [offer.id], operations: [Operation(action: .launch([task(offer)]))])
+        }
+        stage.call(.acceptTogether(parts, filters: nil), by: id)
+    }
+
     private mutating func disturbFramework() {
         guard let id = pick(Array(stage.frameworkPeers.keys)),
             let row = stage.master.frameworks[id], row.isConnected
@@ -222,6 +285,16 @@ struct RandomWalkTests {
     func walk(seed: Int) {
         var walk = RandomWalk(seed: UInt64(seed))
         walk.run(steps: 60)
+    }
+
+    @Test("walks make room for somebody now and then")
+    func preempts() {
+        let count = (0..<40).reduce(0) { sum, seed in
+            var walk = RandomWalk(seed: UInt64(seed))
+            walk.run(steps: 60)
+            return sum + Int(walk.stage.master.nextPreemption)
+        }
+        #expect(count > 0)
     }
 
     @Test("one seed gives one conversation")

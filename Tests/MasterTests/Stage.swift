@@ -105,7 +105,7 @@ struct Stage {
         case .rescind(let offer): offers[id]?.removeAll { $0.id == offer }
         case .subscribed, .inverseOffers, .rescindInverseOffer, .update, .updateOperation,
             .message, .failure, .updateFrameworkAnswer, .error, .heartbeat, .claimAnswer, .cluster,
-            .backedOff:
+            .backedOff, .demandRefused:
             break
         }
     }
@@ -152,6 +152,9 @@ struct Stage {
         let peer = frameworkPeers[id] ?? PeerID(0)
         switch call {
         case .accept(let ids, _, _), .decline(let ids, _):
+            offers[id]?.removeAll { ids.contains($0.id) }
+        case .acceptTogether(let parts, _):
+            let ids = parts.flatMap(\.offers)
             offers[id]?.removeAll { ids.contains($0.id) }
         default: break
         }

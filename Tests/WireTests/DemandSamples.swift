@@ -79,6 +79,7 @@ extension Samples {
         .event(
             "backed off",
             .backedOff(role: "eng", declines: 12, pause: .milliseconds(2500))),
+        .event("demand refused", .demandRefused(problem: "the demand 'a' asks for nothing")),
     ]
 
     static let explanation = PlacementExplanation(

@@ -166,6 +166,15 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
   /// Clears the value of `backedOff`. Subsequent reads from it will return its default value.
   package mutating func clearBackedOff() {_uniqueStorage()._backedOff = nil}
 
+  package var demandRefused: PBSchedulerEvent.DemandRefused {
+    get {_storage._demandRefused ?? PBSchedulerEvent.DemandRefused()}
+    set {_uniqueStorage()._demandRefused = newValue}
+  }
+  /// Returns true if `demandRefused` has been explicitly set.
+  package var hasDemandRefused: Bool {_storage._demandRefused != nil}
+  /// Clears the value of `demandRefused`. Subsequent reads from it will return its default value.
+  package mutating func clearDemandRefused() {_uniqueStorage()._demandRefused = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Which kind it is.
@@ -186,6 +195,7 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
     case claimAnswer = 1001
     case clusterState = 1002
     case backedOff = 1003
+    case demandRefused = 1004
 
     package init() {
       self = .unknown
@@ -695,6 +705,28 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
     fileprivate var _role: String? = nil
     fileprivate var _declines: Int64? = nil
     fileprivate var _pause: PBDurationInfo? = nil
+  }
+
+  /// The body of DEMAND_REFUSED: what was stated with DEMAND is not valid, and nothing has changed.
+  package nonisolated struct DemandRefused: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var problem: String {
+      get {_problem ?? String()}
+      set {_problem = newValue}
+    }
+    /// Returns true if `problem` has been explicitly set.
+    package var hasProblem: Bool {self._problem != nil}
+    /// Clears the value of `problem`. Subsequent reads from it will return its default value.
+    package mutating func clearProblem() {self._problem = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _problem: String? = nil
   }
 
   package init() {}
@@ -2033,7 +2065,7 @@ fileprivate nonisolated let _protobuf_package = "proffer.v1.scheduler"
 
 nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Event"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}subscribed\0\u{1}offers\0\u{1}rescind\0\u{1}update\0\u{1}message\0\u{1}failure\0\u{1}error\0\u{3}inverse_offers\0\u{3}rescind_inverse_offer\0\u{3}update_operation_status\0\u{4}]\u{f}update_framework_answer\0\u{3}claim_answer\0\u{3}cluster_state\0\u{3}backed_off\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}subscribed\0\u{1}offers\0\u{1}rescind\0\u{1}update\0\u{1}message\0\u{1}failure\0\u{1}error\0\u{3}inverse_offers\0\u{3}rescind_inverse_offer\0\u{3}update_operation_status\0\u{4}]\u{f}update_framework_answer\0\u{3}claim_answer\0\u{3}cluster_state\0\u{3}backed_off\0\u{3}demand_refused\0")
 
   fileprivate class _StorageClass {
     var _type: PBSchedulerEvent.TypeEnum? = nil
@@ -2051,6 +2083,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
     var _claimAnswer: PBSchedulerEvent.ClaimAnswer? = nil
     var _clusterState: PBSchedulerEvent.ClusterState? = nil
     var _backedOff: PBSchedulerEvent.BackedOff? = nil
+    var _demandRefused: PBSchedulerEvent.DemandRefused? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2076,6 +2109,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       _claimAnswer = source._claimAnswer
       _clusterState = source._clusterState
       _backedOff = source._backedOff
+      _demandRefused = source._demandRefused
     }
   }
 
@@ -2101,6 +2135,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       if let v = _storage._claimAnswer, !v.isInitialized {return false}
       if let v = _storage._clusterState, !v.isInitialized {return false}
       if let v = _storage._backedOff, !v.isInitialized {return false}
+      if let v = _storage._demandRefused, !v.isInitialized {return false}
       return true
     }
   }
@@ -2128,6 +2163,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
         case 1001: try { try decoder.decodeSingularMessageField(value: &_storage._claimAnswer) }()
         case 1002: try { try decoder.decodeSingularMessageField(value: &_storage._clusterState) }()
         case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._backedOff) }()
+        case 1004: try { try decoder.decodeSingularMessageField(value: &_storage._demandRefused) }()
         default: break
         }
       }
@@ -2185,6 +2221,9 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       try { if let v = _storage._backedOff {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1003)
       } }()
+      try { if let v = _storage._demandRefused {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1004)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2209,6 +2248,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
         if _storage._claimAnswer != rhs_storage._claimAnswer {return false}
         if _storage._clusterState != rhs_storage._clusterState {return false}
         if _storage._backedOff != rhs_storage._backedOff {return false}
+        if _storage._demandRefused != rhs_storage._demandRefused {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2219,7 +2259,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
 }
 
 nonisolated extension PBSchedulerEvent.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SUBSCRIBED\0\u{1}OFFERS\0\u{1}RESCIND\0\u{1}UPDATE\0\u{1}MESSAGE\0\u{1}FAILURE\0\u{1}ERROR\0\u{1}HEARTBEAT\0\u{1}INVERSE_OFFERS\0\u{1}RESCIND_INVERSE_OFFER\0\u{1}UPDATE_OPERATION_STATUS\0\u{2}]\u{f}UPDATE_FRAMEWORK_ANSWER\0\u{1}CLAIM_ANSWER\0\u{1}CLUSTER_STATE\0\u{1}BACKED_OFF\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SUBSCRIBED\0\u{1}OFFERS\0\u{1}RESCIND\0\u{1}UPDATE\0\u{1}MESSAGE\0\u{1}FAILURE\0\u{1}ERROR\0\u{1}HEARTBEAT\0\u{1}INVERSE_OFFERS\0\u{1}RESCIND_INVERSE_OFFER\0\u{1}UPDATE_OPERATION_STATUS\0\u{2}]\u{f}UPDATE_FRAMEWORK_ANSWER\0\u{1}CLAIM_ANSWER\0\u{1}CLUSTER_STATE\0\u{1}BACKED_OFF\0\u{1}DEMAND_REFUSED\0")
 }
 
 nonisolated extension PBSchedulerEvent.Subscribed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2959,6 +2999,45 @@ nonisolated extension PBSchedulerEvent.BackedOff: SwiftProtobuf.Message, SwiftPr
     if lhs._role != rhs._role {return false}
     if lhs._declines != rhs._declines {return false}
     if lhs._pause != rhs._pause {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerEvent.DemandRefused: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerEvent.protoMessageName + ".DemandRefused"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}problem\0")
+
+  public var isInitialized: Bool {
+    if self._problem == nil {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._problem) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._problem {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerEvent.DemandRefused, rhs: PBSchedulerEvent.DemandRefused) -> Bool {
+    if lhs._problem != rhs._problem {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -94,7 +94,7 @@ extension QuickWriter {
     mutating func task(_ number: UInt64, _ info: TaskInfo) throws(Uncommon) {
         guard info.executor == nil, info.container == nil, info.healthCheck == nil,
             info.check == nil, info.killPolicy == nil, info.discovery == nil,
-            info.maxCompletionTime == nil, info.limits.isEmpty
+            info.maxCompletionTime == nil, info.limits.isEmpty, info.priority == nil
         else { throw Uncommon() }
         try message(number) { (part: inout QuickWriter) throws(Uncommon) in
             part.text(1, info.name)
@@ -108,7 +108,7 @@ extension QuickWriter {
     }
 
     mutating func framework(_ number: UInt64, _ info: FrameworkInfo) throws(Uncommon) {
-        guard info.minimumOffers.isEmpty else { throw Uncommon() }
+        guard info.minimumOffers.isEmpty, info.priority == 0 else { throw Uncommon() }
         message(number) { (part: inout QuickWriter) in
             part.text(1, info.user)
             part.text(2, info.name)
