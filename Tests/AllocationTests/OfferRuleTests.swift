@@ -154,7 +154,7 @@ struct OfferRuleTests {
         let rest = Resources([shared, scalar("cpus", 3), scalar("mem", 400)])
         #expect(second.total("f").isSame(as: rest))
         #expect(cluster.allocator.shareMillionths(framework: "f") == 1_000_000)
-        second.forEach { cluster.decline($0) }
+        cluster.declineAll(second)
         cluster.finish(first[0], Resources([shared, scalar("cpus", 1)]))
         let all = Resources([shared, scalar("cpus", 4), scalar("mem", 400)])
         #expect(cluster.round().total("f").isSame(as: all))

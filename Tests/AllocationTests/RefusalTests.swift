@@ -274,13 +274,13 @@ struct RefusalTests {
         cluster.accept(offer, task)
         let rest = cluster.round()
         #expect(rest.resources == [Resources(cpus: Milli(1), disk: Milli(6))])
-        rest.forEach { cluster.decline($0) }
+        cluster.declineAll(rest)
         cluster.finish(offer, task)
         cluster.allocator.suppress("f", roles: ["r"])
         cluster.framework("g", ["s"])
         let foreign = cluster.round()
         #expect(foreign.total("g").isSame(as: Resources(cpus: Milli(2), disk: Milli(6))))
-        foreign.forEach { cluster.decline($0) }
+        cluster.declineAll(foreign)
         cluster.allocator.setActive(framework: "g", false)
         cluster.allocator.revive("f", roles: ["r"])
         let own = Resources(cpus: Milli(2), disk: Milli(6)) + Resources([volume])

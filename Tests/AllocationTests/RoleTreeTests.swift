@@ -250,7 +250,7 @@ struct RoleTreeTests {
         cluster.agents(2, size(1, 100))
         let offers = cluster.round()
         #expect(offers.frameworks == ["fa", "fb"])
-        offers.forEach { cluster.accept($0) }
+        cluster.acceptAll(offers)
         cluster.allocator.setWeight(role: "b", thousandths: 10_000)
         cluster.agent("m", size(1, 100))
         cluster.agent("o", size(1, 100))
@@ -304,7 +304,7 @@ struct RoleTreeTests {
         cluster.agent("n", size(1, 100))
         return (0..<rounds).flatMap { _ in
             let grants = cluster.round()
-            grants.forEach { cluster.decline($0) }
+            cluster.declineAll(grants)
             return grants.frameworks
         }
     }

@@ -75,6 +75,18 @@ struct Cluster {
         allocator.recover(used, wasOffered: false, refuse: nil, at: now)
     }
 
+    mutating func declineAll(_ grants: [Grant], _ refuse: Duration? = nil) {
+        for grant in grants { decline(grant, refuse) }
+    }
+
+    mutating func acceptAll(_ grants: [Grant]) {
+        for grant in grants { accept(grant) }
+    }
+
+    mutating func finishAll(_ grants: [Grant]) {
+        for grant in grants { finish(grant) }
+    }
+
     mutating func hold(
         _ framework: FrameworkID, _ role: String, _ agent: AgentID, _ resources: Resources
     ) {

@@ -66,50 +66,59 @@ extension ReferenceAllocator {
         for (id, row) in frameworks {
             for role in row.description.roles where waits(id, in: role) { roles.insert(role) }
         }
-        return inOrder(roles.sorted(), below: "")
+        return inOrder(roles.sorted(), below: nil)
+    }
+
+    private struct Place: Hashable {
+        var path: String
+        /// Whether it stands for the frameworks of the parent itself.
+        var isLeaf = false
     }
 
     private struct Node {
-        var path: String
+        var place: Place
         var roles: [String]
         var share: Fraction
         var grants: Int
     }
 
     /// Sorts the nodes of one level of the tree, each with everything below it.
-    private func inOrder(_ roles: [String], below parent: String) -> [String] {
-        var groups: [String: [String]] = [:]
+    private func inOrder(_ roles: [String], below parent: String?) -> [String] {
+        if roles.count < 2 { return roles }
+        var groups: [Place: [String]] = [:]
         for role in roles {
-            let rest = parent.isEmpty ? role : String(role.dropFirst(parent.count + 1))
-            let name = role == parent ? "." : String(rest.prefix { $0 != "/" })
-            groups[parent.isEmpty ? name : parent + "/" + name, default: []].append(role)
+            let rest = parent.map { String(role.dropFirst($0.count + 1)) } ?? role
+            let path = (parent.map { $0 + "/" } ?? "") + rest.prefix { $0 != "/" }
+            let place = role == parent ? Place(path: role + "/.", isLeaf: true) : Place(path: path)
+            groups[place, default: []].append(role)
         }
-        let nodes = groups.map { path, roles -> Node in
-            let isLeaf = path.hasSuffix("/.")
+        let total = total
+        let nodes = groups.map { place, roles -> Node in
             let isWithin = { (role: String) in
-                isLeaf ? role == parent : role == path || role.hasPrefix(path + "/")
+                place.isLeaf
+                    ? role == parent : role == place.path || role.hasPrefix(place.path + "/")
             }
             return Node(
-                path: path, roles: roles,
+                place: place, roles: roles,
                 share: share(
-                    amountHeld { isWithin($0.role) },
-                    weight: isLeaf ? 1000 : weights[path] ?? 1000),
+                    amountHeld { isWithin($0.role) }, of: total,
+                    weight: place.isLeaf ? 1000 : weights[place.path] ?? 1000),
                 grants: roleGrantCounts.reduce(0) { $0 + (isWithin($1.key) ? $1.value : 0) })
         }
         let sorted = nodes.sorted { left, right in
             if left.share != right.share { return left.share < right.share }
             if left.grants != right.grants { return left.grants < right.grants }
-            return left.path.utf8.lexicographicallyPrecedes(right.path.utf8)
+            return left.place.path.utf8.lexicographicallyPrecedes(right.place.path.utf8)
         }
-        return sorted.flatMap { node in
-            node.roles.count == 1 ? node.roles : inOrder(node.roles, below: node.path)
-        }
+        return sorted.flatMap { inOrder($0.roles, below: $0.place.path) }
     }
 
     func waitingFrameworks(_ role: String) -> [FrameworkID] {
+        let total = total
         let members = frameworks.keys.filter { waits($0, in: role) }.map { id in
-            (
-                id: id, share: share(amountHeld { $0.framework == id && $0.role == role }, weight: 1),
+            let held = amountHeld { $0.framework == id && $0.role == role }
+            return (
+                id: id, share: share(held, of: total, weight: 1),
                 grants: grantCounts[Member(framework: id, role: role)] ?? 0
             )
         }
@@ -198,9 +207,10 @@ extension ReferenceAllocator {
     func consumed(_ top: String) -> ResourceQuantities {
         var sum = ResourceQuantities()
         for agent in agents.values {
-            sum += agent.info.resources.filter {
-                !$0.isRevocable && $0.reservedRole.map { self.top($0) } == top
-            }.quantities
+            sum +=
+                agent.info.resources.filter {
+                    !$0.isRevocable && $0.reservedRole.map { self.top($0) } == top
+                }.quantities
         }
         for (key, holding) in held where self.top(key.role) == top {
             sum += holding.plain.filter(Self.isCommon).quantities
@@ -257,6 +267,7 @@ extension ReferenceAllocator {
 
     /// Up to the limits, as far as nothing is taken that others are guaranteed.
     private func withinQuota(_ resources: Resources, of top: String) -> Resources {
+        if quotas.isEmpty { return resources }
         let consumed = consumed(top)
         let limits = quotas[top]?.limits ?? []
         let limited = shrink(resources) { name in

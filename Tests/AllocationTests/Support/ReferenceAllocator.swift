@@ -262,9 +262,10 @@ struct ReferenceAllocator: Allocator {
     }
 
     /// The dominant share, divided by a weight in thousandths.
-    func share(_ amount: ResourceQuantities, weight: UInt64) -> Fraction {
-        let total = total
-        return amount.entries.map { entry -> Fraction in
+    func share(
+        _ amount: ResourceQuantities, of total: ResourceQuantities, weight: UInt64
+    ) -> Fraction {
+        amount.entries.map { entry -> Fraction in
             let all = total[entry.name].thousandths
             guard all > 0, entry.amount > .zero, !knobs.excludedNames.contains(entry.name) else {
                 return .zero
