@@ -7,7 +7,8 @@ extension ReferenceAllocator {
     /// Whether a framework wants to be offered something in a role.
     func waits(_ id: FrameworkID, in role: String) -> Bool {
         guard let row = frameworks[id], row.isActive else { return false }
-        return row.description.roles.contains(role) && !row.suppressed.contains(role)
+        let isSuppressed = row.suppressed.contains(role) && knobs.fault != .ignoresSuppression
+        return row.description.roles.contains(role) && !isSuppressed
     }
 
     /// Whether everything waits for more agents to come back.
@@ -42,7 +43,7 @@ extension ReferenceAllocator {
                             allocation: Allocation(
                                 framework: framework, role: role, agent: agent,
                                 resources: resources))
-                        record(grant)
+                        if knobs.fault != .grantsTwice { record(grant) }
                         grants.append(grant)
                     }
                 }
@@ -106,6 +107,7 @@ extension ReferenceAllocator {
                 grants: roleGrantCounts.reduce(0) { $0 + (isWithin($1.key) ? $1.value : 0) })
         }
         let sorted = nodes.sorted { left, right in
+            if knobs.fault == .ordersByName { return left.place.path < right.place.path }
             if left.share != right.share { return left.share < right.share }
             if left.grants != right.grants { return left.grants < right.grants }
             return left.place.path.utf8.lexicographicallyPrecedes(right.place.path.utf8)
@@ -148,7 +150,9 @@ extension ReferenceAllocator {
 
     /// Everything that is a matter of the agent and the framework only.
     func admits(_ agent: Agent, _ member: Member) -> Bool {
-        guard agent.isActive, let row = frameworks[member.framework] else { return false }
+        guard agent.isActive || knobs.fault == .ignoresDeactivation,
+            let row = frameworks[member.framework]
+        else { return false }
         if let filter = row.filters[member.role], !filter.admits(agent.info) { return false }
         let capabilities = row.description.capabilities
         if let region = knobs.region, let domain = agent.info.domain, domain.region != region,
@@ -169,9 +173,10 @@ extension ReferenceAllocator {
 
     /// What is free and may be seen in the role with the framework's capabilities.
     func visible(_ id: AgentID, to member: Member) -> Resources {
-        let capabilities = frameworks[member.framework]?.description.capabilities ?? []
+        var capabilities = frameworks[member.framework]?.description.capabilities ?? []
+        if knobs.fault == .ignoresCapabilities { capabilities = .all }
         return free(id).filter { item in
-            item.isAllocatable(to: member.role)
+            (item.isAllocatable(to: member.role) || knobs.fault == .ignoresReservations)
                 && (!item.isRevocable || capabilities.contains(.revocableResources))
                 && (!item.isShared || capabilities.contains(.sharedResources))
                 && (item.reservations.count < 2 || capabilities.contains(.reservationRefinement))
@@ -295,4 +300,11 @@ extension ReferenceAllocator {
         }
         return resources.filter { !Self.isCommon($0) } + promised + further
     }
+}
+
+extension FrameworkCapabilities {
+    /// Those that open resources to a framework.
+    fileprivate static let all: FrameworkCapabilities = [
+        .revocableResources, .sharedResources, .reservationRefinement, .gpuResources,
+    ]
 }

@@ -159,7 +159,7 @@ struct ReferenceAllocator: Allocator {
         total -= allocation.resources
         total += resources
         held[key(allocation)] = rest
-        agents[allocation.agent]?.info.resources = total
+        if knobs.fault != .keepsConverted { agents[allocation.agent]?.info.resources = total }
         needsAllocation = true
     }
 
@@ -169,7 +169,8 @@ struct ReferenceAllocator: Allocator {
         guard var rest = held[key(allocation)], rest.contains(allocation.resources) else { return }
         rest.remove(allocation.resources)
         held[key(allocation)] = rest.isEmpty ? nil : rest
-        if wasOffered, let refuse, refuse > .zero {
+        if knobs.fault == .losesWhatIsReturned, wasOffered { held[key(allocation)] = nil }
+        if wasOffered, let refuse, refuse > .zero, knobs.fault != .forgetsRefusals {
             refusals.append(
                 Refusal(
                     key: key(allocation), resources: allocation.resources, end: now + refuse))
@@ -193,11 +194,14 @@ struct ReferenceAllocator: Allocator {
     }
 
     mutating func setWeight(role: String, thousandths: Int64) {
-        weights[role] = UInt64(max(1, thousandths))
+        weights[role] = knobs.fault == .ignoresWeights ? nil : UInt64(max(1, thousandths))
         needsAllocation = true
     }
 
     mutating func setQuota(_ quota: Quota) {
+        var quota = quota
+        if knobs.fault == .ignoresLimits { quota.limits = [] }
+        if knobs.fault == .ignoresGuarantees { quota.guarantees = ResourceQuantities() }
         quotas[quota.role] = quota.isDefault ? nil : quota
         needsAllocation = true
     }

@@ -16,6 +16,15 @@ struct Knobs {
     var region: String?
     var backOffLimit = Duration.zero
     var seed: UInt64 = 1
+    /// A mistake for the reference model to make, so that it can be seen to be found.
+    var fault: Fault?
+}
+
+/// Mistakes that an allocator could make.
+enum Fault: CaseIterable {
+    case forgetsRefusals, ignoresSuppression, ignoresReservations, ignoresCapabilities
+    case ignoresWeights, ignoresLimits, ignoresGuarantees, losesWhatIsReturned, keepsConverted
+    case grantsTwice, ignoresDeactivation, ordersByName
 }
 
 /// What an allocator does beyond sharing fairly between roles and frameworks.

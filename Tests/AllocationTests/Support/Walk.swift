@@ -44,6 +44,7 @@ struct Walk {
         self.subject = subject.make(knobs)
         self.style = style
         isExact = subject.features.contains(.tree) && !knobs.hasRandomRoles
+        knobs.fault = nil
         model = ReferenceAllocator(knobs)
         dice = SeededGenerator(seed: seed)
         for _ in 0..<3 {
