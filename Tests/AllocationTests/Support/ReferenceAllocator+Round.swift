@@ -187,7 +187,9 @@ extension ReferenceAllocator {
         if resources.isEmpty { return false }
         let own = frameworks[member.framework]?.description.minimums
             .first { $0.role == member.role }?.quantities
-        let minimums = own ?? knobs.minimums ?? FairShareAllocator.Options().minimums
+        var hundredth = ResourceQuantities()
+        hundredth.add(Milli(thousandths: 10), to: "cpus")
+        let minimums = own ?? knobs.minimums ?? [hundredth, amounts(["mem": 32])]
         return minimums.isEmpty || minimums.contains { resources.quantities.contains($0) }
     }
 

@@ -12,7 +12,7 @@ struct ReferenceAllocator: Allocator {
         var description: AllocatorFramework
         var isActive: Bool
         var suppressed: Set<String>
-        var filters: [String: AgentFilter] = [:]
+        var filters: [String: OfferConstraint] = [:]
     }
 
     struct Agent {
@@ -96,7 +96,7 @@ struct ReferenceAllocator: Allocator {
         var row = Framework(
             description: framework, isActive: isActive, suppressed: Set(framework.suppressedRoles))
         for constraint in framework.constraints {
-            row.filters[constraint.role] = AgentFilter(constraint)
+            row.filters[constraint.role] = constraint
         }
         frameworks[framework.id] = row
         if !isActive { forgetRefusals(framework.id, framework.roles) }
