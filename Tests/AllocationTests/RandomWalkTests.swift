@@ -61,6 +61,11 @@ struct RandomWalkTests {
         walk(subject, seeds: 4150..<4300, steps: 150, style: [.demand, .claims, .quota, .kinds])
     }
 
+    @Test("demand: nothing stays free that somebody waits for", arguments: Subject.with(.demand))
+    func nothingLeft(subject: Subject) {
+        walk(subject, seeds: 4300..<4400, steps: 120, style: [.demand, .single, .kinds, .tree])
+    }
+
     @Test("with restraints on, every grant keeps the rules", arguments: Subject.with(.demand))
     func restraint(subject: Subject) {
         walk(

@@ -28,6 +28,7 @@ extension Walk {
         }
         checkGangs(grants)
         checkBooks()
+        if style.contains(.single), !style.contains(.quota) { checkNothingLeft() }
     }
 
     static func text(_ grants: [Grant]) -> String {
@@ -118,6 +119,54 @@ extension Walk {
         expect((grant.gang != nil) == (demand.gang > 1), "a gang has a name", grant)
     }
 
+    /// After a round nothing is free that somebody waits for.
+    private mutating func checkNothingLeft() {
+        for id in frameworkIDs {
+            for role in model.frameworks[id]?.description.roles ?? []
+            where model.waits(id, in: role) {
+                let member = ReferenceAllocator.Member(framework: id, role: role)
+                for agentID in agentIDs {
+                    guard let agent = model.agents[agentID], model.admits(agent, member) else {
+                        continue
+                    }
+                    let free = model.visible(agentID, to: member)
+                    if let list = demands[id] {
+                        for demand in list.values where demand.role == role {
+                            checkNotLeft(demand, of: member, at: agentID, free)
+                        }
+                    } else if model.isWorthwhile(free, member),
+                        !model.isRefused(free, member, agentID)
+                    {
+                        problems.append("\(id) is not offered \(free) of \(agentID) in \(role)")
+                    }
+                }
+            }
+        }
+    }
+
+    private mutating func checkNotLeft(
+        _ demand: Demand, of member: ReferenceAllocator.Member, at agent: AgentID, _ free: Resources
+    ) {
+        let mine = offers.filter {
+            $0.allocation.framework == member.framework && $0.demandID == demand.id
+        }
+        let covered = mine.reduce(launched["\(member.framework) \(demand.id)"] ?? 0) {
+            $0 + $1.instances
+        }
+        let isRefused = model.refusals.contains {
+            $0.key.framework == member.framework && $0.key.role == member.role
+                && $0.key.agent == agent
+        }
+        let usable = free.filter { !$0.isRevocable }
+        if covered >= demand.count || isRefused || demand.perAgent != nil
+            || !usable.quantities.contains(demand.resources)
+            || usable.ports.count < UInt64(demand.ports)
+        {
+            return
+        }
+        problems.append("\(member) is not offered \(demand.id) of \(agent): \(usable)")
+    }
+
     private mutating func checkGangs(_ grants: [Grant]) {
         var sizes: [GangID: Int] = [:]
         for grant in grants {
@@ -170,7 +219,7 @@ extension Walk {
             list.append(
                 demand("d\(number)", role, cpus: 1 + roll(2), mem: 10 * roll(4), count: count) {
                     $0.priority = roll(3)
-                    $0.gang = roll(3) == 0 ? min(count, 2 + roll(2)) : 1
+                    $0.gang = !style.contains(.single) && roll(3) == 0 ? min(count, 2 + roll(2)) : 1
                     $0.perOffer = roll(4) == 0 && $0.gang == 1 ? 1 + roll(2) : nil
                     $0.perAgent = roll(4) == 0 && $0.gang == 1 ? 1 + roll(3) : nil
                 })

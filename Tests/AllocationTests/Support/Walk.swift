@@ -16,6 +16,8 @@ struct Walk {
         static let demand = Style(rawValue: 4)
         static let kinds = Style(rawValue: 8)
         static let claims = Style(rawValue: 16)
+        /// Demand has no gangs.
+        static let single = Style(rawValue: 32)
     }
 
     static let tops = ["a", "b", "c"]
