@@ -23,7 +23,7 @@ public struct EmbeddedClusterOptions: Sendable {
     /// How the master behaves.
     public var master = MasterConfiguration()
     /// Who decides what is offered to whom.
-    public var allocator: any Allocator = FairShareAllocator()
+    public var allocator: any Allocator = HierarchicalAllocator()
     /// For what an operator should know; nothing is written unless it is set.
     public var logger = Logger(label: "proffer") { _ in SwiftLogNoOpLogHandler() }
 

@@ -41,7 +41,7 @@ public struct Master: Machine {
     ///   - now: The present instant.
     public init(
         configuration: MasterConfiguration, replaying records: [MasterRecord] = [],
-        allocator: any Allocator = FairShareAllocator(), wallClock: WallClock, seed: UInt64,
+        allocator: any Allocator = HierarchicalAllocator(), wallClock: WallClock, seed: UInt64,
         at now: Instant
     ) {
         self.configuration = configuration

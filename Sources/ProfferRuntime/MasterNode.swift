@@ -58,7 +58,7 @@ public final class MasterNode: ClusterView {
     /// - Throws: When the registry cannot be read or written, or descriptors run out.
     public init(
         configuration: MasterConfiguration,
-        allocator: any Allocator = FairShareAllocator(),
+        allocator: any Allocator = HierarchicalAllocator(),
         listeners: MasterListeners, clusterID: String, store: any RecordStore<MasterRecord>,
         context: Context, logger: Logger, metrics: any MetricsFactory
     ) throws {
