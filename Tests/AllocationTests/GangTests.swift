@@ -63,8 +63,10 @@ struct GangTests {
         #expect(finished == ["f", "g"])
     }
 
-    @Test("a gang gathers what is freed bit by bit among small demand that never ends")
-    func gathers() {
+    @Test(
+        "a gang gathers what is freed bit by bit among small demand that never ends",
+        arguments: [10, 30])
+    func gathers(secondsPerStep: Int) {
         for subject in Subject.with(.demand) {
             var cluster = Cluster(subject)
             cluster.framework("f", ["r"])
@@ -79,7 +81,7 @@ struct GangTests {
             // Each step one small task ends and others may start.
             for _ in 0..<200 where !isDone {
                 if !running.isEmpty { cluster.finish(running.removeFirst()) }
-                cluster.wait(.seconds(30))
+                cluster.wait(.seconds(secondsPerStep))
                 for grant in cluster.round() {
                     cluster.accept(grant)
                     if grant.allocation.framework == "f" {

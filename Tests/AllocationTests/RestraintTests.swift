@@ -95,4 +95,14 @@ struct RestraintTests {
         cluster.agent("n1", size(2, 100))
         #expect(cluster.round().agents == ["n3", "n1", "n2"])
     }
+
+    @Test("an agent that is new comes last, whoever has left", arguments: Subject.with(.tree))
+    func orderAfterRemoval(subject: Subject) {
+        var cluster = Cluster(subject)
+        cluster.framework("f", ["r"])
+        cluster.agents(3, size(1, 100))
+        cluster.allocator.removeAgent("n00")
+        cluster.agent("n09", size(1, 100))
+        #expect(cluster.round().agents == ["n01", "n02", "n09"])
+    }
 }

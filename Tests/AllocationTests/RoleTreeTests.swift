@@ -180,6 +180,16 @@ struct RoleTreeTests {
         #expect(order == ["B", "a", "b", "c", "B"])
     }
 
+    @Test("a role keeps its grants when it gets children", arguments: Subject.with(.tree))
+    func grantsKept(subject: Subject) {
+        var cluster = Cluster(subject)
+        cluster.framework("f", ["a"])
+        cluster.agent("n", size(1, 100))
+        for _ in 0..<3 { cluster.declineAll(cluster.round()) }
+        cluster.framework("g", ["a/y"])
+        #expect(cluster.round().roles == ["a/y"])
+    }
+
     @Test("names are compared by their bytes", arguments: Subject.allCases)
     func bytes(subject: Subject) {
         var cluster = Cluster(subject)

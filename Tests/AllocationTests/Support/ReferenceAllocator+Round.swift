@@ -30,25 +30,37 @@ extension ReferenceAllocator {
         var shared: [AgentID: Resources] = [:]
         for isGuaranteeStage in [true, false] {
             for agent in agents.sorted(by: { $0.value.number < $1.value.number }).map(\.key) {
-                for role in waitingRoles() {
-                    for framework in waitingFrameworks(role) {
-                        let member = Member(framework: framework, role: role)
-                        guard
-                            let resources = candidate(
-                                agent, for: member, guaranteed: isGuaranteeStage,
-                                without: shared[agent] ?? Resources())
-                        else { continue }
-                        shared[agent, default: Resources()] += resources.filter(\.isShared)
-                        let grant = Grant(
-                            allocation: Allocation(
-                                framework: framework, role: role, agent: agent,
-                                resources: resources))
-                        if knobs.fault != .grantsTwice { record(grant) }
-                        grants.append(grant)
-                    }
+                // The order is made anew after every grant.
+                while let grant = nextGrant(
+                    of: agent, guaranteed: isGuaranteeStage,
+                    without: shared[agent] ?? Resources())
+                {
+                    shared[agent, default: Resources()] +=
+                        grant.allocation.resources.filter(\.isShared)
+                    grants.append(grant)
+                    if knobs.fault == .grantsTwice { break }
+                    record(grant)
                 }
             }
         }
+    }
+
+    private func nextGrant(
+        of agent: AgentID, guaranteed: Bool, without shared: Resources
+    ) -> Grant? {
+        for role in waitingRoles() {
+            for framework in waitingFrameworks(role) {
+                let member = Member(framework: framework, role: role)
+                if let resources = candidate(
+                    agent, for: member, guaranteed: guaranteed, without: shared)
+                {
+                    return Grant(
+                        allocation: Allocation(
+                            framework: framework, role: role, agent: agent, resources: resources))
+                }
+            }
+        }
+        return nil
     }
 
     /// Books a grant.

@@ -44,13 +44,13 @@ struct Features: OptionSet {
 
 /// An allocator that the rules are tried on.
 enum Subject: String, CaseIterable, CustomTestStringConvertible {
-    case fairShare, reference
+    case hierarchical, reference
 
     var testDescription: String { rawValue }
 
     var features: Features {
         switch self {
-        case .fairShare: [.restraint]
+        case .hierarchical: [.tree, .quota, .chance, .demand, .restraint]
         case .reference: [.tree, .quota]
         }
     }
@@ -61,13 +61,19 @@ enum Subject: String, CaseIterable, CustomTestStringConvertible {
 
     func make(_ knobs: Knobs) -> any Allocator {
         switch self {
-        case .fairShare:
-            var options = FairShareAllocator.Options()
+        case .hierarchical:
+            var options = HierarchicalAllocator.Options()
             if let minimums = knobs.minimums { options.minimums = minimums }
             options.offeredLimitThousandths = knobs.offeredLimitThousandths
             options.keepsGPUs = knobs.keepsGPUs
             options.returnPauseLimit = knobs.returnPauseLimit
-            return FairShareAllocator(options: options)
+            options.backOffLimit = knobs.backOffLimit
+            options.roleSorter = knobs.hasRandomRoles ? .weightedRandom : .dominantShare
+            options.frameworkSorter = knobs.hasRandomFrameworks ? .weightedRandom : .dominantShare
+            options.excludedNames = knobs.excludedNames
+            options.region = knobs.region
+            options.seed = knobs.seed
+            return HierarchicalAllocator(options: options)
         case .reference: return ReferenceAllocator(knobs)
         }
     }

@@ -264,7 +264,13 @@ extension Walk {
                 && model.frameworks[id]?.description.roles.contains(role) == true
                 && model.agents[part.agent].map { model.admits($0, member) } == true
                 && model.visible(part.agent, to: member).contains(part.resources)
-            if !isRight { problems.append("a claim went against the rules: \(part)") }
+            if !isRight {
+                let admits = model.agents[part.agent].map { model.admits($0, member) }
+                problems.append(
+                    "a claim went against the rules: \(part), "
+                        + "active \(model.frameworks[id]?.isActive == true), "
+                        + "the agent will do: \(admits == true)")
+            }
             model.record(grant)
             offers.append(grant)
         }
