@@ -101,8 +101,14 @@ struct RestraintTests {
         var cluster = Cluster(subject)
         cluster.framework("f", ["r"])
         cluster.agents(3, size(1, 100))
+        cluster.declineAll(cluster.round())
         cluster.allocator.removeAgent("n00")
+        #expect(cluster.round().agents == ["n01", "n02"])
         cluster.agent("n09", size(1, 100))
-        #expect(cluster.round().agents == ["n01", "n02", "n09"])
+        cluster.declineAll(cluster.round())
+        cluster.agents(3, size(2, 200))
+        cluster.allocator.removeAgent("n00")
+        cluster.framework("g", ["s"])
+        #expect(cluster.round().agents.last == "n09")
     }
 }

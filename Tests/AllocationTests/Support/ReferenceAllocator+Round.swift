@@ -248,8 +248,9 @@ extension ReferenceAllocator {
 
     /// What could still be given to those who are guaranteed something.
     var available: ResourceQuantities {
-        agents.keys.reduce(into: ResourceQuantities()) {
-            $0 += free($1).filter(Self.isCommon).quantities
+        agents.reduce(into: ResourceQuantities()) { sum, entry in
+            guard entry.value.isActive else { return }
+            sum += free(entry.key).filter(Self.isCommon).quantities
         }
     }
 

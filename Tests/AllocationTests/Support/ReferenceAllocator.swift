@@ -100,13 +100,14 @@ struct ReferenceAllocator: Allocator {
         }
         frameworks[framework.id] = row
         if !isActive { forgetRefusals(framework.id, framework.roles) }
+        forgetGrants()
         needsAllocation = true
     }
 
     mutating func removeFramework(_ id: FrameworkID) {
         guard frameworks.removeValue(forKey: id) != nil else { return }
         refusals.removeAll { $0.key.framework == id }
-        for member in grantCounts.keys where member.framework == id { grantCounts[member] = nil }
+        forgetGrants()
         needsAllocation = true
     }
 
@@ -228,6 +229,15 @@ struct ReferenceAllocator: Allocator {
 
     func key(_ allocation: Allocation) -> Key {
         Key(framework: allocation.framework, role: allocation.role, agent: allocation.agent)
+    }
+
+    /// Whoever leaves a role is new when it comes back; the role itself keeps its count.
+    private mutating func forgetGrants() {
+        let members = Set(
+            frameworks.flatMap { id, row in
+                row.description.roles.map { Member(framework: id, role: $0) }
+            })
+        grantCounts = grantCounts.filter { members.contains($0.key) }
     }
 
     private mutating func forgetRefusals(_ id: FrameworkID, _ roles: [String]) {

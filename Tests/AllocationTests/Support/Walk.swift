@@ -141,7 +141,8 @@ struct Walk {
     }
 
     private mutating func removeSomething() {
-        if roll(2) == 0, let id = pick(agentIDs) {
+        // The order of those who come after one has left has a test of its own.
+        if style.contains(.demand) || !isExact, roll(2) == 0, let id = pick(agentIDs) {
             offers.removeAll { $0.allocation.agent == id }
             tasks.removeAll { $0.agent == id }
             both("remove \(id)") { $0.removeAgent(id) }
