@@ -1,0 +1,114 @@
+import ProfferKernel
+import ProfferModel
+import Testing
+
+@testable import ProfferAllocation
+
+/// What keeps one framework from sitting on the cluster, and a round from doing more than it must.
+@Suite("Restraint")
+struct RestraintTests {
+    @Test("nobody holds more than its part in offers while another waits")
+    func offeredLimit() {
+        for subject in Subject.with(.restraint) {
+            for limit in [500, 1000] as [UInt64] {
+                var cluster = Cluster(subject) { $0.offeredLimitThousandths = limit }
+                cluster.framework("f", ["r"])
+                let rule = AttributeConstraint(selector: .hostname, predicate: .textEquals("x"))
+                cluster.framework(
+                    "g", ["s"], constraints: [OfferConstraint(role: "s", groups: [[rule]])])
+                cluster.agents(10, size(1, 100))
+                let grants = cluster.round()
+                #expect(grants.count("f") == (limit == 500 ? 5 : 10), "\(subject)")
+                cluster.allocator.suppress("g", roles: ["s"])
+                #expect(cluster.round().count("f") == (limit == 500 ? 5 : 0), "\(subject)")
+            }
+        }
+    }
+
+    @Test("what is in use is not held in offers", arguments: Subject.with(.restraint))
+    func used(subject: Subject) {
+        var cluster = Cluster(subject) { $0.offeredLimitThousandths = 500 }
+        cluster.framework("f", ["r"])
+        let rule = AttributeConstraint(selector: .hostname, predicate: .textEquals("x"))
+        cluster.framework("g", ["s"], constraints: [OfferConstraint(role: "s", groups: [[rule]])])
+        cluster.agents(10, size(1, 100))
+        let first = cluster.round()
+        #expect(first.count == 5)
+        cluster.acceptAll(first)
+        #expect(cluster.round().count == 5)
+    }
+
+    @Test("one offer is made even if it is more than the part", arguments: Subject.with(.restraint))
+    func first(subject: Subject) {
+        var cluster = Cluster(subject) { $0.offeredLimitThousandths = 100 }
+        cluster.framework("f", ["r"])
+        cluster.framework("g", ["s"])
+        cluster.agents(2, size(1, 100))
+        #expect(cluster.round().frameworks == ["f", "g"])
+    }
+
+    @Test("who returns the same without a refusal over and over is given a pause")
+    func returns() {
+        for subject in Subject.with(.restraint) {
+            var cluster = Cluster(subject) { $0.returnPauseLimit = .seconds(1) }
+            cluster.framework("f", ["r"])
+            cluster.agent("n", size(1, 100))
+            var offers = 0
+            // A minute in steps of a millisecond, everything returned at once.
+            for _ in 0..<60_000 {
+                if cluster.allocator.needsAllocation
+                    || cluster.allocator.nextDeadline.map({ $0 <= cluster.now }) == true
+                {
+                    let grants = cluster.round()
+                    offers += grants.count
+                    cluster.declineAll(grants)
+                }
+                cluster.wait(.milliseconds(1))
+            }
+            #expect((30...120).contains(offers), "\(subject) \(offers)")
+        }
+    }
+
+    @Test("a round with nothing new leaves nothing to do", arguments: Subject.allCases)
+    func quiet(subject: Subject) {
+        var cluster = Cluster(subject)
+        #expect(!cluster.allocator.needsAllocation)
+        #expect(cluster.allocator.nextDeadline == nil)
+        cluster.framework("f", ["r"])
+        cluster.agent("n", size(1, 100))
+        #expect(cluster.allocator.needsAllocation)
+        let grants = cluster.round()
+        #expect(!cluster.allocator.needsAllocation)
+        #expect(cluster.round().isEmpty)
+        cluster.declineAll(grants)
+        #expect(cluster.allocator.needsAllocation)
+    }
+
+    @Test("agents are visited in the order of their admission", arguments: Subject.with(.tree))
+    func order(subject: Subject) {
+        var cluster = Cluster(subject)
+        cluster.framework("f", ["r"])
+        for name in ["n3", "n1", "n2"] as [AgentID] { cluster.agent(name, size(1, 100)) }
+        let first = cluster.round()
+        #expect(first.agents == ["n3", "n1", "n2"])
+        for grant in first.reversed() { cluster.decline(grant) }
+        cluster.agent("n1", size(2, 100))
+        #expect(cluster.round().agents == ["n3", "n1", "n2"])
+    }
+
+    @Test("an agent that is new comes last, whoever has left", arguments: Subject.with(.tree))
+    func orderAfterRemoval(subject: Subject) {
+        var cluster = Cluster(subject)
+        cluster.framework("f", ["r"])
+        cluster.agents(3, size(1, 100))
+        cluster.declineAll(cluster.round())
+        cluster.allocator.removeAgent("n00")
+        #expect(cluster.round().agents == ["n01", "n02"])
+        cluster.agent("n09", size(1, 100))
+        cluster.declineAll(cluster.round())
+        cluster.agents(3, size(2, 200))
+        cluster.allocator.removeAgent("n00")
+        cluster.framework("g", ["s"])
+        #expect(cluster.round().agents.last == "n09")
+    }
+}
