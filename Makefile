@@ -32,6 +32,9 @@ format: setup ## Format all Swift files
 
 bench: build ## Run the benchmarks; BENCH="--runs 3" is passed on to them
 	@swift run -c release --package-path Benchmarks bench --binaries .build/release $(BENCH)
+	@swift run -c release --package-path Benchmarks allocator-bench --json .build/allocator-bench.json
+	@if [[ -d Benchmarks/Sources/resource-bench ]]; then \
+		swift run -c release --package-path Benchmarks resource-bench; fi
 
 docs: setup ## Build the documentation of the public products
 	@Scripts/docs
