@@ -1,3 +1,4 @@
+import BenchSupport
 import ProfferAllocation
 import ProfferKernel
 import ProfferModel
@@ -25,21 +26,23 @@ extension Workload {
         }
         return [
             figure("utilisation", cluster.utilisation, "%"),
-            figure("wait p50", percentile(waits, 50), "virtual ms"),
-            figure("wait p99", percentile(waits, 99), "virtual ms"),
-            figure("tasks started", Double(waits.count), "tasks"),
+            figure("wait for a slot, p50", percentile(waits, 50), "virtual ms"),
+            figure("wait for a slot, p99", percentile(waits, 99), "virtual ms"),
+            figure("tasks", Double(waits.count), "tasks"),
             .time("SlowFramework", variant + ", CPU of all calls", [:], [lap]),
         ]
     }
 }
 
-/// Fifty frameworks that always want all slots in use, in equal parts, for tasks of 10 s; a tick
-/// is 100 ms of virtual time.
+/// Fifty frameworks that use three quarters of all slots, in bursts.
+///
+/// Jobs of 16 tasks of 5 to 15 s come to each of them, every 6.7 s on average. A tick is 100 ms of
+/// virtual time.
 private struct SharedCluster {
     static let agents = 200
     static let slots = 8
     static let frameworks = 50
-    static let perFramework = agents * slots / frameworks
+    static let tasksOfJob = 16
     /// Until then the cluster is only filled.
     static let warmUp = 600
     private static let slot = Shape("cpus:1;mem:1024").total
@@ -53,6 +56,9 @@ private struct SharedCluster {
     /// By the tick at which they end.
     private var ending: [[Allocation]]
     private var returning: [[Allocation]]
+    /// By tick, the frameworks to which a job comes.
+    private var arriving: [[Int]]
+    private var random = Xorshift()
     private var running = 0
     private var usedTicks = 0
     /// In virtual milliseconds, after the warm-up.
@@ -63,10 +69,17 @@ private struct SharedCluster {
         self.hasSlow = hasSlow
         self.isStated = isStated
         self.ticks = ticks
-        wanted = Array(
-            repeating: Array(repeating: 0, count: Self.perFramework), count: Self.frameworks)
+        wanted = Array(repeating: [], count: Self.frameworks)
         ending = Array(repeating: [], count: ticks + 1000)
         returning = ending
+        arriving = Array(repeating: [], count: ticks + 1000)
+        for index in 0..<Self.frameworks {
+            var tick = Int.random(in: 0..<134, using: &random)
+            while tick < ticks {
+                arriving[tick].append(index)
+                tick += Int.random(in: 1..<134, using: &random)
+            }
+        }
         numbers = Dictionary(
             uniqueKeysWithValues: (0...Self.frameworks).map { (Driver.framework($0), $0) })
         driver.addFrameworks(0..<(Self.frameworks + (hasSlow ? 1 : 0)))
@@ -84,7 +97,14 @@ private struct SharedCluster {
         for index in 0..<Self.frameworks { state(index) }
         for tick in 0..<ticks {
             driver.now = Instant.zero + .milliseconds(100 * tick)
-            endTasks(tick)
+            for task in ending[tick] {
+                driver.allocator.recover(task, wasOffered: false, refuse: nil, at: driver.now)
+            }
+            running -= ending[tick].count
+            for index in arriving[tick] {
+                wanted[index] += Array(repeating: tick, count: Self.tasksOfJob)
+                state(index)
+            }
             for held in returning[tick] {
                 driver.allocator.recover(
                     held, wasOffered: true, refuse: .seconds(5), at: driver.now)
@@ -97,18 +117,10 @@ private struct SharedCluster {
             for index in changed.sorted() { state(index) }
             if tick >= Self.warmUp { usedTicks += running }
         }
-    }
-
-    private mutating func endTasks(_ tick: Int) {
-        var changed: Set<Int> = []
-        for task in ending[tick] {
-            guard let index = numbers[task.framework] else { continue }
-            driver.allocator.recover(task, wasOffered: false, refuse: nil, at: driver.now)
-            wanted[index].append(tick)
-            changed.insert(index)
-            running -= 1
+        // Those who still wait have waited at least so long.
+        for since in wanted.joined() where since >= Self.warmUp {
+            waits.append(Double(100 * (ticks - since)))
         }
-        for index in changed.sorted() { state(index) }
     }
 
     /// Tells the allocator what a framework wants now, in one way or the other.
@@ -139,8 +151,8 @@ private struct SharedCluster {
             part.resources = Self.slot
             driver.allocator.use(part)
             rest -= Self.slot
-            ending[tick + 100].append(part)
-            if tick >= Self.warmUp { waits.append(Double(100 * (tick - since))) }
+            ending[tick + Int.random(in: 50...150, using: &random)].append(part)
+            if since >= Self.warmUp { waits.append(Double(100 * (tick - since))) }
         }
         wanted[index].removeFirst(count)
         running += count
