@@ -124,8 +124,8 @@ private struct Plot {
             text += "<line class=\"g\" x1=\"\(Self.number(Self.left))\" "
             text += "x2=\"\(Self.number(Self.right))\" y1=\"\(height)\" y2=\"\(height)\"/>\n"
             text += "<text class=\"a\" x=\"\(Self.number(Self.left - 8))\" "
-            text +=
-                "y=\"\(Self.number(y(value) + 4))\" text-anchor=\"end\">\(Self.grouped(value))</text>\n"
+            text += "y=\"\(Self.number(y(value) + 4))\" text-anchor=\"end\">"
+            text += "\(Self.grouped(value))</text>\n"
         }
         for value in xs {
             text += "<text class=\"a\" x=\"\(Self.number(x(value)))\" "
