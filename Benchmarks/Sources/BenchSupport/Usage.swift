@@ -29,6 +29,13 @@ public enum Usage {
         return ""
     }
 
+    /// Ends this process by `SIGXCPU` when it has used so many seconds of CPU time.
+    public static func limitCPU(seconds: Int) {
+        var limit = rlimit(
+            rlim_cur: rlim_t(clamping: seconds), rlim_max: rlim_t(clamping: seconds + 5))
+        setrlimit(__rlimit_resource_t(RLIMIT_CPU.rawValue), &limit)
+    }
+
     private static func seconds(_ clock: clockid_t) -> Double {
         var time = timespec()
         clock_gettime(clock, &time)

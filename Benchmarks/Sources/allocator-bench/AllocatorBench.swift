@@ -30,7 +30,7 @@ struct Run: ParsableCommand {
     @Option(help: "Where the JSON document goes.")
     var json: String?
 
-    @Option(help: "Seconds after which a cell is given up.")
+    @Option(help: "Seconds of CPU time after which a cell is given up.")
     var limit = 60
 
     func run() throws {
@@ -101,7 +101,7 @@ struct Run: ParsableCommand {
         _ workload: Workload, _ parameters: [String: Int]
     ) throws -> [Measurement] {
         let text = Cell.text(parameters)
-        FileHandle.standardError.write(Data("\(workload.name) \(text)\n".utf8))
+        let begin = Usage.wallSeconds()
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         process.arguments =
@@ -112,12 +112,14 @@ struct Run: ParsableCommand {
         try process.run()
         let output = pipe.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
+        let seconds = short(Usage.wallSeconds() - begin)
+        FileHandle.standardError.write(Data("\(workload.name) \(text): \(seconds) s\n".utf8))
         if process.terminationReason == .exit, process.terminationStatus == 0 {
             return try JSONDecoder().decode([Measurement].self, from: output)
         }
         let reason =
-            process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGALRM
-            ? "no result within \(limit) s" : "the process has ended by itself"
+            process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGXCPU
+            ? "no result within \(limit) s of CPU time" : "the process has ended by itself"
         return [
             .figure(workload.name, "", parameters, [], unit: "", problem: reason)
         ]
@@ -142,7 +144,7 @@ struct CellCommand: ParsableCommand {
         guard let workload = Workload.all.first(where: { $0.name == name }) else {
             throw ValidationError("there is no benchmark '\(name)'")
         }
-        alarm(UInt32(clamping: limit))
+        Usage.limitCPU(seconds: limit)
         let cell = Cell(parameters: Cell.parameters(parameters), isQuick: quick)
         let measurements = workload.run(cell)
         FileHandle.standardOutput.write(
