@@ -25,7 +25,10 @@ let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics
 let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(
+    name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTesting = Target.Dependency.product(
     name: "HummingbirdTesting", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -123,7 +126,7 @@ let package = Package(
                 + collections, swiftSettings: edge),
         .target(
             name: "ProfferRegistry",
-            dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb],
+            dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb, sqlite],
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
         .target(
@@ -137,8 +140,8 @@ let package = Package(
         .target(
             name: "ProfferHTTP",
             dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferAPI", hummingbird, log, metrics,
-                lifecycle,
+                "ProfferKernel", "ProfferModel", "ProfferAPI", hummingbird, hummingbirdCore, log,
+                metrics, lifecycle, nioCore,
             ], swiftSettings: edge),
 
         // The framework SDK: the driver's shell and the async face. No HTTP server, no SQLite.
@@ -191,7 +194,8 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferZeroMQ", arguments, httpClient,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ",
+                arguments, httpClient,
                 nioCore, nioHTTP1,
             ],
             swiftSettings: edge),
@@ -314,7 +318,11 @@ let package = Package(
             ], swiftSettings: edge),
         .testTarget(
             name: "DocumentTests",
-            dependencies: ["Proffer", "ProfferKernel", "ProfferZeroMQ", log],
+            dependencies: [
+                "ClusterProbe", "Proffer", "ProfferKernel", "ProfferZeroMQ", log, "proffer-cli",
+                "proffer-master", "proffer-agent", "proffer-executor", "service-scheduler",
+                "batch-scheduler", "HelloFramework",
+            ],
             swiftSettings: edge),
         .testTarget(name: "TidyTests", swiftSettings: edge),
     ]

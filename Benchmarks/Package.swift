@@ -28,6 +28,10 @@ let package = Package(
             ],
             swiftSettings: [.swiftLanguageMode(.v6)]),
         .executableTarget(
+            name: "resource-bench",
+            dependencies: ["BenchSupport", .product(name: "ProfferCore", package: "proffer")],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .executableTarget(
             name: "allocator-bench",
             dependencies: [
                 "BenchSupport",

@@ -189,7 +189,9 @@ public struct Scheduler: Sendable {
 
     /// Ends the program.
     ///
-    /// Tasks live on for the failover time-out, or end with it when `teardown` is set.
+    /// Tasks live on for the failover time-out, or end with it when `teardown` is set. Without a
+    /// master to tell, the teardown waits for one, for ``FrameworkOptions/teardownPatience`` at
+    /// most.
     public func stop(teardown: Bool = true) { end(teardown) }
 }
 

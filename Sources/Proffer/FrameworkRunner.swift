@@ -44,6 +44,8 @@ public final class FrameworkRunner<Policy: FrameworkPolicy>: Sendable {
             coding: EnvelopeCoding(
                 encode: { EnvelopeCodec.encode($0) }, decode: { try EnvelopeCodec.decode($0) }))
         configuration.socket.messageBytes = Int64(WireLimits.state) + 4096
+        let refusals = RefusalLog(logger)
+        configuration.notice = { refusals.take($0) }
         reactor = try Reactor(configuration, context: connection.context)
         let outcome = self.outcome
         makeHandler = {
@@ -66,7 +68,8 @@ public final class FrameworkRunner<Policy: FrameworkPolicy>: Sendable {
     /// Ends the framework's thread.
     ///
     /// Its tasks live on for the framework's failover time-out, or end with it when `teardown` is
-    /// set.
+    /// set; without a master to tell it waits for one, for ``FrameworkOptions/teardownPatience`` at
+    /// most. A second stop does not wait.
     public func stop(teardown: Bool = false) { reactor.post(.stop(teardown: teardown)) }
 
     /// Waits until the framework has ended.
@@ -219,6 +222,10 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
                 metadata: ["problem": "\(problem)"])
         case .reconciling(let tasks):
             logger.debug("reconciling", metadata: ["tasks": "\(tasks)"])
+        case .teardownWaits(let patience):
+            logger.notice(
+                "the framework is to end; waiting for a master to tell",
+                metadata: ["at_most": "\(patience)"])
         case .ended(let reason):
             logger.error("the master ended the framework", metadata: ["reason": "\(reason)"])
         }

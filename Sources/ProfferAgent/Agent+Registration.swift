@@ -11,6 +11,7 @@ extension Agent {
     mutating func openMaster(_ peer: PeerID, _ turn: inout Turn) {
         if master != nil { loseMaster("there is a newer session", &turn) }
         master = peer
+        turn.master = peer
         registrationBackoff = configuration.registrationBackoff
         timers.set(.ping, to: turn.now + pingTimeout)
         register(&turn)
@@ -18,6 +19,7 @@ extension Agent {
 
     mutating func loseMaster(_ reason: String, _ turn: inout Turn) {
         master = nil
+        turn.master = nil
         isRegistered = false
         timers.set(.registration, to: nil)
         timers.set(.ping, to: nil)

@@ -115,7 +115,7 @@ public struct Agent: Machine {
         _ input: AgentInput, at now: Instant, into outbox: inout Outbox<AgentEffect>
     ) {
         if ending == .done { return }
-        var turn = Turn(at: now)
+        var turn = Turn(at: now, master: master)
         finishRecovery(&turn)
         switch input {
         case .masterOpened(let peer): openMaster(peer, &turn)
@@ -143,7 +143,7 @@ public struct Agent: Machine {
     /// Lets everything happen that is due at `now`.
     public mutating func wake(at now: Instant, into outbox: inout Outbox<AgentEffect>) {
         if ending == .done { return }
-        var turn = Turn(at: now)
+        var turn = Turn(at: now, master: master)
         finishRecovery(&turn)
         while ending != .done, let timer = timers.popDue(at: now) {
             switch timer {

@@ -32,8 +32,9 @@ public enum AgentInput: Sendable {
 public enum AgentEffect: Sendable {
     /// Make these facts durable together. Every later effect of the agent waits until they are.
     case commit([AgentRecord])
-    /// Say this to the master; void without a session.
-    case tellMaster(AgentToMaster)
+    /// Say this to the master; void when the session has ended, also when there is a newer one:
+    /// its master has to be told who the agent is first.
+    case tellMaster(AgentToMaster, PeerID)
     /// Say this to an executor; void when the session has ended.
     case tellExecutor(ExecutorEvent, PeerID)
     /// End a session; not answered by an input.

@@ -152,13 +152,21 @@ struct TaskRow: Sendable {
 /// What one input leads to: facts to make durable, then effects that rest on them.
 struct Turn: ~Copyable {
     let now: Instant
+    /// The session with the master, as far as this turn has got.
+    var master: PeerID?
     var records: [AgentRecord] = []
     var effects: [AgentEffect] = []
 
-    init(at now: Instant) { self.now = now }
+    init(at now: Instant, master: PeerID?) {
+        self.now = now
+        self.master = master
+    }
 
     mutating func observe(_ observation: AgentObservation) { effects.append(.observe(observation)) }
-    mutating func tellMaster(_ message: AgentToMaster) { effects.append(.tellMaster(message)) }
+
+    mutating func tellMaster(_ message: AgentToMaster) {
+        if let master { effects.append(.tellMaster(message, master)) }
+    }
 
     /// Hands everything over: one commit, then what has to wait for it.
     consuming func finish(into outbox: inout Outbox<AgentEffect>) {

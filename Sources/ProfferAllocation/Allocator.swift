@@ -15,12 +15,14 @@ public struct AllocatorFramework: Hashable, Sendable {
     public var minimums: [MinimumOffer]
     /// The agents it wants to hear of, per role.
     public var constraints: [OfferConstraint]
+    /// Frameworks of higher priority are served first; demands have priorities of their own.
+    public var priority: Int
 
     /// Describes a framework.
     public init(
         id: FrameworkID, roles: [String], suppressedRoles: [String] = [],
         capabilities: FrameworkCapabilities = [], minimums: [MinimumOffer] = [],
-        constraints: [OfferConstraint] = []
+        constraints: [OfferConstraint] = [], priority: Int = 0
     ) {
         self.id = id
         self.roles = roles
@@ -28,6 +30,7 @@ public struct AllocatorFramework: Hashable, Sendable {
         self.capabilities = capabilities
         self.minimums = minimums
         self.constraints = constraints
+        self.priority = priority
     }
 }
 
@@ -41,13 +44,19 @@ public struct Allocation: Hashable, Sendable {
     public var agent: AgentID
     /// What is held.
     public var resources: Resources
+    /// The demand it was granted for, if that is known.
+    public var demandID: String?
 
     /// Describes an allocation.
-    public init(framework: FrameworkID, role: String, agent: AgentID, resources: Resources) {
+    public init(
+        framework: FrameworkID, role: String, agent: AgentID, resources: Resources,
+        demandID: String? = nil
+    ) {
         self.framework = framework
         self.role = role
         self.agent = agent
         self.resources = resources
+        self.demandID = demandID
     }
 }
 

@@ -81,7 +81,8 @@ struct Batches: Sendable {
         } catch {
             throw CommandProblem(
                 .failed, "the batch scheduler's answer cannot be understood",
-                because: "\(error)", try: "compare the versions of proffer and the scheduler")
+                because: decodingProblem(error, in: answer.body),
+                try: "compare the versions of proffer and the scheduler")
         }
     }
 }

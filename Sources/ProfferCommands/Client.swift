@@ -42,7 +42,8 @@ struct Client: Sendable {
         } catch {
             throw CommandProblem(
                 .failed, "the answer of \(base)\(path) cannot be understood",
-                because: "\(error)", try: "compare the versions of proffer and of the server")
+                because: decodingProblem(error, in: body),
+                try: "compare the versions of proffer and of the server")
         }
     }
 

@@ -46,7 +46,8 @@ public struct ClusterContext: Codable, Sendable {
         } catch {
             throw CommandProblem(
                 .invalidConfiguration, "the cluster file \(path) cannot be used",
-                because: "\(error)", try: "delete it and start 'proffer dev' again")
+                because: decodingProblem(error, in: data),
+                try: "correct it there, or delete it and start 'proffer dev' again")
         }
     }
 

@@ -148,7 +148,8 @@ struct Services: Sendable {
         } catch {
             throw CommandProblem(
                 .failed, "the service scheduler's answer cannot be understood",
-                because: "\(error)", try: "compare the versions of proffer and the scheduler")
+                because: decodingProblem(error, in: answer.body),
+                try: "compare the versions of proffer and the scheduler")
         }
     }
 

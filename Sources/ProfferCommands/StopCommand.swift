@@ -1,6 +1,17 @@
 internal import ArgumentParser
 internal import Foundation
+internal import ProfferAPI
 internal import ProfferKernel
+
+/// What was stopped, for programs.
+struct StoppedObject: Codable, Sendable {
+    /// `service` or `job`.
+    var kind: String
+    /// The service's name or the job's id.
+    var id: String
+    /// `stopping`, `ended` or `cancelled`.
+    var state: String
+}
 
 struct StopCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -48,8 +59,19 @@ struct StopCommand: AsyncParsableCommand {
             }
             try await Task.sleep(for: .milliseconds(100))
         }
-        note(detach ? "stopping service '\(name)'" : "service '\(name)' has ended")
+        try tell(
+            "service", detach ? "stopping" : "ended",
+            detach ? "stopping service '\(name)'" : "service '\(name)' has ended")
         return true
+    }
+
+    private func tell(_ kind: String, _ state: String, _ text: String) throws {
+        switch cluster.output {
+        case .table: note(text)
+        case .json:
+            let object = StoppedObject(kind: kind, id: name, state: state)
+            say(String(decoding: try APICoding.encode(object, pretty: true), as: UTF8.self))
+        }
     }
 
     private func hasTasks(_ services: Services) async throws -> Bool {
@@ -63,7 +85,7 @@ struct StopCommand: AsyncParsableCommand {
     private func cancelJob(_ batch: Client) async throws -> Bool {
         let path = "/v1/jobs/\(percentEncoded(name))"
         guard try await isKnown({ _ = try await batch.send(.delete, path) }) else { return false }
-        note("batch job '\(name)' is cancelled")
+        try tell("job", "cancelled", "batch job '\(name)' is cancelled")
         return true
     }
 

@@ -56,7 +56,10 @@ struct KillCommand: AsyncParsableCommand {
 
 struct LogsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "logs", abstract: "Show what a task wrote.")
+        commandName: "logs", abstract: "Show what a task wrote.",
+        discussion:
+            "With '--output json' it is one object with the text; with '--follow' one on a line "
+            + "for each piece, as it comes.")
 
     @OptionGroup
     var cluster: ClusterOptions
@@ -92,20 +95,23 @@ struct LogsCommand: AsyncParsableCommand {
         let agentClient = Client(base: "http://\(agent.name):\(agent.port)")
         let sandbox = "/v1/sandboxes/\(percentEncoded(found.framework))/\(percentEncoded(found.id))"
         let path = sandbox + (stderr ? "/stderr" : "/stdout")
+        var output = LogOutput(
+            cluster.output, of: found, file: stderr ? "stderr" : "stdout", follows: follow)
         var cursor = LogCursor(tail: tail)
         var hasEnded = false
         while true {
             let answer = try await agentClient.send(.get, path + "?offset=\(cursor.offset)")
-            guard say(answer.body) else { return }
+            let start = answer.number("X-File-Offset")
+            guard output.take(answer.body, at: start ?? max(0, cursor.offset)) else { return }
             let isAtEnd = cursor.advance(
-                count: answer.body.count, start: answer.number("X-File-Offset"),
-                size: answer.number("X-File-Size"))
+                count: answer.body.count, start: start, size: answer.number("X-File-Size"))
             if !isAtEnd { continue }
             // One more look after the end: the last words come between a look and the news of it.
-            if !follow || hasEnded { return }
+            if !follow || hasEnded { break }
             hasEnded = isTerminal(try await state(of: found, client))
             if !hasEnded { try await Task.sleep(for: .milliseconds(250)) }
         }
+        output.finish()
     }
 
     private func state(of task: TaskObject, _ client: Client) async throws -> String {

@@ -125,6 +125,14 @@ public struct ProcessIdentity: Hashable, Sendable {
         self.init(pid: pid, startTicks: stat.startTicks)
     }
 
+    /// The clock of ``startTicks``: a process that starts later has no smaller number.
+    static var presentTicks: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        let perSecond = max(1, sysconf(Int32(_SC_CLK_TCK)))
+        return UInt64(time.tv_sec * perSecond + time.tv_nsec / (1_000_000_000 / perSecond))
+    }
+
     /// Whether it still executes something (a zombie does not).
     public var isAlive: Bool {
         guard pid > 0, let stat = ProcessStat(pid: pid) else { return false }

@@ -47,8 +47,17 @@ public enum ProcessLauncher {
     /// Starts a process.
     ///
     /// The caller must reap it, best by a ``ProcessWatcher``.
+    ///
+    /// - Parameters:
+    ///   - plan: What to start.
+    ///   - isExact: Whether the identity is to hold the very tick of the start. Looking it up costs
+    ///     a tenth of a start; without, the identity holds the present tick or one before, which
+    ///     is enough as long as the caller has not reaped the process.
+    /// - Returns: The process.
     /// - Throws: ``SystemError`` that names the command or file.
-    public static func start(_ plan: ProcessPlan) throws(SystemError) -> ProcessIdentity {
+    public static func start(
+        _ plan: ProcessPlan, isExact: Bool = true
+    ) throws(SystemError) -> ProcessIdentity {
         var arguments = try argumentVector(of: plan)
         let user = try User(named: plan.command.user)
         if let user { arguments = user.wrapping(arguments) }
@@ -73,7 +82,9 @@ public enum ProcessLauncher {
         }
         linux_spawn_add_close_from(&actions, 3)
 
+        let now = ProcessIdentity.presentTicks
         let pid = try spawn(arguments, plan, &actions)
+        if !isExact { return ProcessIdentity(pid: pid, startTicks: now) }
         // The process is a zombie at worst until it is reaped, so there is something to read.
         return ProcessIdentity(pid: pid) ?? ProcessIdentity(pid: pid, startTicks: 0)
     }

@@ -18,16 +18,23 @@ public enum Sandbox {
         var directory = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { throw SystemError("open", root, code: errno) }
         defer { close(directory) }
-        for name in names {
+        for (level, name) in names.enumerated() {
             path += "/" + name
             let isSafe =
                 !name.isEmpty && name != "." && name != ".." && name.utf8.count <= 255
                 && !name.utf8.contains(0x2F) && !name.utf8.contains(0)
             guard isSafe else { throw SystemError("create", path, code: EINVAL) }
-            if mkdirat(directory, name, 0o700) != 0, errno != EEXIST {
-                throw SystemError("create", path, code: errno)
+            let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW
+            // The last level is new most of the time, and those above are there.
+            let isLast = level == names.count - 1
+            var next = isLast ? -1 : openat(directory, name, flags)
+            if next < 0 {
+                if !isLast, errno != ENOENT { throw SystemError("create", path, code: errno) }
+                let isNew = mkdirat(directory, name, 0o700) == 0
+                if isNew, isLast { return path }
+                if !isNew, errno != EEXIST { throw SystemError("create", path, code: errno) }
+                next = openat(directory, name, flags)
             }
-            let next = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
             guard next >= 0 else { throw SystemError("create", path, code: errno) }
             close(directory)
             directory = next

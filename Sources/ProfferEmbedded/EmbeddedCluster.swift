@@ -2,14 +2,15 @@ internal import CoreMetrics
 internal import Foundation
 public import Logging
 public import Proffer
-internal import ProfferAgent
+@_exported public import ProfferAgent
 public import ProfferAllocation
 internal import ProfferHTTP
 @_exported public import ProfferMaster
 internal import ProfferRuntime
-internal import ProfferTransport
 internal import ProfferZeroMQ
 internal import Synchronization
+
+@_exported public import class ProfferTransport.ShiftedClock
 
 /// How an embedded cluster is made.
 public struct EmbeddedClusterOptions: Sendable {
@@ -22,8 +23,17 @@ public struct EmbeddedClusterOptions: Sendable {
     public var attributes: @Sendable (_ agent: Int) -> [Attribute]
     /// How the master behaves.
     public var master = MasterConfiguration()
+    /// Changes how an agent behaves; its directory and version are given.
+    public var adjustAgent: @Sendable (_ agent: Int, inout AgentConfiguration) -> Void = { _, _ in }
+    /// From one report of what an agent uses to the next.
+    public var usageInterval = Duration.seconds(5)
+    /// What the time is for the decisions of master and agents: a test can let it pass.
+    public var clock = ShiftedClock()
+    /// What an executor waits for before it starts; a test can keep it from coming up.
+    @_spi(Testing)
+    public var executorMayStart: (@Sendable () async -> Void)?
     /// Who decides what is offered to whom.
-    public var allocator: any Allocator = FairShareAllocator()
+    public var allocator: any Allocator = HierarchicalAllocator()
     /// For what an operator should know; nothing is written unless it is set.
     public var logger = Logger(label: "proffer") { _ in SwiftLogNoOpLogHandler() }
 
@@ -90,7 +100,7 @@ public final class EmbeddedCluster: Sendable {
         hosts = indices.map {
             InProcessExecutorHost(
                 root: Self.work(directory, $0), agentAddress: Self.executors($0),
-                context: context)
+                context: context, mayStart: options.executorMayStart)
         }
         try startMaster()
         for index in indices { try startAgent(index) }
@@ -147,7 +157,7 @@ public final class EmbeddedCluster: Sendable {
                 frameworks: Self.frameworkAddress, frameworkSecurity: .local,
                 agents: Self.agentAddress, agentSecurity: .local),
             clusterID: "embedded", store: registry, context: context, logger: options.logger,
-            metrics: NOOPMetricsHandler.instance)
+            metrics: NOOPMetricsHandler.instance, clock: options.clock)
         _ = try node.start(httpPort: 0)
         state.withLock { $0.master = node }
     }
@@ -166,9 +176,12 @@ public final class EmbeddedCluster: Sendable {
     ///
     /// - Throws: When descriptors run out.
     public func startAgent(_ index: Int) throws {
+        var configuration = AgentConfiguration(
+            workDirectory: Self.work(directory, index), version: options.master.version)
+        options.adjustAgent(index, &configuration)
+        configuration.workDirectory = Self.work(directory, index)
         let node = try AgentNode(
-            configuration: AgentConfiguration(
-                workDirectory: Self.work(directory, index), version: options.master.version),
+            configuration: configuration,
             info: AgentInfo(
                 hostname: "agent-\(index)", resources: options.resources(index),
                 attributes: options.attributes(index)),
@@ -176,7 +189,8 @@ public final class EmbeddedCluster: Sendable {
                 masters: [Self.agentAddress], masterSecurity: .local,
                 executors: Self.executors(index)),
             store: checkpoints[index], host: hosts[index], context: context,
-            logger: options.logger, metrics: NOOPMetricsHandler.instance)
+            logger: options.logger, metrics: NOOPMetricsHandler.instance,
+            usageInterval: options.usageInterval, clock: options.clock)
         try node.start(httpPort: 0)
         state.withLock { $0.agents[index] = node }
     }

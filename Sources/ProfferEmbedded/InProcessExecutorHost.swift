@@ -17,9 +17,14 @@ final class InProcessExecutorHost: ExecutorHost {
     private let root: String
     private let agentAddress: String
     private let context: Context
+    private let mayStart: (@Sendable () async -> Void)?
     private let state = Mutex(State())
 
-    init(root: String, agentAddress: String, context: Context) {
+    init(
+        root: String, agentAddress: String, context: Context,
+        mayStart: (@Sendable () async -> Void)? = nil
+    ) {
+        self.mayStart = mayStart
         self.root = root
         self.agentAddress = agentAddress
         self.context = context
@@ -35,6 +40,14 @@ final class InProcessExecutorHost: ExecutorHost {
     }
 
     func launch(_ launch: ExecutorLaunch) {
+        guard let mayStart else { return start(launch) }
+        Task {
+            await mayStart()
+            start(launch)
+        }
+    }
+
+    private func start(_ launch: ExecutorLaunch) {
         do {
             guard launch.info.kind == .default else { throw NoCustomExecutors() }
             try makeSandbox(launch.directory)

@@ -164,7 +164,7 @@ final class ExecutorHandler: ReactorHandler {
         let plan = ProcessPlan(
             command: launch.command, environment: launch.environment, directory: launch.sandbox)
         do throws(SystemError) {
-            let process = try ProcessLauncher.start(plan)
+            let process = try ProcessLauncher.start(plan, isExact: false)
             lastToken += 1
             try watcher.watchChild(process, token: lastToken)
             running[lastToken] = Running(

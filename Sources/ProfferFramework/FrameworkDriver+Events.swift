@@ -120,7 +120,7 @@ extension FrameworkDriver {
         _ message: String, _ peer: PeerID, at now: Instant, into outbox: inout Outbox<Effect>
     ) {
         outbox.append(.closePeer(peer, reason: "the master reported an error"))
-        if options.startsAnewWhenRemoved, message.contains("has been removed") {
+        if options.startsAnewWhenRemoved, giveUpAt == nil, message.contains("has been removed") {
             options.info.id = nil
             let ended = tasks
             tasks = [:]

@@ -70,6 +70,8 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     var acknowledged = RecentUpdates()
     /// Whether the framework is to end as soon as there is a master to tell.
     var isTeardownWanted = false
+    /// When a stop no longer waits for a master to tell of the end; `nil` when none waits.
+    var giveUpAt: Instant?
     var unanswered: OrderedKeys<TaskID> = []
     var reconcileAt: Instant?
     var reconcilePause: Duration
@@ -116,6 +118,7 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
             next = earliest(next, reconcileAt)
             next = earliest(next, killTimes.next)
         }
+        next = earliest(next, giveUpAt)
         return phase == .ended ? nil : next
     }
 
@@ -129,12 +132,22 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
         case .closed(let peer, let reason): lose(peer, reason, at: now, into: &outbox)
         case .event(let event, let peer): take(event, from: peer, at: now, into: &outbox)
         case .command(let command): tell(.command(command), at: now, into: &outbox)
-        case .stop(let teardown): stop(teardown: teardown, into: &outbox)
+        case .stop(let teardown):
+            askToStop(teardown: teardown, at: now, into: &outbox)
         }
     }
 
     /// Does what is due.
     public mutating func wake(at now: Instant, into outbox: inout Outbox<Effect>) {
+        if let giveUpAt, giveUpAt <= now, phase != .ended {
+            let patience = options.teardownPatience
+            phase = .ended
+            outbox.append(
+                .ended(
+                    reason: "no master was there within \(patience) to be told of the end; the "
+                        + "framework's tasks live on for its failover time-out"))
+            return
+        }
         switch phase {
         case .ended: return
         case .disconnected: break
@@ -180,6 +193,22 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     mutating func send(_ call: SchedulerCall, into outbox: inout Outbox<Effect>) {
         guard case .subscribed(let peer) = phase else { return }
         outbox.append(.send(FrameworkCall(frameworkID: frameworkID, call: call), peer))
+    }
+
+    /// Ends the framework, if need be when there is a master to tell; a second request does not
+    /// wait.
+    private mutating func askToStop(
+        teardown: Bool, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        // Without an id, and without a subscription under way, no master knows the framework.
+        let isKnown = options.info.id != nil || phase != .disconnected
+        guard teardown, isKnown, !isSubscribed, giveUpAt == nil else {
+            stop(teardown: teardown, into: &outbox)
+            return
+        }
+        isTeardownWanted = true
+        giveUpAt = now + options.teardownPatience
+        outbox.append(.observe(.teardownWaits(options.teardownPatience)))
     }
 
     mutating func stop(teardown: Bool, into outbox: inout Outbox<Effect>) {

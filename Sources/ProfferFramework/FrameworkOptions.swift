@@ -32,6 +32,9 @@ public struct FrameworkOptions: Hashable, Sendable {
     public var killRepeat = Duration.seconds(10)
     /// So many missed heartbeats, and the connection counts as dead.
     public var missedHeartbeats = 5
+    /// How long a stop that is to end the framework waits for a master to tell; then its tasks live
+    /// on for the failover time-out.
+    public var teardownPatience = Duration.seconds(30)
     /// Whether to start as a new framework when the master has removed this one.
     public var startsAnewWhenRemoved = false
 
@@ -53,6 +56,8 @@ public enum DriverObservation: Hashable, Sendable {
     case updateRefused(String)
     /// So many tasks are being asked about.
     case reconciling(tasks: Int)
+    /// The framework is to end and there is no master to tell: it waits for one, at most so long.
+    case teardownWaits(Duration)
     /// The master has ended the framework.
     case ended(String)
 }

@@ -21,7 +21,7 @@ public struct AgentServer: Sendable {
 
     /// The routes, for an application or a test client.
     public func router() -> Router<BasicRequestContext> {
-        let router = Router()
+        let router = Router(options: .autoGenerateHeadEndpoints)
         router.add(middleware: SecurityHeaders())
         router.get("/health") { _, _ in plain("ok\n") }
         router.get("/metrics") { _, _ in
@@ -50,16 +50,18 @@ public struct AgentServer: Sendable {
                 status: .ok, headers: headers,
                 body: .init(byteBuffer: ByteBuffer(bytes: chunk.bytes)))
         }
+        refuseOtherMethods(router)
         return router
     }
 
-    /// The application, which listens on `address` once it runs.
+    /// The application, which listens on `address` once it runs; it closes connections that keep it
+    /// waiting for a request for longer than `patience`.
     public func application(
-        address: BindAddress, logger: Logger,
+        address: BindAddress, logger: Logger, patience: Duration = httpPatience,
         onStart: @escaping @Sendable (Int) async -> Void
     ) -> some ApplicationProtocol {
         Application(
-            router: router(),
+            router: router(), server: .http1(configuration: .patient(patience)),
             configuration: .init(address: address, serverName: "proffer"),
             onServerRunning: { channel in
                 await onStart(channel.localAddress?.port ?? 0)

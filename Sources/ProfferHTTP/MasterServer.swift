@@ -35,7 +35,7 @@ public struct MasterServer: Sendable {
 
     /// The routes, for an application or a test client.
     public func router() -> Router<BasicRequestContext> {
-        let router = Router()
+        let router = Router(options: .autoGenerateHeadEndpoints)
         router.add(middleware: SecurityHeaders())
         router.get("/health") { _, _ in plain("ok\n") }
         router.get("/metrics") { _, _ in
@@ -44,16 +44,18 @@ public struct MasterServer: Sendable {
         }
         addReads(to: router.group("/v1"))
         addOrders(to: router.group("/v1"))
+        refuseOtherMethods(router)
         return router
     }
 
-    /// The application, which listens on `address` once it runs.
+    /// The application, which listens on `address` once it runs; it closes connections that keep it
+    /// waiting for a request for longer than `patience`.
     public func application(
-        address: BindAddress, logger: Logger,
+        address: BindAddress, logger: Logger, patience: Duration = httpPatience,
         onStart: @escaping @Sendable (Int) async -> Void
     ) -> some ApplicationProtocol {
         Application(
-            router: router(),
+            router: router(), server: .http1(configuration: .patient(patience)),
             configuration: .init(address: address, serverName: "proffer"),
             onServerRunning: { channel in
                 await onStart(channel.localAddress?.port ?? 0)
@@ -119,7 +121,7 @@ public struct MasterServer: Sendable {
         group.put("roles/:role/weight") { request, context in
             try authorize(request)
             let role = try decoded(context.parameters.require("role"))
-            let body = try await request.body.collect(upTo: 1024)
+            let body = try await collected(request, upTo: 1024)
             guard let number = Double(String(buffer: body)), let weight = Milli(rounding: number),
                 weight > .zero
             else {

@@ -6,6 +6,7 @@ public struct Instant: Hashable, Comparable, Sendable {
     public var nanoseconds: Int64
 
     /// Makes an instant from nanoseconds since the clock's origin.
+    @inlinable
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     /// The origin; simulated time starts here.
@@ -18,11 +19,13 @@ public struct Instant: Hashable, Comparable, Sendable {
     public static let distantPast = Instant(nanoseconds: .min)
 
     /// Whether `left` is earlier.
+    @inlinable
     public static func < (left: Instant, right: Instant) -> Bool {
         left.nanoseconds < right.nanoseconds
     }
 
     /// The instant `span` later; saturates instead of overflowing.
+    @inlinable
     public static func + (left: Instant, span: Duration) -> Instant {
         let (sum, overflow) = left.nanoseconds.addingReportingOverflow(span.inNanoseconds)
         if overflow { return span.inNanoseconds > 0 ? .distantFuture : .distantPast }
@@ -30,12 +33,14 @@ public struct Instant: Hashable, Comparable, Sendable {
     }
 
     /// The instant `span` earlier; saturates instead of overflowing.
+    @inlinable
     public static func - (left: Instant, span: Duration) -> Instant {
         left + .nanoseconds(-span.inNanoseconds)
     }
 
     /// The time from `earlier` to `later`; negative when `earlier` lies behind, and saturated to
     /// about 292 years either way.
+    @inlinable
     public static func - (later: Instant, earlier: Instant) -> Duration {
         let (difference, overflow) = later.nanoseconds.subtractingReportingOverflow(
             earlier.nanoseconds)
@@ -46,6 +51,7 @@ public struct Instant: Hashable, Comparable, Sendable {
 
 extension Duration {
     /// The whole nanoseconds of this duration, saturated to `Int64` (about 292 years).
+    @inlinable
     public var inNanoseconds: Int64 {
         let (seconds, attoseconds) = components
         let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
@@ -58,6 +64,7 @@ extension Duration {
 }
 
 /// Returns the earlier of two optional instants; `nil` means never.
+@inlinable
 public func earliest(_ first: Instant?, _ second: Instant?) -> Instant? {
     guard let first else { return second }
     guard let second else { return first }
@@ -70,11 +77,13 @@ public struct WallTime: Hashable, Comparable, Sendable {
     public var nanosecondsSince1970: Int64
 
     /// Makes a wall time from nanoseconds since 1970-01-01 00:00 UTC.
+    @inlinable
     public init(nanosecondsSince1970: Int64) {
         self.nanosecondsSince1970 = nanosecondsSince1970
     }
 
     /// Whether `left` is earlier.
+    @inlinable
     public static func < (left: WallTime, right: WallTime) -> Bool {
         left.nanosecondsSince1970 < right.nanosecondsSince1970
     }

@@ -4,31 +4,41 @@
 /// rows that come and go cannot afford. Here a removed row leaves a gap, and gaps are closed when
 /// they outnumber the rows, so that memory stays proportional to the rows.
 public struct OrderedTable<Key: Hashable, Value> {
-    private var keysOrGaps: ContiguousArray<Key?> = []
-    private var valuesOrGaps: ContiguousArray<Value?> = []
-    private var places: [Key: Int] = [:]
+    @usableFromInline
+    var keysOrGaps: ContiguousArray<Key?> = []
+    @usableFromInline
+    var valuesOrGaps: ContiguousArray<Value?> = []
+    @usableFromInline
+    var places: [Key: Int] = [:]
     /// No row lies before this place.
-    private var start = 0
+    @usableFromInline
+    var start = 0
 
     /// Makes an empty table.
+    @inlinable
     public init() {}
 
     /// How many rows there are.
+    @inlinable
     public var count: Int { places.count }
 
     /// Whether there is no row.
+    @inlinable
     public var isEmpty: Bool { places.isEmpty }
 
     /// The key that came first.
+    @inlinable
     public var firstKey: Key? { start < keysOrGaps.count ? keysOrGaps[start] : nil }
 
     /// Whether there is a row for `key`.
+    @inlinable
     public func contains(_ key: Key) -> Bool { places[key] != nil }
 
     /// The row of `key`; changes happen in place.
     ///
     /// Setting `nil` removes the row. A key that is new, or comes again after its removal, is the
     /// last one. Amortised O(1).
+    @inlinable
     public subscript(key: Key) -> Value? {
         get { places[key].flatMap { valuesOrGaps[$0] } }
         _modify {
@@ -47,6 +57,7 @@ public struct OrderedTable<Key: Hashable, Value> {
     ///
     /// Amortised O(1).
     @discardableResult
+    @inlinable
     public mutating func remove(_ key: Key) -> Value? {
         guard let place = places[key], let value = valuesOrGaps[place] else { return nil }
         close(place, of: key)
@@ -54,15 +65,18 @@ public struct OrderedTable<Key: Hashable, Value> {
     }
 
     /// Removes everything.
+    @inlinable
     public mutating func removeAll() { self = OrderedTable() }
 
-    private mutating func append(_ value: Value, for key: Key) {
+    @inlinable
+    mutating func append(_ value: Value, for key: Key) {
         places[key] = keysOrGaps.count
         keysOrGaps.append(key)
         valuesOrGaps.append(value)
     }
 
-    private mutating func close(_ place: Int, of key: Key) {
+    @inlinable
+    mutating func close(_ place: Int, of key: Key) {
         places.removeValue(forKey: key)
         keysOrGaps[place] = nil
         valuesOrGaps[place] = nil
@@ -71,7 +85,8 @@ public struct OrderedTable<Key: Hashable, Value> {
         if gaps > 32, gaps > places.count { closeGaps() }
     }
 
-    private mutating func closeGaps() {
+    @inlinable
+    mutating func closeGaps() {
         var keys: ContiguousArray<Key?> = []
         var values: ContiguousArray<Value?> = []
         keys.reserveCapacity(places.count)
@@ -89,15 +104,19 @@ public struct OrderedTable<Key: Hashable, Value> {
 extension OrderedTable: Sequence {
     /// Walks the rows in the order of their keys.
     public struct Iterator: IteratorProtocol {
-        private let table: OrderedTable
-        private var place: Int
+        @usableFromInline
+        let table: OrderedTable
+        @usableFromInline
+        var place: Int
 
-        fileprivate init(_ table: OrderedTable) {
+        @inlinable
+        init(_ table: OrderedTable) {
             self.table = table
             place = table.start
         }
 
         /// The next row.
+        @inlinable
         public mutating func next() -> (key: Key, value: Value)? {
             while place < table.keysOrGaps.count {
                 defer { place += 1 }
@@ -110,20 +129,25 @@ extension OrderedTable: Sequence {
     }
 
     /// Begins with the row whose key came first.
+    @inlinable
     public func makeIterator() -> Iterator { Iterator(self) }
 
     /// At least, and in fact exactly, so many rows will come.
+    @inlinable
     public var underestimatedCount: Int { count }
 
     /// The keys, in the order in which they came.
+    @inlinable
     public var keys: some Sequence<Key> { keysOrGaps[start...].lazy.compactMap { $0 } }
 
     /// The rows, in the order of their keys.
+    @inlinable
     public var values: some Sequence<Value> { valuesOrGaps[start...].lazy.compactMap { $0 } }
 }
 
 extension OrderedTable: ExpressibleByDictionaryLiteral {
     /// A table of some rows; of two with one key the later one stays, in the place of the earlier.
+    @inlinable
     public init(dictionaryLiteral elements: (Key, Value)...) {
         for (key, value) in elements { self[key] = value }
     }
@@ -133,29 +157,37 @@ extension OrderedTable: Sendable where Key: Sendable, Value: Sendable {}
 
 /// Keys in the order in which they came, with removal in O(1).
 public struct OrderedKeys<Key: Hashable> {
-    private var table = OrderedTable<Key, Void>()
+    @usableFromInline
+    var table = OrderedTable<Key, Void>()
 
     /// Makes an empty set.
+    @inlinable
     public init() {}
 
     /// The keys of a sequence, each once.
+    @inlinable
     public init(_ keys: some Sequence<Key>) {
         for key in keys { append(key) }
     }
 
     /// How many keys there are.
+    @inlinable
     public var count: Int { table.count }
 
     /// Whether there is no key.
+    @inlinable
     public var isEmpty: Bool { table.isEmpty }
 
     /// The key that came first.
+    @inlinable
     public var first: Key? { table.firstKey }
 
     /// Whether `key` is there.
+    @inlinable
     public func contains(_ key: Key) -> Bool { table.contains(key) }
 
     /// Adds `key` as the last one, unless it is there.
+    @inlinable
     public mutating func append(_ key: Key) {
         if !table.contains(key) { table[key] = () }
     }
@@ -163,32 +195,40 @@ public struct OrderedKeys<Key: Hashable> {
     /// Removes `key` if it is there.
     ///
     /// Amortised O(1).
+    @inlinable
     public mutating func remove(_ key: Key) { table.remove(key) }
 
     /// Removes everything.
+    @inlinable
     public mutating func removeAll() { table.removeAll() }
 }
 
 extension OrderedKeys: Sequence {
     /// Walks the keys in their order.
     public struct Iterator: IteratorProtocol {
-        private var rows: OrderedTable<Key, Void>.Iterator
+        @usableFromInline
+        var rows: OrderedTable<Key, Void>.Iterator
 
-        fileprivate init(_ rows: OrderedTable<Key, Void>.Iterator) { self.rows = rows }
+        @inlinable
+        init(_ rows: OrderedTable<Key, Void>.Iterator) { self.rows = rows }
 
         /// The next key.
+        @inlinable
         public mutating func next() -> Key? { rows.next()?.key }
     }
 
     /// Begins with the key that came first.
+    @inlinable
     public func makeIterator() -> Iterator { Iterator(table.makeIterator()) }
 
     /// At least, and in fact exactly, so many keys will come.
+    @inlinable
     public var underestimatedCount: Int { count }
 }
 
 extension OrderedKeys: Equatable {
     /// Whether both have the same keys in the same order.
+    @inlinable
     public static func == (left: OrderedKeys, right: OrderedKeys) -> Bool {
         left.elementsEqual(right)
     }
@@ -196,6 +236,7 @@ extension OrderedKeys: Equatable {
 
 extension OrderedKeys: ExpressibleByArrayLiteral {
     /// A set of some keys.
+    @inlinable
     public init(arrayLiteral elements: Key...) { self.init(elements) }
 }
 

@@ -3,17 +3,21 @@
 /// Machines append; only a driver drains (`@_spi(Driver)`), so that no machine can read back what
 /// it has said.
 public struct Outbox<Effect>: ~Copyable {
-    private var effects: ContiguousArray<Effect> = []
+    @usableFromInline
+    var effects: ContiguousArray<Effect> = []
 
     /// Makes an empty outbox.
+    @inlinable
     public init() {}
 
     /// Whether nothing waits to be carried out.
+    @inlinable
     public var isEmpty: Bool { effects.isEmpty }
 
     /// Appends one effect.
     ///
     /// Amortised O(1).
+    @inlinable
     public mutating func append(_ effect: consuming Effect) {
         effects.append(effect)
     }
@@ -23,6 +27,7 @@ public struct Outbox<Effect>: ~Copyable {
     /// When `body` throws, the effects it has had, the failing one included, are gone; the rest
     /// stay for the next call.
     @_spi(Driver)
+    @inlinable
     public mutating func drain<Failure: Error>(
         _ body: (Effect) throws(Failure) -> Void
     ) throws(Failure) {
@@ -36,6 +41,7 @@ public struct Outbox<Effect>: ~Copyable {
 
     /// Takes every effect out at once.
     @_spi(Driver)
+    @inlinable
     public mutating func takeAll() -> ContiguousArray<Effect> {
         let taken = effects
         effects = []

@@ -5,7 +5,14 @@ public struct Slot<Row>: Hashable, Comparable, Sendable {
     /// Counts the reuses of that position, so that a stale slot is recognised.
     public let generation: UInt32
 
+    @inlinable
+    init(index: Int32, generation: UInt32) {
+        self.index = index
+        self.generation = generation
+    }
+
     /// Whether `left` comes first in its table; of two in one position, the older one.
+    @inlinable
     public static func < (left: Slot, right: Slot) -> Bool {
         left.index != right.index
             ? left.index < right.index : left.generation < right.generation
@@ -14,20 +21,29 @@ public struct Slot<Row>: Hashable, Comparable, Sendable {
 
 /// Rows in dense storage, addressed by ``Slot``; walked in slot order, which is deterministic.
 public struct SlotTable<Row> {
-    private var rows: ContiguousArray<Row?> = []
-    private var generations: ContiguousArray<UInt32> = []
-    private var free: ContiguousArray<Int32> = []
+    @usableFromInline
+    var rows: ContiguousArray<Row?> = []
+    @usableFromInline
+    var generations: ContiguousArray<UInt32> = []
+    @usableFromInline
+    var free: ContiguousArray<Int32> = []
+    @usableFromInline
+    var rowCount = 0
+
     /// How many rows there are.
-    public private(set) var count = 0
+    @inlinable
+    public var count: Int { rowCount }
 
     /// Makes an empty table.
+    @inlinable
     public init() {}
 
     /// Adds a row.
     ///
     /// Amortised O(1).
+    @inlinable
     public mutating func insert(_ row: Row) -> Slot<Row> {
-        count += 1
+        rowCount += 1
         if let index = free.popLast() {
             rows[Int(index)] = row
             return Slot(index: index, generation: generations[Int(index)])
@@ -39,6 +55,7 @@ public struct SlotTable<Row> {
 
     /// Removes and returns the row at `slot`; `nil` when the slot is stale.
     @discardableResult
+    @inlinable
     public mutating func remove(_ slot: Slot<Row>) -> Row? {
         guard contains(slot), let row = rows[Int(slot.index)] else { return nil }
         rows[Int(slot.index)] = nil
@@ -46,13 +63,15 @@ public struct SlotTable<Row> {
         return row
     }
 
-    private mutating func release(_ index: Int32) {
+    @inlinable
+    mutating func release(_ index: Int32) {
         generations[Int(index)] &+= 1
         free.append(index)
-        count -= 1
+        rowCount -= 1
     }
 
     /// Whether `slot` names a row.
+    @inlinable
     public func contains(_ slot: Slot<Row>) -> Bool {
         rows.indices.contains(Int(slot.index)) && generations[Int(slot.index)] == slot.generation
             && rows[Int(slot.index)] != nil
@@ -61,6 +80,7 @@ public struct SlotTable<Row> {
     /// The row at `slot`; `nil` when the slot is stale.
     ///
     /// Changes happen in place. Setting `nil` removes the row; a stale slot takes nothing.
+    @inlinable
     public subscript(slot: Slot<Row>) -> Row? {
         get { contains(slot) ? rows[Int(slot.index)] : nil }
         _modify {
@@ -77,6 +97,7 @@ public struct SlotTable<Row> {
     /// The slots in use, in slot order.
     ///
     /// O(capacity).
+    @inlinable
     public var slots: [Slot<Row>] {
         rows.indices.compactMap { index in
             rows[index] == nil
@@ -92,24 +113,30 @@ extension SlotTable: Sendable where Row: Sendable {}
 /// Dictionary order differs between two runs of one binary; a table without `Sequence` makes it
 /// impossible to let that order into a decision.
 public struct LookupTable<Key: Hashable, Value> {
-    private var storage: [Key: Value] = [:]
+    @usableFromInline
+    var storage: [Key: Value] = [:]
 
     /// Makes an empty table.
+    @inlinable
     public init() {}
 
     /// How many keys have a value.
+    @inlinable
     public var count: Int { storage.count }
 
     /// Whether there is no key.
+    @inlinable
     public var isEmpty: Bool { storage.isEmpty }
 
     /// The value of `key`; changes happen in place.
+    @inlinable
     public subscript(key: Key) -> Value? {
         get { storage[key] }
         _modify { yield &storage[key] }
     }
 
     /// The value of `key`, or `value` when there is none; changes happen in place.
+    @inlinable
     public subscript(key: Key, default value: @autoclosure () -> Value) -> Value {
         get { storage[key] ?? value() }
         _modify { yield &storage[key, default: value()] }
@@ -117,9 +144,11 @@ public struct LookupTable<Key: Hashable, Value> {
 
     /// Removes the value of `key` and returns it.
     @discardableResult
+    @inlinable
     public mutating func remove(_ key: Key) -> Value? { storage.removeValue(forKey: key) }
 
     /// Removes everything.
+    @inlinable
     public mutating func removeAll() { storage.removeAll() }
 }
 

@@ -114,6 +114,7 @@ extension Master {
         if let id = info.id, let problem = id.problem { return "the agent id '\(id)': \(problem)" }
         if info.hostname.isEmpty { return "the agent has no host name" }
         if info.resources.isEmpty { return "the agent has no resources" }
+        if let problem = AgentSize.problem(of: info) { return problem }
         if let problem = problemOfAmounts(info.resources, "the agent") { return problem }
         for item in info.resources.items {
             for reservation in item.reservations {

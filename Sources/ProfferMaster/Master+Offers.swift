@@ -7,14 +7,24 @@ extension Master {
     /// So many offers at most are told in one event, which has to stay below a message's limit.
     private static let offersPerEvent = 1000
 
+    /// The pause between two allocations grows up to so many windows.
+    private static let longestPause = 3
+
     /// Allocates at once after a quiet time, and otherwise when the window has passed: a lone
     /// change is answered immediately and a burst costs one round.
+    ///
+    /// While tasks end faster than one in a window, the window is wider: an offer and its answer
+    /// then serve several of them.
     mutating func allocateIfDue(at now: Instant, into outbox: inout Outbox<MasterEffect>) {
         let isRefusalOver = allocator.nextDeadline.map { $0 <= now } ?? false
         guard allocator.needsAllocation || isRefusalOver,
-            lastAllocation + configuration.allocationWindow <= now
+            lastAllocation + allocationPause <= now
         else { return }
         lastAllocation = now
+        let window = configuration.allocationWindow
+        allocationPause =
+            releaseCount < 2 ? window : min(allocationPause + window, window * Self.longestPause)
+        releaseCount = 0
         var grants: [Grant] = []
         allocator.allocate(at: now, into: &grants)
         guard !grants.isEmpty else { return }

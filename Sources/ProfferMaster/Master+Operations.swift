@@ -48,8 +48,8 @@ extension Master {
             case .gone: .gone(since: agent.unreachableSince ?? startedAt)
             }
         return AgentEntry(
-            info: agent.info, admission: admission, resources: agent.info.resources,
-            isDeactivated: agent.isDeactivated, publicKey: agent.publicKey)
+            info: agent.info, admission: admission, isDeactivated: agent.isDeactivated,
+            publicKey: agent.publicKey)
     }
 
     mutating func answer(
@@ -110,11 +110,22 @@ extension Master {
             case .shrink(let volume, let subtraction): shrink(volume, subtraction)
             case .launch, .launchGroup: .failure(Problem(text: "a launch changes no resources"))
             }
-        guard case .success(let wanted) = change, !accepted.remaining.contains(wanted.from)
-        else { return change }
-        return .failure(
-            Problem(
-                text: "the offer does not have \(wanted.from); left are \(accepted.remaining)"))
+        guard case .success(let wanted) = change else { return change }
+        guard accepted.remaining.contains(wanted.from) else {
+            return .failure(
+                Problem(
+                    text: "the offer does not have \(wanted.from); left are \(accepted.remaining)")
+            )
+        }
+        // What is kept of an agent has to be read again, whatever is made of its resources.
+        if var info = agents[accepted.agent]?.info {
+            info.resources -= wanted.from
+            info.resources += wanted.to
+            if let problem = AgentSize.problem(of: info) {
+                return .failure(Problem(text: problem))
+            }
+        }
+        return change
     }
 
     private func map(

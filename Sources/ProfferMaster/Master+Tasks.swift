@@ -74,6 +74,7 @@ extension Master {
         }
         // Resources follow the newest state, even when the framework has not seen it yet.
         if task.state.isTerminal {
+            if !task.isReleased { releaseCount += 1 }
             release(key, at: now)
             timers.set(.kill(key), to: nil)
         }

@@ -26,6 +26,10 @@ public struct Master: Machine {
     var peerKeys = LookupTable<PeerID, String>()
     var timers = DeadlineQueue<MasterTimer>()
     var lastAllocation: Instant
+    /// From the last allocation to the next, at least.
+    var allocationPause: Duration
+    /// Tasks that have ended since the last allocation.
+    var releaseCount = 0
     var nextFramework: UInt64 = 0
     var nextAgent: UInt64 = 0
     var nextOffer: UInt64 = 0
@@ -41,7 +45,7 @@ public struct Master: Machine {
     ///   - now: The present instant.
     public init(
         configuration: MasterConfiguration, replaying records: [MasterRecord] = [],
-        allocator: any Allocator = FairShareAllocator(), wallClock: WallClock, seed: UInt64,
+        allocator: any Allocator = HierarchicalAllocator(), wallClock: WallClock, seed: UInt64,
         at now: Instant
     ) {
         self.configuration = configuration
@@ -54,6 +58,7 @@ public struct Master: Machine {
             clusterName: configuration.clusterName)
         startedAt = wallClock.time(at: now)
         lastAllocation = now - configuration.allocationWindow
+        allocationPause = configuration.allocationWindow
         for record in records { recover(record, at: now) }
     }
 
@@ -104,7 +109,7 @@ public struct Master: Machine {
 
     /// When ``wake(at:into:)`` is next due.
     public var nextDeadline: Instant? {
-        let free = lastAllocation + configuration.allocationWindow
+        let free = lastAllocation + allocationPause
         let allocation = allocator.needsAllocation ? free : allocator.nextDeadline
         return earliest(timers.next, allocation.map { max($0, free) })
     }

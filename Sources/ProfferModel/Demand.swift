@@ -1,5 +1,3 @@
-public import ProfferKernel
-
 /// What a framework wants to be offered in one role: so many instances of one shape.
 ///
 /// A framework that states demand gets offers that fit it and no others; one that states none gets

@@ -5,6 +5,8 @@ public enum PlacementCheck: String, CaseIterable, Hashable, Sendable {
     case agentActive
     /// The framework's offer constraints, or those of the demand, hold.
     case constraints
+    /// The agent's software copes with the role and with frameworks of several roles.
+    case capabilities
     /// The agent is in the master's region, or the framework copes with others.
     case region
     /// The agent has no GPUs, or the framework can use them.
@@ -13,24 +15,25 @@ public enum PlacementCheck: String, CaseIterable, Hashable, Sendable {
     case reservations
     /// What is free is enough: one instance, or the smallest worthwhile offer.
     case resources
-    /// The instances of the demand on the agent are fewer than it allows.
-    case perAgent
-    /// The framework has not refused it lately.
-    case refusal
+    /// It is not kept for a gang whose turn it is.
+    case gang
     /// The role stays within its quota limit.
     case quotaLimit
     /// What other roles are guaranteed stays available.
     case headroom
+    /// The instances of the demand on the agent are fewer than it allows.
+    case perAgent
+    /// The framework has not refused it lately.
+    case refusal
     /// The framework holds no more in offers than its part while others wait.
     case offeredLimit
-    /// It is not kept for a gang whose turn it is.
-    case gang
 
     /// What the check asks, for people.
     public var title: String {
         switch self {
         case .agentActive: "active"
         case .constraints: "constraints"
+        case .capabilities: "software of the agent"
         case .region: "region"
         case .gpus: "GPUs kept for those who use them"
         case .reservations: "reservations of other roles"

@@ -9,12 +9,25 @@ public struct Identifier<Subject>: Hashable, Comparable, Sendable, CustomStringC
     public let value: String
 
     /// Names something by its text; the text is not checked, see ``problem``.
+    @inlinable
     public init(_ value: String) { self.value = value }
 
     /// Names something by a literal.
+    @inlinable
     public init(stringLiteral value: String) { self.value = value }
 
+    /// Whether both have the same text.
+    @inlinable
+    public static func == (left: Identifier, right: Identifier) -> Bool {
+        left.value == right.value
+    }
+
+    /// Hashes the text.
+    @inlinable
+    public func hash(into hasher: inout Hasher) { hasher.combine(value) }
+
     /// Whether `left` sorts before `right`, by UTF-8 bytes.
+    @inlinable
     public static func < (left: Identifier, right: Identifier) -> Bool {
         left.value.utf8.lexicographicallyPrecedes(right.value.utf8)
     }
@@ -75,32 +88,34 @@ public struct UpdateID: Hashable, Sendable, CustomStringConvertible {
     public let low: UInt64
 
     /// Makes an id from its halves.
+    @inlinable
     public init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
     }
 
     /// Makes an id from exactly 16 bytes; `nil` for any other count.
+    @inlinable
     public init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 16 else { return nil }
         var halves: (UInt64, UInt64) = (0, 0)
-        for (index, byte) in bytes.enumerated() {
-            if index < 8 {
-                halves.0 = halves.0 << 8 | UInt64(byte)
-            } else {
-                halves.1 = halves.1 << 8 | UInt64(byte)
-            }
+        for byte in bytes {
+            halves.0 = halves.0 << 8 | halves.1 >> 56
+            halves.1 = halves.1 << 8 | UInt64(byte)
         }
         self.init(high: halves.0, low: halves.1)
     }
 
     /// The sixteen bytes.
     public var bytes: [UInt8] {
-        [high, low].flatMap { half in
-            stride(from: UInt64(56), through: 0, by: -8).map {
-                UInt8(truncatingIfNeeded: half >> $0)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(16)
+        for half in [high, low] {
+            for shift in stride(from: UInt64(56), through: 0, by: -8) {
+                bytes.append(UInt8(truncatingIfNeeded: half >> shift))
             }
         }
+        return bytes
     }
 
     /// Lower-case hexadecimal, 32 digits.

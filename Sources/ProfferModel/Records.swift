@@ -16,7 +16,8 @@ public struct AgentEntry: Hashable, Sendable {
     public var info: AgentInfo
     /// Whether it may be used.
     public var admission: AgentAdmission
-    /// Its resources after operations, when they differ.
+    /// Its resources after operations, when they differ from those in `info`: only in registries
+    /// of versions before 0.1.
     public var resources: Resources?
     /// Whether the operator wants no offers of it.
     public var isDeactivated: Bool

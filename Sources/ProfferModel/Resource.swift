@@ -66,159 +66,6 @@ public struct Milli: Hashable, Comparable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A set of unsigned integers as sorted, disjoint, non-adjacent inclusive intervals (ports).
-public struct IntervalSet: Hashable, Sendable, CustomStringConvertible {
-    /// The intervals in rising order.
-    public private(set) var intervals: [ClosedRange<UInt64>]
-
-    /// Makes a set; overlapping and adjacent intervals are merged.
-    public init(_ intervals: [ClosedRange<UInt64>] = []) {
-        self.intervals = Self.normalized(intervals)
-    }
-
-    private static func normalized(_ list: [ClosedRange<UInt64>]) -> [ClosedRange<UInt64>] {
-        merged(
-            list.sorted {
-                $0.lowerBound != $1.lowerBound
-                    ? $0.lowerBound < $1.lowerBound : $0.upperBound < $1.upperBound
-            })
-    }
-
-    /// Merges what overlaps or touches in a list that is sorted by lower bounds.
-    private static func merged(_ list: [ClosedRange<UInt64>]) -> [ClosedRange<UInt64>] {
-        var merged: [ClosedRange<UInt64>] = []
-        for next in list {
-            if let last = merged.last,
-                last.upperBound == .max || next.lowerBound <= last.upperBound + 1
-            {
-                merged[merged.count - 1] =
-                    last.lowerBound...max(last.upperBound, next.upperBound)
-            } else {
-                merged.append(next)
-            }
-        }
-        return merged
-    }
-
-    /// Whether it has no member.
-    public var isEmpty: Bool { intervals.isEmpty }
-
-    /// How many members it has; saturates.
-    public var count: UInt64 {
-        intervals.reduce(0) { sum, interval in
-            let size = (interval.upperBound - interval.lowerBound).addingReportingOverflow(1)
-            let (total, overflow) = sum.addingReportingOverflow(
-                size.overflow ? .max : size.partialValue)
-            return overflow ? .max : total
-        }
-    }
-
-    /// The union.
-    ///
-    /// O(intervals of both).
-    public func union(_ other: IntervalSet) -> IntervalSet {
-        if other.isEmpty { return self }
-        if isEmpty { return other }
-        var both: [ClosedRange<UInt64>] = []
-        both.reserveCapacity(intervals.count + other.intervals.count)
-        var (left, right) = (intervals[...], other.intervals[...])
-        while let first = left.first, let second = right.first {
-            both.append(first.lowerBound <= second.lowerBound ? first : second)
-            if first.lowerBound <= second.lowerBound {
-                left.removeFirst()
-            } else {
-                right.removeFirst()
-            }
-        }
-        var result = IntervalSet()
-        result.intervals = Self.merged(both + left + right)
-        return result
-    }
-
-    /// The members that are not in `other`.
-    public func subtracting(_ other: IntervalSet) -> IntervalSet {
-        var left: [ClosedRange<UInt64>] = []
-        var index = 0
-        for interval in intervals {
-            var low = interval.lowerBound
-            var isUsedUp = false
-            while index < other.intervals.count, other.intervals[index].upperBound < low {
-                index += 1
-            }
-            var probe = index
-            while probe < other.intervals.count,
-                other.intervals[probe].lowerBound <= interval.upperBound
-            {
-                let hole = other.intervals[probe]
-                if hole.lowerBound > low { left.append(low...(hole.lowerBound - 1)) }
-                if hole.upperBound >= interval.upperBound {
-                    isUsedUp = true
-                    break
-                }
-                low = hole.upperBound + 1
-                probe += 1
-            }
-            if !isUsedUp { left.append(low...interval.upperBound) }
-        }
-        var result = IntervalSet()
-        result.intervals = left
-        return result
-    }
-
-    /// Whether every member of `other` is a member.
-    public func isSuperset(of other: IntervalSet) -> Bool { other.subtracting(self).isEmpty }
-
-    /// Whether `member` is in the set.
-    public func contains(_ member: UInt64) -> Bool {
-        intervals.contains { $0.contains(member) }
-    }
-
-    /// The smallest `count` members, or fewer when there are not so many.
-    public func prefix(_ count: Int) -> [UInt64] {
-        var members: [UInt64] = []
-        for interval in intervals {
-            var member = interval.lowerBound
-            while members.count < count {
-                members.append(member)
-                if member == interval.upperBound { break }
-                member += 1
-            }
-            if members.count == count { break }
-        }
-        return members
-    }
-
-    /// In Mesos' notation: `[31000-32000, 33000-33000]`.
-    public var description: String {
-        "[" + intervals.map { "\($0.lowerBound)-\($0.upperBound)" }.joined(separator: ", ") + "]"
-    }
-}
-
-/// How much of a resource, by its type.
-public enum ResourceValue: Hashable, Sendable {
-    /// A number of units.
-    case scalar(Milli)
-    /// Numbered instances, such as ports.
-    case ranges(IntervalSet)
-    /// Named instances, sorted and without repetition.
-    case set([String])
-
-    /// Whether it is exactly nothing: a negative amount is something, namely wrong.
-    var isNothing: Bool {
-        if case .scalar(let amount) = self { return amount == .zero }
-        return isEmpty
-    }
-
-    /// Whether there is nothing of it (a scalar below one thousandth is nothing).
-    public var isEmpty: Bool {
-        switch self {
-        case .scalar(let amount): amount <= .zero
-        case .ranges(let intervals): intervals.isEmpty
-        case .set(let items): items.isEmpty
-        }
-    }
-}
-
 /// One entry of a reservation stack; the last one says to which role the resource belongs.
 public struct Reservation: Hashable, Sendable {
     /// Who may undo the reservation.
@@ -281,19 +128,18 @@ public struct DiskInfo: Hashable, Sendable {
 }
 
 /// An amount of one named resource of an agent.
-public struct Resource: Hashable, Sendable {
+///
+/// Most resources are plain. What only some have (reservations, a disk, flags) is in one object
+/// that copies share, so that a resource takes 40 bytes.
+public struct Resource: Sendable {
     /// `cpus`, `mem`, `disk`, `gpus`, `ports` or a custom name.
     public var name: String
+    /// What makes it more than a plain amount; `nil` when nothing does.
+    var detail: ResourceDetail?
     /// How much.
     public var value: ResourceValue
-    /// For whom it is reserved, outermost first; empty when it is not.
-    public var reservations: [Reservation]
-    /// What makes it a volume or a particular disk.
-    public var disk: DiskInfo?
-    /// Whether it can be taken away at any time.
-    public var isRevocable: Bool
-    /// Whether several tasks may hold it at once (persistent volumes only).
-    public var isShared: Bool
+    /// How many hold a shared volume, within ``Resources``; 0 says that it is to be removed.
+    var holders: UInt32 = 1
 
     /// Describes a resource.
     public init(
@@ -302,34 +148,67 @@ public struct Resource: Hashable, Sendable {
     ) {
         self.name = name
         self.value = value
-        self.reservations = reservations
-        self.disk = disk
-        self.isRevocable = isRevocable
-        self.isShared = isShared
+        detail = ResourceDetail.describing(
+            reservations: reservations, disk: disk, isRevocable: isRevocable, isShared: isShared)
+    }
+
+    /// For whom it is reserved, outermost first; empty when it is not.
+    public var reservations: [Reservation] {
+        get { detail?.reservations ?? [] }
+        set {
+            detail = ResourceDetail.describing(
+                reservations: newValue, disk: disk, isRevocable: isRevocable, isShared: isShared)
+        }
+    }
+
+    /// What makes it a volume or a particular disk.
+    public var disk: DiskInfo? {
+        get { detail?.disk }
+        set {
+            detail = ResourceDetail.describing(
+                reservations: reservations, disk: newValue, isRevocable: isRevocable,
+                isShared: isShared)
+        }
+    }
+
+    /// Whether it can be taken away at any time.
+    public var isRevocable: Bool {
+        get { detail?.isRevocable ?? false }
+        set {
+            detail = ResourceDetail.describing(
+                reservations: reservations, disk: disk, isRevocable: newValue, isShared: isShared)
+        }
+    }
+
+    /// Whether several tasks may hold it at once (persistent volumes only).
+    public var isShared: Bool {
+        get { detail?.isShared ?? false }
+        set {
+            detail = ResourceDetail.describing(
+                reservations: reservations, disk: disk, isRevocable: isRevocable,
+                isShared: newValue)
+        }
     }
 
     /// The role it is reserved for, or `nil`.
-    public var reservedRole: String? { reservations.last?.role }
+    public var reservedRole: String? { detail?.reservations.last?.role }
+
+    /// Whether it is reserved for any role.
+    public var isReserved: Bool { detail.map { !$0.reservations.isEmpty } ?? false }
 
     /// Whether this is a persistent volume.
-    public var isPersistentVolume: Bool { disk?.persistenceID != nil }
+    public var isPersistentVolume: Bool { detail?.disk?.persistenceID != nil }
 
     /// Whether it is used whole or not at all.
-    public var isIndivisible: Bool {
-        if isPersistentVolume { return true }
-        if case .mount = disk?.source { return true }
-        return false
-    }
+    public var isIndivisible: Bool { detail?.isIndivisible ?? false }
+
+    /// Whether its holders are counted: it is one thing, however many hold it.
+    var isCounted: Bool { detail.map { $0.isIndivisible && $0.isShared } ?? false }
 
     /// Whether amounts of `self` and `other` are the same kind of thing.
     public func isSameKind(as other: Resource) -> Bool {
-        guard name == other.name, isRevocable == other.isRevocable, isShared == other.isShared,
-            disk == other.disk, reservations == other.reservations
-        else { return false }
-        switch (value, other.value) {
-        case (.scalar, .scalar), (.ranges, .ranges), (.set, .set): return true
-        case (.scalar, _), (.ranges, _), (.set, _): return false
-        }
+        name == other.name && ResourceDetail.areEqual(detail, other.detail)
+            && value.isSameType(as: other.value)
     }
 
     /// Whether a framework in `role` may be offered it: unreserved, or reserved for `role` or an
@@ -337,5 +216,93 @@ public struct Resource: Hashable, Sendable {
     public func isAllocatable(to role: String) -> Bool {
         guard let reserved = reservedRole else { return true }
         return role == reserved || role.hasPrefix(reserved + "/")
+    }
+}
+
+extension Resource: Hashable {
+    /// Whether they are the same amounts of the same kind.
+    public static func == (left: Resource, right: Resource) -> Bool {
+        left.name == right.name && left.value == right.value
+            && ResourceDetail.areEqual(left.detail, right.detail)
+    }
+
+    /// Hashes kind and amount.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(name)
+        hasher.combine(detail?.hash ?? 0)
+        hasher.combine(value)
+    }
+}
+
+extension Resource: CustomStringConvertible {
+    /// Everything about it: `disk(reservations: [(DYNAMIC,eng)])[MOUNT:/m,v:data]<SHARED>:64`.
+    public var description: String {
+        var text = name
+        if isReserved {
+            let stack = reservations.map { one in
+                let labels = one.labels.map { "\($0.key)" + ($0.value.map { ": \($0)" } ?? "") }
+                return "(" + (one.kind == .static ? "STATIC" : "DYNAMIC") + ",\(one.role)"
+                    + (one.principal.map { ",\($0)" } ?? "")
+                    + (labels.isEmpty ? "" : ",{\(labels.joined(separator: ", "))}") + ")"
+            }
+            text += "(reservations: [\(stack.joined(separator: ","))])"
+        }
+        if let disk {
+            var parts: [String] = []
+            switch disk.source {
+            case .path(let root): parts.append("PATH" + (root.map { ":\($0)" } ?? ""))
+            case .mount(let root): parts.append("MOUNT" + (root.map { ":\($0)" } ?? ""))
+            case nil: break
+            }
+            if let id = disk.persistenceID { parts.append("\(id):\(disk.containerPath ?? "")") }
+            if let principal = disk.principal { parts.append("by \(principal)") }
+            text += "[\(parts.joined(separator: ","))]"
+        }
+        return text + (isRevocable ? "{REV}" : "") + (isShared ? "<SHARED>" : "") + ":\(value)"
+    }
+}
+
+/// What makes a resource more than a plain amount; never changed.
+final class ResourceDetail: Sendable {
+    let reservations: [Reservation]
+    let disk: DiskInfo?
+    let isRevocable: Bool
+    let isShared: Bool
+    let isIndivisible: Bool
+    /// Different hashes are the fast way to see that two are not equal.
+    let hash: Int
+
+    private init(reservations: [Reservation], disk: DiskInfo?, isRevocable: Bool, isShared: Bool) {
+        self.reservations = reservations
+        self.disk = disk
+        self.isRevocable = isRevocable
+        self.isShared = isShared
+        if case .mount = disk?.source {
+            isIndivisible = true
+        } else {
+            isIndivisible = disk?.persistenceID != nil
+        }
+        var hasher = Hasher()
+        hasher.combine(reservations)
+        hasher.combine(disk)
+        hasher.combine(isRevocable)
+        hasher.combine(isShared)
+        hash = hasher.finalize()
+    }
+
+    /// The detail, or `nil` for a plain resource.
+    static func describing(
+        reservations: [Reservation], disk: DiskInfo?, isRevocable: Bool, isShared: Bool
+    ) -> ResourceDetail? {
+        if reservations.isEmpty, disk == nil, !isRevocable, !isShared { return nil }
+        return ResourceDetail(
+            reservations: reservations, disk: disk, isRevocable: isRevocable, isShared: isShared)
+    }
+
+    static func areEqual(_ left: ResourceDetail?, _ right: ResourceDetail?) -> Bool {
+        if left === right { return true }
+        guard let left, let right, left.hash == right.hash else { return false }
+        return left.isRevocable == right.isRevocable && left.isShared == right.isShared
+            && left.reservations == right.reservations && left.disk == right.disk
     }
 }

@@ -15,63 +15,75 @@ extension Resources {
     /// A name in parentheses reserves the resource for that role, statically; `(*)` does not.
     /// - Throws: ``ResourceTextProblem`` that names the part that is wrong.
     public init(text: String) throws(ResourceTextProblem) {
-        self.init()
-        for part in text.split(separator: ";") {
-            let (head, value) = try Self.split(part)
-            var name = head
-            var reservations: [Reservation] = []
-            if let open = head.firstIndex(of: "("), head.last == ")" {
-                let role = String(head[head.index(after: open)...].dropLast())
-                name = String(head[..<open])
-                if role.isEmpty { throw Self.problem(part, "the role is missing") }
-                if role != "*" { reservations = [Reservation(kind: .static, role: role)] }
-            }
-            guard !name.isEmpty else { throw Self.problem(part, "the name is missing") }
-            let amount = try Self.value(value, part)
-            if case .scalar(let milli) = amount, milli < .zero {
-                throw Self.problem(part, "an amount cannot be negative")
-            }
-            self += Resource(name, amount, reservations: reservations)
+        var list: [Resource] = []
+        for part in text.utf8.split(separator: UInt8(ascii: ";")) {
+            list.append(try Self.resource(Substring(part)))
         }
+        self.init(list)
+    }
+
+    private static func resource(_ part: Substring) throws(ResourceTextProblem) -> Resource {
+        let (head, value) = try split(part)
+        var name = head
+        var reservations: [Reservation] = []
+        if let open = head.utf8.firstIndex(of: UInt8(ascii: "(")),
+            head.utf8.last == UInt8(ascii: ")")
+        {
+            let role = Substring(head[head.utf8.index(after: open)...].utf8.dropLast())
+            name = head[..<open]
+            if role.isEmpty { throw problem(part, "the role is missing") }
+            if role != "*" { reservations = [Reservation(kind: .static, role: String(role))] }
+        }
+        guard !name.isEmpty else { throw problem(part, "the name is missing") }
+        let amount = try Self.value(value, part)
+        if case .scalar(let milli) = amount, milli < .zero {
+            throw problem(part, "an amount cannot be negative")
+        }
+        return Resource(String(name), amount, reservations: reservations)
     }
 
     fileprivate static func split(
         _ part: Substring
-    ) throws(ResourceTextProblem) -> (String, String) {
-        guard let colon = part.firstIndex(of: ":") else {
+    ) throws(ResourceTextProblem) -> (Substring, Substring) {
+        guard let colon = part.utf8.firstIndex(of: UInt8(ascii: ":")) else {
             throw problem(part, "it must have the form name:value")
         }
         return (
-            trimmed(part[..<colon]), trimmed(part[part.index(after: colon)...])
+            trimmed(part[..<colon]), trimmed(part[part.utf8.index(after: colon)...])
         )
     }
 
     private static func value(
-        _ text: String, _ part: Substring
+        _ text: Substring, _ part: Substring
     ) throws(ResourceTextProblem) -> ResourceValue {
-        if text.first == "[" {
+        if text.utf8.first == UInt8(ascii: "[") {
             guard let ranges = intervals(text) else {
                 throw problem(part, "ranges have the form [31000-31999,33000-33000]")
             }
             return .ranges(ranges)
         }
-        if text.first == "{" {
-            guard text.last == "}" else { throw problem(part, "a set has the form {a,b}") }
-            let names = text.dropFirst().dropLast().split(separator: ",").map(trimmed)
-            return .set(unique(names))
+        if text.utf8.first == UInt8(ascii: "{") {
+            guard text.utf8.last == UInt8(ascii: "}") else {
+                throw problem(part, "a set has the form {a,b}")
+            }
+            let names = inner(text).split(separator: UInt8(ascii: ","))
+            return .set(NameList.normalized(names.map { String(trimmed(Substring($0))) }))
         }
-        guard let amount = Milli(text: text) else {
+        guard let amount = Milli(digits: text.utf8) else {
             throw problem(part, "an amount is a number with at most three decimals, such as 1.5")
         }
         return .scalar(amount)
     }
 
-    fileprivate static func intervals(_ text: String) -> IntervalSet? {
-        guard text.first == "[", text.last == "]" else { return nil }
+    fileprivate static func intervals(_ text: Substring) -> IntervalSet? {
+        guard text.utf8.first == UInt8(ascii: "["), text.utf8.last == UInt8(ascii: "]") else {
+            return nil
+        }
         var list: [ClosedRange<UInt64>] = []
-        for range in text.dropFirst().dropLast().split(separator: ",") {
-            let ends = range.split(separator: "-", omittingEmptySubsequences: false).map(trimmed)
-            guard ends.count == 2, let low = UInt64(ends[0]), let high = UInt64(ends[1]),
+        for range in inner(text).split(separator: UInt8(ascii: ",")) {
+            guard let dash = range.firstIndex(of: UInt8(ascii: "-")),
+                let low = UInt64(trimmed(Substring(range[..<dash]))),
+                let high = UInt64(trimmed(Substring(range[range.index(after: dash)...]))),
                 low <= high
             else { return nil }
             list.append(low...high)
@@ -79,10 +91,9 @@ extension Resources {
         return IntervalSet(list)
     }
 
-    private static func unique(_ names: [String]) -> [String] {
-        names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.reduce(into: []) { kept, name in
-            if kept.last != name { kept.append(name) }
-        }
+    /// The text between two brackets of one byte each.
+    private static func inner(_ text: Substring) -> Substring.UTF8View {
+        text.utf8.dropFirst().dropLast()
     }
 
     fileprivate static func problem(
@@ -99,16 +110,17 @@ extension Attribute {
     public static func list(text: String) throws(ResourceTextProblem) -> [Attribute] {
         var attributes: [Attribute] = []
         for part in text.split(separator: ";") {
-            let (name, value) = try Resources.split(part)
+            let (head, value) = try Resources.split(part)
+            let name = String(head)
             guard !name.isEmpty, !value.isEmpty else {
                 throw Resources.problem(part, "name and value must not be empty")
             }
             if let ranges = Resources.intervals(value) {
                 attributes.append(Attribute(name: name, value: .ranges(ranges)))
-            } else if let number = Milli(text: value) {
+            } else if let number = Milli(digits: value.utf8) {
                 attributes.append(Attribute(name: name, value: .scalar(number)))
             } else {
-                attributes.append(Attribute(name: name, value: .text(value)))
+                attributes.append(Attribute(name: name, value: .text(String(value))))
             }
         }
         return attributes
@@ -119,30 +131,42 @@ extension Milli {
     /// Reads a decimal number with at most three decimals, such as `0.5`; `nil` when it is none or
     /// too large.
     public init?(text: String) {
-        let isNegative = text.hasPrefix("-")
-        let parts = text.dropFirst(isNegative ? 1 : 0).split(
-            separator: ".", omittingEmptySubsequences: false)
-        guard (1...2).contains(parts.count), !parts[0].isEmpty, parts[0].utf8.count <= 12,
-            parts.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),
-            let whole = Int64(parts[0])
-        else { return nil }
-        var fraction: Int64 = 0
-        if parts.count == 2 {
-            guard (1...3).contains(parts[1].utf8.count), let digits = Int64(parts[1]) else {
-                return nil
+        self.init(digits: text.utf8[...])
+    }
+
+    /// Reads a decimal number of at most twelve digits before and three after the point.
+    fileprivate init?(digits text: Substring.UTF8View) {
+        var rest = text
+        let isNegative = rest.first == UInt8(ascii: "-")
+        if isNegative { rest = rest.dropFirst() }
+        var magnitude: Int64 = 0
+        var digitCount = 0
+        var decimalCount: Int?
+        for byte in rest {
+            if byte == UInt8(ascii: "."), decimalCount == nil, digitCount > 0 {
+                decimalCount = 0
+                continue
             }
-            fraction = digits
-            for _ in parts[1].utf8.count..<3 { fraction *= 10 }
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+            magnitude = magnitude * 10 + Int64(byte - UInt8(ascii: "0"))
+            if let count = decimalCount {
+                guard count < 3 else { return nil }
+                decimalCount = count + 1
+            } else {
+                guard digitCount < 12 else { return nil }
+                digitCount += 1
+            }
         }
-        let magnitude = whole * 1000 + fraction
+        guard digitCount > 0, decimalCount != 0 else { return nil }
+        for _ in (decimalCount ?? 0)..<3 { magnitude *= 10 }
         guard magnitude <= Self.wireLimit else { return nil }
         self.init(thousandths: isNegative ? -magnitude : magnitude)
     }
 }
 
-private func trimmed(_ text: Substring) -> String {
-    var rest = text
-    while rest.first == " " { rest = rest.dropFirst() }
-    while rest.last == " " { rest = rest.dropLast() }
-    return String(rest)
+private func trimmed(_ text: Substring) -> Substring {
+    var rest = text.utf8
+    while rest.first == UInt8(ascii: " ") { rest = rest.dropFirst() }
+    while rest.last == UInt8(ascii: " ") { rest = rest.dropLast() }
+    return Substring(rest)
 }

@@ -1,32 +1,47 @@
 /// A collection of resources with Mesos' arithmetic: amounts of one kind are merged, nothing empty
 /// is kept, and indivisible things (persistent volumes, mount disks) neither merge nor split.
-public struct Resources: Hashable, Sendable {
+///
+/// A shared volume is there once, with the number of its holders: adding it again adds a holder,
+/// taking it away takes one, and the volume is gone with the last.
+public struct Resources: Sendable {
     /// The resources, each kind at most once save indivisible ones; in order of first appearance.
-    public private(set) var items: [Resource]
+    public internal(set) var items: [Resource]
 
     /// Nothing.
     public init() { items = [] }
 
     /// Collects `list`, merging what is of one kind.
     ///
-    /// O(n · kinds).
+    /// O(n) expected.
     public init(_ list: some Sequence<Resource>) {
         items = []
-        for resource in list { self += resource }
+        var finder = ResourceFinder()
+        for resource in list where !resource.value.isNothing {
+            add(resource, holders: 1, with: &finder)
+        }
+        removeEmptied()
     }
+
+    /// Takes over a list in which every kind occurs once and nothing is empty, as it is.
+    ///
+    /// For those who keep amounts by kind themselves; a list that is not so breaks the arithmetic.
+    public init(distinct items: [Resource]) { self.items = items }
 
     /// The usual scalars, in cores and mebibytes; zero amounts are left out.
     public init(cpus: Milli = .zero, mem: Milli = .zero, disk: Milli = .zero) {
-        self.init([
-            Resource("cpus", .scalar(cpus)), Resource("mem", .scalar(mem)),
-            Resource("disk", .scalar(disk)),
-        ])
+        items = []
+        for (name, amount) in [("cpus", cpus), ("mem", mem), ("disk", disk)]
+        where amount != .zero {
+            items.append(Resource(name, .scalar(amount)))
+        }
     }
 
     /// Whether there is nothing.
     public var isEmpty: Bool { items.isEmpty }
 
     /// The sum of every scalar called `name`, reserved or not, revocable or not.
+    ///
+    /// O(items).
     public func scalar(_ name: String) -> Milli {
         items.reduce(into: .zero) { sum, item in
             if item.name == name, case .scalar(let amount) = item.value { sum += amount }
@@ -43,40 +58,82 @@ public struct Resources: Hashable, Sendable {
     public var ports: IntervalSet {
         items.reduce(into: IntervalSet()) { all, item in
             if item.name == "ports", case .ranges(let ranges) = item.value {
-                all = all.union(ranges)
+                all.formUnion(ranges)
             }
         }
     }
 
-    /// The resources for which `isIncluded` holds.
-    public func filter(_ isIncluded: (Resource) -> Bool) -> Resources {
-        var kept = Resources()
-        kept.items = items.filter(isIncluded)
-        return kept
+    /// How many hold a shared volume: 0 when it is not here, 1 for what is here and not shared.
+    ///
+    /// O(items).
+    public func holders(of volume: Resource) -> Int {
+        items.first { $0 == volume }.map { Int($0.holders) } ?? 0
     }
 
+    /// The scalar totals by name; a shared volume counts once.
+    ///
+    /// O(items · log names).
+    public var quantities: ResourceQuantities {
+        var sums = ResourceQuantities(capacity: min(items.count, 8))
+        for item in items {
+            if case .scalar(let amount) = item.value { sums.add(amount, to: item.name) }
+        }
+        return sums
+    }
+}
+
+extension Resources: Hashable {
+    /// Whether both have the same items in the same order, with as many holders.
+    public static func == (left: Resources, right: Resources) -> Bool {
+        guard left.items == right.items else { return false }
+        for index in left.items.indices
+        where left.items[index].holders != right.items[index].holders {
+            return false
+        }
+        return true
+    }
+
+    /// Hashes the items.
+    public func hash(into hasher: inout Hasher) { hasher.combine(items) }
+}
+
+extension Resources {
     /// Adds one resource.
     ///
-    /// A negative amount is kept, so that whoever validates a message sees it.
+    /// A negative amount is kept, so that whoever validates a message sees it. O(items).
     public static func += (left: inout Resources, right: Resource) {
         guard !right.value.isNothing else { return }
-        if !right.isIndivisible,
-            let index = left.items.firstIndex(where: { $0.isSameKind(as: right) })
-        {
-            left.items[index].value = left.items[index].value.adding(right.value)
-        } else if right.isShared, left.items.contains(right) {
-            return
-        } else {
-            left.items.append(right)
-        }
+        var finder = ResourceFinder()
+        if left.add(right, holders: 1, with: &finder) { left.removeEmptied() }
     }
 
     /// Adds every resource of `right`.
+    ///
+    /// O(items of both) expected.
     public static func += (left: inout Resources, right: Resources) {
-        for resource in right.items { left += resource }
+        if left.items.isEmpty {
+            left = right
+            return
+        }
+        var finder = ResourceFinder()
+        var hasEmptied = false
+        for index in right.items.indices {
+            if let place = left.placeOfScalar(right, at: index, near: &finder.next),
+                let (have, more) = left.amounts(at: place, right, at: index), have + more != .zero
+            {
+                left.items[place].value = .scalar(have + more)
+                continue
+            }
+            if left.add(right.items[index], holders: right.items[index].holders, with: &finder) {
+                hasEmptied = true
+            }
+        }
+        if hasEmptied { left.removeEmptied() }
     }
 
     /// The sum.
+    ///
+    /// O(items of both) expected.
     public static func + (left: Resources, right: Resources) -> Resources {
         var sum = left
         sum += right
@@ -84,70 +141,176 @@ public struct Resources: Hashable, Sendable {
     }
 
     /// Takes one resource away; more than there is leaves nothing of it.
+    ///
+    /// O(items).
     public static func -= (left: inout Resources, right: Resource) {
-        if right.isIndivisible {
-            if let index = left.items.firstIndex(of: right) { left.items.remove(at: index) }
-            return
-        }
-        guard let index = left.items.firstIndex(where: { $0.isSameKind(as: right) }) else {
-            return
-        }
-        left.items[index].value = left.items[index].value.subtracting(right.value)
-        if left.items[index].value.isEmpty { left.items.remove(at: index) }
+        var finder = ResourceFinder()
+        if left.subtract(right, holders: 1, with: &finder) { left.removeEmptied() }
     }
 
-    /// Takes every resource of `right` away.
+    /// Takes what there is of `right` away: more than there is of something leaves nothing of it,
+    /// and an indivisible thing goes whole or stays.
+    ///
+    /// O(items of both) expected.
     public static func -= (left: inout Resources, right: Resources) {
-        for resource in right.items { left -= resource }
+        if left.items.isEmpty { return }
+        var finder = ResourceFinder()
+        var hasEmptied = false
+        for index in right.items.indices {
+            if let place = left.placeOfScalar(right, at: index, near: &finder.next),
+                let (have, less) = left.amounts(at: place, right, at: index), less < have
+            {
+                left.items[place].value = .scalar(have - less)
+                continue
+            }
+            let holders = right.items[index].holders
+            if left.subtract(right.items[index], holders: holders, with: &finder) {
+                hasEmptied = true
+            }
+        }
+        if hasEmptied { left.removeEmptied() }
     }
 
-    /// The difference.
+    /// What is left when as much of `right` as there is has been taken away.
+    ///
+    /// O(items of both) expected.
     public static func - (left: Resources, right: Resources) -> Resources {
         var rest = left
         rest -= right
         return rest
     }
 
-    /// Whether all of `other` is within these resources.
+    /// What is left without `other`, or `nil` when not all of `other` is here.
+    ///
+    /// O(items of both) expected.
+    public func subtracting(exactly other: Resources) -> Resources? {
+        contains(other) ? self - other : nil
+    }
+
+    /// Whether all of `other` is within these resources, with as many holders of what is shared.
+    ///
+    /// O(items of both) expected.
     public func contains(_ other: Resources) -> Bool {
-        var rest = self
-        for resource in other.items {
-            guard rest.containsOne(resource) else { return false }
-            if !resource.isShared { rest -= resource }
+        var finder = ResourceFinder()
+        var wholeCount = 0
+        for index in other.items.indices {
+            if let place = placeOfScalar(other, at: index, near: &finder.next),
+                let (have, wanted) = amounts(at: place, other, at: index)
+            {
+                if have < wanted { return false }
+                continue
+            }
+            // A short list has been searched to its end.
+            if items.count < ResourceFinder.longList, other.isDivisibleScalar(at: index) {
+                return false
+            }
+            guard let place = finder.position(of: other.items[index], in: items) else {
+                return false
+            }
+            if !other.items[index].isIndivisible {
+                guard items[place].value.covers(other.items[index].value) else { return false }
+            } else if items[place].holders < other.items[index].holders {
+                return false
+            } else if !other.items[index].isShared {
+                wholeCount += 1
+            }
         }
+        // Several things that are alike must be here as often.
+        guard wholeCount > 1 else { return true }
+        let isWhole = { (item: Resource) in item.isIndivisible && !item.isShared }
+        return (other.filter(isWhole) - filter(isWhole)).isEmpty
+    }
+
+    /// The amounts of an item here and one of `other`, when both are divisible scalars of one kind.
+    ///
+    /// Nearly all are, and this way neither item is copied.
+    @inline(__always)
+    private func amounts(
+        at place: Int, _ other: Resources, at index: Int
+    ) -> (here: Milli, there: Milli)? {
+        guard place < items.count, case .scalar(let here) = items[place].value,
+            case .scalar(let there) = other.items[index].value,
+            items[place].name == other.items[index].name
+        else { return nil }
+        if items[place].detail == nil, other.items[index].detail == nil { return (here, there) }
+        guard ResourceDetail.areEqual(items[place].detail, other.items[index].detail),
+            !items[place].isIndivisible
+        else { return nil }
+        return (here, there)
+    }
+
+    /// Where a divisible scalar of `other` is, if at `near` or the list short; `near` moves on.
+    @inline(__always)
+    private func placeOfScalar(
+        _ other: Resources, at index: Int, near: inout Int
+    ) -> Int? {
+        if amounts(at: near, other, at: index) != nil {
+            near += 1
+            return near - 1
+        }
+        guard items.count < ResourceFinder.longList,
+            let place = searchScalar(other, at: index)
+        else { return nil }
+        near = place + 1
+        return place
+    }
+
+    private func isDivisibleScalar(at index: Int) -> Bool {
+        if case .scalar = items[index].value { return !items[index].isIndivisible }
+        return false
+    }
+
+    private func searchScalar(_ other: Resources, at index: Int) -> Int? {
+        for place in items.indices where amounts(at: place, other, at: index) != nil {
+            return place
+        }
+        return nil
+    }
+
+    /// Adds `resource`; whether something may have become nothing.
+    @discardableResult
+    mutating func add(
+        _ resource: Resource, holders: UInt32, with finder: inout ResourceFinder
+    ) -> Bool {
+        if !resource.isIndivisible {
+            if let index = finder.position(of: resource, in: items) {
+                items[index].value.add(resource.value.normalized)
+                items[index].holders = items[index].value.isNothing ? 0 : 1
+                return items[index].holders == 0
+            }
+        } else if resource.isShared, let index = finder.position(of: resource, in: items) {
+            let (sum, overflow) = items[index].holders.addingReportingOverflow(holders)
+            items[index].holders = overflow ? .max : sum
+            return false
+        }
+        var added = resource
+        added.value = resource.value.normalized
+        added.holders = holders
+        if let last = items.last?.detail, ResourceDetail.areEqual(last, added.detail) {
+            // One object for a run of resources with the same reservation.
+            added.detail = last
+        }
+        items.append(added)
+        finder.noteAppended(to: items)
+        return false
+    }
+
+    private mutating func subtract(
+        _ resource: Resource, holders: UInt32, with finder: inout ResourceFinder
+    ) -> Bool {
+        guard let index = finder.position(of: resource, in: items) else { return false }
+        if resource.isIndivisible {
+            items[index].holders -= min(items[index].holders, holders)
+            return items[index].holders == 0
+        }
+        items[index].value.subtract(resource.value.normalized)
+        guard items[index].value.isEmpty else { return false }
+        items[index].holders = 0
         return true
     }
 
-    private func containsOne(_ resource: Resource) -> Bool {
-        if resource.isIndivisible { return items.contains(resource) }
-        return items.contains {
-            $0.isSameKind(as: resource) && $0.value.covers(resource.value)
-        }
-    }
-
-    /// The scalar totals by name, names in byte order.
-    public var quantities: ResourceQuantities {
-        var sums = ResourceQuantities()
-        for item in items {
-            if case .scalar(let amount) = item.value { sums.add(amount, to: item.name) }
-        }
-        return sums
-    }
-
-    /// What a framework in `role` may be offered.
-    public func allocatable(to role: String) -> Resources {
-        filter { $0.isAllocatable(to: role) }
-    }
-
-    /// What belongs to nobody.
-    public var unreserved: Resources { filter { $0.reservations.isEmpty } }
-
-    /// The same amounts without reservations and disk identities: what a demand for them costs.
-    public var flattened: Resources {
-        Resources(
-            items.map { item in
-                Resource(item.name, item.value, isRevocable: item.isRevocable)
-            })
+    private mutating func removeEmptied() {
+        items.removeAll { $0.holders == 0 }
     }
 }
 
@@ -155,118 +318,7 @@ extension Resources: CustomStringConvertible {
     /// In Mesos' text form: `cpus:1.5;mem:512;ports:[31000-31001]`.
     public var description: String {
         items.map { item in
-            let role = item.reservedRole.map { "(\($0))" } ?? ""
-            switch item.value {
-            case .scalar(let amount): return "\(item.name)\(role):\(amount)"
-            case .ranges(let ranges): return "\(item.name)\(role):\(ranges)"
-            case .set(let names):
-                return "\(item.name)\(role):{" + names.joined(separator: ", ") + "}"
-            }
+            item.name + (item.reservedRole.map { "(\($0))" } ?? "") + ":\(item.value)"
         }.joined(separator: ";")
-    }
-}
-
-extension ResourceValue {
-    fileprivate func adding(_ other: ResourceValue) -> ResourceValue {
-        switch (self, other) {
-        case (.scalar(let left), .scalar(let right)): .scalar(left + right)
-        case (.ranges(let left), .ranges(let right)): .ranges(left.union(right))
-        case (.set(let left), .set(let right)): .set(combined(left, right).map(\.name))
-        case (.scalar, _), (.ranges, _), (.set, _): self
-        }
-    }
-
-    fileprivate func subtracting(_ other: ResourceValue) -> ResourceValue {
-        switch (self, other) {
-        case (.scalar(let left), .scalar(let right)): .scalar(left - right)
-        case (.ranges(let left), .ranges(let right)): .ranges(left.subtracting(right))
-        case (.set(let left), .set(let right)):
-            .set(combined(left, right).compactMap { $0.isInLeft && !$0.isInRight ? $0.name : nil })
-        case (.scalar, _), (.ranges, _), (.set, _): self
-        }
-    }
-
-    fileprivate func covers(_ other: ResourceValue) -> Bool {
-        switch (self, other) {
-        case (.scalar(let left), .scalar(let right)): right <= left
-        case (.ranges(let left), .ranges(let right)): left.isSuperset(of: right)
-        case (.set(let left), .set(let right)): combined(left, right).allSatisfy(\.isInLeft)
-        case (.scalar, _), (.ranges, _), (.set, _): false
-        }
-    }
-
-    private struct Member {
-        let name: String
-        let isInLeft: Bool
-        let isInRight: Bool
-    }
-
-    /// The members of two sorted lists, sorted, and where each of them is; O(names of both).
-    private func combined(_ left: [String], _ right: [String]) -> [Member] {
-        var members: [Member] = []
-        members.reserveCapacity(left.count + right.count)
-        var (left, right) = (left[...], right[...])
-        while let name = [left.first, right.first].compactMap({ $0 }).min(by: {
-            $0.utf8.lexicographicallyPrecedes($1.utf8)
-        }) {
-            let (isInLeft, isInRight) = (left.first == name, right.first == name)
-            if isInLeft { left.removeFirst() }
-            if isInRight { right.removeFirst() }
-            members.append(Member(name: name, isInLeft: isInLeft, isInRight: isInRight))
-        }
-        return members
-    }
-}
-
-/// Scalar amounts by resource name, sorted by name; zero amounts are not kept.
-public struct ResourceQuantities: Hashable, Sendable {
-    /// One amount.
-    public struct Entry: Hashable, Sendable {
-        /// The resource's name.
-        public var name: String
-        /// How much, never zero.
-        public var amount: Milli
-    }
-
-    /// The amounts, by name in byte order.
-    public private(set) var entries: [Entry] = []
-
-    /// Nothing.
-    public init() {}
-
-    /// The amount of `name`, zero when absent.
-    ///
-    /// O(names).
-    public subscript(name: String) -> Milli {
-        entries.first { $0.name == name }?.amount ?? .zero
-    }
-
-    /// Adds `amount`, which may be negative, to `name`.
-    public mutating func add(_ amount: Milli, to name: String) {
-        guard amount != .zero else { return }
-        if let index = entries.firstIndex(where: { $0.name == name }) {
-            entries[index].amount += amount
-            if entries[index].amount == .zero { entries.remove(at: index) }
-        } else {
-            let index =
-                entries.firstIndex { name.utf8.lexicographicallyPrecedes($0.name.utf8) }
-                ?? entries.count
-            entries.insert(Entry(name: name, amount: amount), at: index)
-        }
-    }
-
-    /// Whether every amount of `other` is available here.
-    public func contains(_ other: ResourceQuantities) -> Bool {
-        other.entries.allSatisfy { self[$0.name] >= $0.amount }
-    }
-
-    /// Adds every amount of `right`.
-    public static func += (left: inout ResourceQuantities, right: ResourceQuantities) {
-        for entry in right.entries { left.add(entry.amount, to: entry.name) }
-    }
-
-    /// Subtracts every amount of `right`; amounts may become negative.
-    public static func -= (left: inout ResourceQuantities, right: ResourceQuantities) {
-        for entry in right.entries { left.add(.zero - entry.amount, to: entry.name) }
     }
 }

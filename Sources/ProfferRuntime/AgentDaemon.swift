@@ -65,15 +65,13 @@ public struct AgentDaemonConfiguration: Sendable {
         usageInterval = try settings.duration("usage-interval", default: usageInterval)
         agent.executorIdleTimeout = try settings.duration(
             "executor-idle-timeout", default: agent.executorIdleTimeout)
+        resources = try settings.text("resources").map(ResourcesFlag.read)
         do throws(ResourceTextProblem) {
-            resources = try settings.text("resources").map(Resources.init(text:))
             attributes = try settings.text("attributes").map(Attribute.list(text:)) ?? []
         } catch {
             throw DaemonProblem(
-                .configuration, "--resources or --attributes is not valid",
-                because: "\(error)",
-                try: "write resources as 'cpus:2;mem:1024;ports:[31000-31999]' and attributes"
-                    + " as 'rack:r1'")
+                .configuration, "--attributes is not valid", because: "\(error)",
+                try: "write for example 'rack:r1;zone:a'")
         }
         domain = try settings.text("domain").map(Self.domain)
     }

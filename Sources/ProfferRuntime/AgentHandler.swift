@@ -30,7 +30,6 @@ struct AgentHandler: ReactorHandler, ~Copyable {
     private var outbox = Outbox<AgentEffect>()
     private var gate = CommitGate<AgentEffect>()
     private var sides: [PeerID: Side] = [:]
-    private var master: PeerID?
     private var replies: [QueryID: Reply<AgentAnswer>] = [:]
     private var lastQuery: UInt64 = 0
     private let store: any RecordStore<AgentRecord>
@@ -80,7 +79,6 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         case .opened(let peer, let endpoint, let identity):
             if endpoint == AgentEndpoint.master {
                 sides[peer] = .master
-                master = peer
                 machine.handle(.masterOpened(peer), at: now, into: &outbox)
             } else {
                 sides[peer] = .executor(credential: identity.credential)
@@ -119,7 +117,6 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         guard let side = sides.removeValue(forKey: peer) else { return }
         switch side {
         case .master:
-            if master == peer { master = nil }
             machine.handle(.masterClosed(peer, reason: reason), at: now, into: &outbox)
         case .executor:
             machine.handle(.executorClosed(peer), at: now, into: &outbox)
@@ -161,14 +158,21 @@ struct AgentHandler: ReactorHandler, ~Copyable {
     }
 
     private mutating func perform(links: inout Links) {
-        for effect in outbox.takeAll() {
+        let effects = outbox.takeAll()
+        // One commit for the whole turn: what is durable too early harms nobody, and effects wait
+        // for the commit that comes with their turn.
+        var records: [AgentRecord] = []
+        for case .commit(let some) in effects { records += some }
+        for effect in effects {
             switch effect {
-            case .commit(let records):
+            case .commit:
+                if records.isEmpty { continue }
                 let ticket = gate.openTicket()
                 let post = self.post
                 store.submit(records) { error in
                     post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
                 }
+                records = []
             case .observe(let observation):
                 sink.observe(observation)
             case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,
@@ -180,14 +184,14 @@ struct AgentHandler: ReactorHandler, ~Copyable {
 
     private mutating func carryOut(_ effect: AgentEffect, links: inout Links) {
         switch effect {
-        case .tellMaster(let message):
-            guard let master else { return }
-            links.send(WireCodec.encode(message), to: master)
+        case .tellMaster(let message, let peer):
+            guard sides[peer] != nil else { return }
+            links.send(WireCodec.encode(message), to: peer)
         case .tellExecutor(let event, let peer):
             guard sides[peer] != nil else { return }
             links.send(WireCodec.encode(event), to: peer)
         case .closePeer(let peer, let reason):
-            if sides.removeValue(forKey: peer) != nil, master == peer { master = nil }
+            sides.removeValue(forKey: peer)
             links.close(peer, reason: reason)
         case .makeSandbox(let path, _):
             // Without it the executor cannot enter it, and says so in the task's update.

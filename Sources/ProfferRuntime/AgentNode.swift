@@ -33,6 +33,7 @@ public final class AgentNode: Sendable {
     private let configuration: AgentConfiguration
     private let info: AgentInfo
     private let store: any RecordStore<AgentRecord>
+    private let clock: ShiftedClock
     private let host: any ExecutorHost
     private let sink: AgentSink
     private let usageInterval: Duration
@@ -51,16 +52,18 @@ public final class AgentNode: Sendable {
     ///   - logger: For what an operator should know.
     ///   - metrics: Takes its figures.
     ///   - usageInterval: From one report of what the node uses to the next.
+    ///   - clock: What the time is for its decisions.
     /// - Throws: When the checkpoints cannot be read or descriptors run out.
     public init(
         configuration: AgentConfiguration, info: AgentInfo, links: AgentLinks,
         store: any RecordStore<AgentRecord>, host: any ExecutorHost, context: Context,
         logger: Logger, metrics: any MetricsFactory,
-        usageInterval: Duration = AgentNode.usageInterval
+        usageInterval: Duration = AgentNode.usageInterval, clock: ShiftedClock = ShiftedClock()
     ) throws {
         self.configuration = configuration
         self.info = info
         self.store = store
+        self.clock = clock
         self.host = host
         self.usageInterval = usageInterval
         sink = AgentSink(logger: logger, metrics: metrics)
@@ -74,6 +77,11 @@ public final class AgentNode: Sendable {
             coding: EnvelopeCoding(
                 encode: { EnvelopeCodec.encode($0) }, decode: { try EnvelopeCodec.decode($0) }))
         transport.socket.messageBytes = Int64(WireLimits.state) + 4096
+        transport.clock = clock
+        var ownKey: String?
+        if case .curve(let keys, _) = links.masterSecurity { ownKey = keys.publicKey }
+        let notices = NoticeLog(logger, ownKey: ownKey)
+        transport.notice = { notices.noteDeparture($0) }
         reactor = try Reactor(transport, context: context)
     }
 
@@ -88,13 +96,13 @@ public final class AgentNode: Sendable {
         try host.open { [weak reactor] fate in reactor?.post(.executor(fate)) }
         let living = livingExecutors()
         _ = try reactor.start {
-            [configuration, records, store, host, sink, usageInterval, info] in
-            let now = SystemClock.now()
+            [configuration, records, store, host, sink, usageInterval, info, clock] in
+            let now = clock.now()
             return AgentHandler(
                 machine: Agent(
                     configuration: configuration, info: info, bootID: NodeProbe.bootID,
                     replaying: records.take(), livingExecutors: living,
-                    wallClock: SystemClock.wallClock(), seed: SystemClock.seed(), at: now),
+                    wallClock: clock.wallClock(), seed: SystemClock.seed(), at: now),
                 store: store, host: host, sink: sink, usageInterval: usageInterval, at: now,
                 measure: { UsageProbe.node(diskAt: configuration.workDirectory) },
                 post: { [weak reactor] in reactor?.post($0) })

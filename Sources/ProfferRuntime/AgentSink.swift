@@ -43,6 +43,8 @@ final class AgentSink: Sendable {
 
     func observe(_ observation: AgentObservation) {
         count(observation)
+        // What a line is made of costs more than the rest of an observation.
+        if Self.isDetail(observation), logger.logLevel > .debug { return }
         guard let line = Self.line(of: observation), logger.logLevel <= line.level else { return }
         logger.log(level: line.level, "\(line.text)", metadata: line.metadata)
     }
@@ -57,6 +59,20 @@ final class AgentSink: Sendable {
             .duplicateUpdate, .updateRefused, .strayAcknowledgement, .taskForgotten,
             .executorSubscribed, .executorAway, .executorStopping, .executorRejected, .ignored:
             break
+        }
+    }
+
+    /// Whether it happens to every task and is told at the level `debug`, at most.
+    private static func isDetail(_ observation: AgentObservation) -> Bool {
+        switch observation {
+        case .taskAccepted, .taskForgotten, .duplicateUpdate, .updateRetried,
+            .strayAcknowledgement, .ignored:
+            true
+        case .taskState(_, let state, _, _): state != .failed && state != .lost && state != .gone
+        case .recovered, .rebooted, .registered, .masterLost, .taskRefused, .updateRefused,
+            .executorLaunched, .executorSubscribed, .executorAway, .executorStopping,
+            .executorEnded, .executorRejected:
+            false
         }
     }
 

@@ -2,16 +2,38 @@ internal import CoreMetrics
 internal import Metrics
 internal import ProfferModel
 internal import ProfferTransport
+internal import Synchronization
 
-/// Figures of a master that are states and not events; set when somebody looks.
+/// A counter of what somebody else counts.
+private final class Total: Sendable {
+    private let counter: Counter
+    private let shown = Mutex<UInt64>(0)
+
+    init(_ counter: Counter) {
+        self.counter = counter
+        // There from the start, with zero.
+        counter.increment(by: 0)
+    }
+
+    /// Brings it up to `count`; it never falls.
+    func raise(to count: UInt64) {
+        let more = shown.withLock { shown in
+            defer { shown = max(shown, count) }
+            return count > shown ? count - shown : 0
+        }
+        if more > 0 { counter.increment(by: Int64(clamping: more)) }
+    }
+}
+
+/// Figures of a master that are states, and totals of its transport; set when somebody looks.
 struct ClusterGauges: Sendable {
     private let agents: [AgentState: Gauge]
     private let tasks: [Gauge]
     private let connected: Gauge
     private let disconnected: Gauge
     private let offers: Gauge
-    private let counters: [(any KeyPath<TransportCounters, UInt64> & Sendable, Gauge)]
-    private let refusedKeys: Gauge
+    private let totals: [(any KeyPath<TransportCounters, UInt64> & Sendable, Total)]
+    private let refusedKeys: Total
     private let resources: [(String, [(String, Gauge)])]
 
     init(_ metrics: any MetricsFactory) {
@@ -26,16 +48,19 @@ struct ClusterGauges: Sendable {
         connected = gauge("proffer_frameworks", [("state", "connected")])
         disconnected = gauge("proffer_frameworks", [("state", "disconnected")])
         offers = gauge("proffer_offers_outstanding")
-        counters = [
-            (\.received, gauge("proffer_messages", [("direction", "received")])),
-            (\.sent, gauge("proffer_messages", [("direction", "sent")])),
-            (\.malformed, gauge("proffer_messages_malformed")),
-            (\.refused, gauge("proffer_messages_refused")),
-            (\.failedHandshakes, gauge("proffer_handshakes_failed")),
-            (\.disconnections, gauge("proffer_disconnections")),
-            (\.unopened, gauge("proffer_sessions_refused")),
+        func total(_ name: String, _ dimensions: [(String, String)] = []) -> Total {
+            Total(Counter(label: name, dimensions: dimensions, factory: metrics))
+        }
+        totals = [
+            (\.received, total("proffer_messages_total", [("direction", "received")])),
+            (\.sent, total("proffer_messages_total", [("direction", "sent")])),
+            (\.malformed, total("proffer_messages_malformed_total")),
+            (\.refused, total("proffer_messages_refused_total")),
+            (\.failedHandshakes, total("proffer_handshakes_failed_total")),
+            (\.disconnections, total("proffer_disconnections_total")),
+            (\.unopened, total("proffer_sessions_refused_total")),
         ]
-        refusedKeys = gauge("proffer_handshakes_refused")
+        refusedKeys = total("proffer_handshakes_refused_total")
         resources = ["cpus", "mem", "disk", "gpus"].map { kind in
             (
                 kind,
@@ -71,7 +96,7 @@ struct ClusterGauges: Sendable {
     }
 
     func set(_ counters: TransportCounters, _ refused: UInt64) {
-        for (path, gauge) in self.counters { gauge.record(Double(counters[keyPath: path])) }
-        refusedKeys.record(Double(refused))
+        for (path, total) in totals { total.raise(to: counters[keyPath: path]) }
+        refusedKeys.raise(to: refused)
     }
 }

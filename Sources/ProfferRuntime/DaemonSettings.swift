@@ -62,27 +62,13 @@ public struct DaemonSettings: Sendable {
             throw fileProblem(file, "it is no JSON object")
         }
         for key in object.keys.sorted() where !names.contains(key) {
-            let near = names.min { distance($0, key) < distance($1, key) } ?? ""
+            let near = Spelling.nearest(to: key, in: names)
             throw DaemonProblem(
                 .configuration, "the configuration file \(file) cannot be used",
-                because: "there is no setting '\(key)'", try: "did you mean '\(near)'?")
+                because: "there is no setting '\(key)'",
+                try: near.map { "did you mean '\($0)'?" }
+                    ?? "use one of \(names.joined(separator: ", "))")
         }
-    }
-
-    /// How many letters have to change to make one word of another (Levenshtein 1966).
-    private static func distance(_ first: String, _ second: String) -> Int {
-        let word = Array(second)
-        var row = Array(0...word.count)
-        for (index, letter) in first.enumerated() {
-            var diagonal = row[0]
-            row[0] = index + 1
-            for column in word.indices {
-                let change = diagonal + (letter == word[column] ? 0 : 1)
-                diagonal = row[column + 1]
-                row[column + 1] = min(change, diagonal + 1, row[column] + 1)
-            }
-        }
-        return row[word.count]
     }
 
     /// The text of a setting.

@@ -9,7 +9,8 @@ public struct DataDirectory: Sendable {
 
     /// Opens a directory, making it when it is missing.
     ///
-    /// - Throws: ``DaemonProblem`` when it cannot be made, read and written.
+    /// - Throws: ``DaemonProblem`` when it cannot be made, read and written, or when others than
+    ///   its owner can use it.
     public init(_ path: String) throws {
         let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
         self.path = absolute
@@ -29,6 +30,25 @@ public struct DataDirectory: Sendable {
                 because: String(cString: strerror(errno)),
                 try: "choose another with --data-dir, or make it writable for this user")
         }
+        if let reason = Self.danger(URL(fileURLWithPath: absolute).resolvingSymlinksInPath().path) {
+            throw DaemonProblem(
+                .dataDirectory, "the data directory \(absolute) is not safe", because: reason,
+                try: "give it to this user alone: chown $(id -un) and chmod 700, or choose another"
+                    + " with --data-dir")
+        }
+    }
+
+    /// Why a file or directory is not its user's alone; `nil` when it is.
+    private static func danger(_ path: String) -> String? {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        guard let owner = (attributes?[.ownerAccountID] as? NSNumber)?.uint32Value,
+            let mode = (attributes?[.posixPermissions] as? NSNumber)?.intValue
+        else { return "its owner and mode cannot be found out" }
+        if owner != geteuid() { return "it belongs to user \(owner), not to user \(geteuid())" }
+        if mode & 0o077 != 0 {
+            return "its mode is 0\(String(mode, radix: 8)), which lets others than its owner in"
+        }
+        return nil
     }
 
     /// The path of a file in it.
@@ -50,9 +70,17 @@ public struct DataDirectory: Sendable {
     }
 
     /// The secret text in `name`, made at the first use (mode 0600).
+    ///
+    /// - Throws: ``DaemonProblem`` when others than its owner can read it, or it cannot be written.
     public func secret(_ name: String) throws -> String {
         let path = file(name)
-        if let data = FileManager.default.contents(atPath: path) {
+        if FileManager.default.fileExists(atPath: path) {
+            if let reason = Self.danger(path) {
+                throw DaemonProblem(
+                    .key, "the file \(path) is not safe", because: reason,
+                    try: "whoever has read it can give orders: delete it to get a new one")
+            }
+            let data = FileManager.default.contents(atPath: path) ?? Data()
             let text = String(decoding: data, as: UTF8.self)
                 .trimmingCharacters(in: .whitespacesAndNewlines)
             if !text.isEmpty { return text }

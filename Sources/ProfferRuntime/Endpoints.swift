@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Glibc
+internal import ProfferTransport
 
 /// What a daemon serves and where: the file `endpoints.json` in its data directory, which is there
 /// exactly while it serves.
@@ -57,35 +58,27 @@ extension DataDirectory {
 
 /// Keeps a data directory for one process; the kernel lets go of it however the process ends.
 public final class DirectoryLock: Sendable {
-    private let descriptor: Int32
+    private let lock: FileLock
 
     /// Takes the directory.
     ///
     /// - Throws: ``DaemonProblem`` when another process has it.
     public init(_ directory: DataDirectory) throws {
-        let path = directory.file("lock")
-        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard file >= 0 else {
-            throw DaemonProblem(
-                .dataDirectory, "the data directory \(directory.path) cannot be locked",
-                because: String(cString: strerror(errno)),
-                try: "make the data directory writable for this user")
+        do throws(FileLock.Problem) {
+            lock = try FileLock(directory.file("lock"))
+        } catch {
+            switch error {
+            case .unusable(let code):
+                throw DaemonProblem(
+                    .dataDirectory, "the data directory \(directory.path) cannot be locked",
+                    because: String(cString: strerror(code)),
+                    try: "make the data directory writable for this user")
+            case .taken(let process):
+                throw DaemonProblem(
+                    .dataDirectory, "the data directory \(directory.path) is in use",
+                    because: "process \(process) has it",
+                    try: "stop that process, or give this one a data directory of its own")
+            }
         }
-        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
-            var bytes = [UInt8](repeating: 0, count: 32)
-            let count = max(0, pread(file, &bytes, bytes.count, 0))
-            let owner = String(decoding: bytes.prefix(count), as: UTF8.self)
-            close(file)
-            throw DaemonProblem(
-                .dataDirectory, "the data directory \(directory.path) is in use",
-                because: "process \(owner) has it",
-                try: "stop that process, or give this one a data directory of its own")
-        }
-        let text = Array("\(getpid())".utf8)
-        ftruncate(file, 0)
-        pwrite(file, text, text.count, 0)
-        descriptor = file
     }
-
-    deinit { close(descriptor) }
 }

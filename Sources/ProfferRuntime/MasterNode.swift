@@ -39,6 +39,7 @@ public final class MasterNode: ClusterView {
     private let configuration: MasterConfiguration
     private let allocator: any Allocator
     private let store: any RecordStore<MasterRecord>
+    private let clock: ShiftedClock
     private let sink: MasterSink
     private let gauges: ClusterGauges
     private let reactor: Reactor<MasterMail>
@@ -55,16 +56,19 @@ public final class MasterNode: ClusterView {
     ///   - context: The ZeroMQ context of its sockets.
     ///   - logger: For what an operator should know.
     ///   - metrics: Takes its figures.
+    ///   - clock: What the time is for its decisions.
     /// - Throws: When the registry cannot be read or written, or descriptors run out.
     public init(
         configuration: MasterConfiguration,
-        allocator: any Allocator = FairShareAllocator(),
+        allocator: any Allocator = HierarchicalAllocator(),
         listeners: MasterListeners, clusterID: String, store: any RecordStore<MasterRecord>,
-        context: Context, logger: Logger, metrics: any MetricsFactory
+        context: Context, logger: Logger, metrics: any MetricsFactory,
+        clock: ShiftedClock = ShiftedClock()
     ) throws {
         self.configuration = configuration
         self.allocator = allocator
         self.store = store
+        self.clock = clock
         sink = MasterSink(logger: logger, metrics: metrics)
         let records = try store.load()
         self.records = KeptRecords(records)
@@ -81,6 +85,9 @@ public final class MasterNode: ClusterView {
             coding: EnvelopeCoding(
                 encode: { EnvelopeCodec.encode($0) }, decode: { try EnvelopeCodec.decode($0) }))
         transport.clusterID = clusterID
+        transport.clock = clock
+        let notices = NoticeLog(logger)
+        transport.notice = { notices.noteArrival($0) }
         transport.epoch = epoch
         transport.socket.messageBytes = Int64(WireLimits.state) + 4096
         reactor = try Reactor(transport, context: context)
@@ -114,12 +121,12 @@ public final class MasterNode: ClusterView {
         var configuration = configuration
         configuration.httpPort = httpPort
         let addresses = try reactor.start {
-            [configuration, allocator, records, store, sink, reactor] in
+            [configuration, allocator, records, store, sink, reactor, clock] in
             MasterHandler(
                 machine: Master(
                     configuration: configuration, replaying: records.take(), allocator: allocator,
-                    wallClock: SystemClock.wallClock(), seed: SystemClock.seed(),
-                    at: SystemClock.now()),
+                    wallClock: clock.wallClock(), seed: SystemClock.seed(),
+                    at: clock.now()),
                 store: store, sink: sink, post: { [weak reactor] in reactor?.post($0) })
         }
         return (

@@ -78,7 +78,7 @@ final class Dialer {
 
     func drainMonitor(at now: Instant, _ state: inout LoopState) {
         while let event = try? connection.monitor.next() {
-            state.counters.count(event)
+            state.take(event, at: id)
             guard case .handshakeSucceeded = event else { continue }
             var effects = Outbox<SessionEffect>()
             session.routeRestored(at: now, into: &effects)

@@ -90,6 +90,10 @@ public struct ReactorConfiguration: Sendable {
     public var batch = 512
     /// How many items other threads may have posted that no turn has taken yet.
     public var mailLimit = 1_000_000
+    /// What the time is for the handler; `nil` is the clock of this machine.
+    public var clock: ShiftedClock?
+    /// Is told on the reactor's thread what an operator should know; must not wait.
+    public var notice: (@Sendable (TransportNotice) -> Void)?
     /// The envelope codec.
     public var coding: EnvelopeCoding
 

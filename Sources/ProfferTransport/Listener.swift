@@ -74,7 +74,7 @@ final class Listener {
     }
 
     func drainMonitor(_ state: inout LoopState) {
-        while let event = try? monitor.next() { state.counters.count(event) }
+        while let event = try? monitor.next() { state.take(event, at: id) }
     }
 
     /// Makes room for a successor: libzmq closes sockets on a thread of its own, some time after

@@ -89,6 +89,7 @@ public final class Reactor<Mail: Sendable>: Sendable {
         } catch {
             throw TransportError(error)
         }
+        configuration.clock?.wake(wakeUp)
     }
 
     /// Opens the sockets and runs the handler on a thread of its own.

@@ -20,7 +20,7 @@ struct ReactorLoop: ~Copyable {
     ) throws(TransportError) {
         self.configuration = configuration
         self.wakeUp = wakeUp
-        shared = LoopState(coding: configuration.coding)
+        shared = LoopState(coding: configuration.coding, notice: configuration.notice)
         do {
             for endpoint in configuration.endpoints {
                 switch endpoint {
@@ -74,19 +74,22 @@ struct ReactorLoop: ~Copyable {
             let positions = prepare(&poller)
             // What the handler's own commands have caused waits for its next turn.
             let mayWait = !isFirst && shared.events.isEmpty
-            let timeout = mayWait ? milliseconds(until: deadline(handler.nextDeadline)) : 0
+            let shift = configuration.clock.map { $0.now() - SystemClock.now() } ?? .zero
+            let due = handler.nextDeadline.map { $0 - shift }
+            let timeout = mayWait ? milliseconds(until: deadline(due)) : 0
             guard (try? poller.wait(milliseconds: timeout)) != nil else { break }
             now = SystemClock.now()
             if poller.isReady(positions.wakeUp) { wakeUp.clear() }
             drain(poller, positions, at: now)
             wakeSessions(at: now)
             let mail = mailbox.take(shared.counters)
-            let isDue = handler.nextDeadline.map { $0 <= now } ?? false
+            let handlerNow = configuration.clock?.now() ?? now
+            let isDue = handler.nextDeadline.map { $0 <= handlerNow } ?? false
             if isFirst || isDue || !mail.isEmpty || !shared.events.isEmpty {
                 let events = shared.events
                 shared.events = []
                 var links = Links()
-                handler.turn(events: events, mail: mail, at: now, links: &links)
+                handler.turn(events: events, mail: mail, at: handlerNow, links: &links)
                 carryOut(links.commands, at: now)
             }
             isFirst = false
@@ -141,7 +144,7 @@ struct ReactorLoop: ~Copyable {
         _ poller: borrowing Poller, _ positions: Positions, at now: Instant
     ) {
         if let position = positions.authenticator, poller.isReady(position) {
-            authenticator?.answerAll()
+            authenticator?.answerAll(shared.notice)
         }
         for (index, listener) in listeners.enumerated() {
             let position = positions.listeners + index * 2
@@ -208,11 +211,23 @@ struct ReactorLoop: ~Copyable {
 /// What every endpoint of a loop writes to.
 struct LoopState {
     let coding: EnvelopeCoding
+    let notice: (@Sendable (TransportNotice) -> Void)?
     var events: [TransportEvent] = []
     var counters = TransportCounters()
     private var lastPeer: UInt64 = 0
 
-    init(coding: EnvelopeCoding) { self.coding = coding }
+    init(coding: EnvelopeCoding, notice: (@Sendable (TransportNotice) -> Void)?) {
+        self.coding = coding
+        self.notice = notice
+    }
+
+    /// Counts an event of a connection at an endpoint, and says what is worth a line.
+    mutating func take(_ event: ConnectionEvent, at endpoint: EndpointID) {
+        counters.count(event)
+        if case .handshakeFailed(let address, let problem) = event {
+            notice?(.handshakeFailed(endpoint, address: address, problem))
+        }
+    }
 
     mutating func nextPeer() -> PeerID {
         lastPeer += 1
@@ -244,5 +259,10 @@ private final class AuthenticatorBox {
 
     func add(to poller: inout Poller) -> Int { poller.add(authenticator.socket) }
 
-    func answerAll() { try? authenticator.answerAll() }
+    func answerAll(_ notice: (@Sendable (TransportNotice) -> Void)?) {
+        try? authenticator.answerAll { refusal in
+            notice?(
+                .keyRefused(refusal.key, domain: refusal.domain, address: refusal.address))
+        }
+    }
 }

@@ -108,6 +108,10 @@ extension PBInternalAgentMessage.Reregister {
 extension WireCodec {
     /// The bytes of what an agent says to the master.
     public static func encode(_ message: AgentToMaster) -> [UInt8] {
+        QuickWriter.bytes(of: message) ?? encodeGenerally(message)
+    }
+
+    static func encodeGenerally(_ message: AgentToMaster) -> [UInt8] {
         var coded = PBInternalAgentMessage()
         switch message {
         case .register(let info, let version, let bootID):
@@ -141,6 +145,13 @@ extension WireCodec {
 
     /// What an agent says to the master in these bytes.
     public static func decodeAgentToMaster(_ data: [UInt8]) throws(WireError) -> AgentToMaster {
+        if let known = QuickReader.agentToMaster(data) { return known }
+        return try decodeAgentToMasterGenerally(data)
+    }
+
+    static func decodeAgentToMasterGenerally(
+        _ data: [UInt8]
+    ) throws(WireError) -> AgentToMaster {
         let coded = try parse(
             PBInternalAgentMessage.self, data, limit: WireLimits.state, "agent message")
         switch coded.content {
@@ -168,6 +179,10 @@ extension WireCodec {
 
     /// The bytes of what the master says to an agent.
     public static func encode(_ message: MasterToAgent) -> [UInt8] {
+        QuickWriter.bytes(of: message) ?? encodeGenerally(message)
+    }
+
+    static func encodeGenerally(_ message: MasterToAgent) -> [UInt8] {
         var coded = PBInternalMasterMessage()
         switch message {
         case .registered(let id, let timeout):
@@ -212,6 +227,13 @@ extension WireCodec {
 
     /// What the master says to an agent in these bytes.
     public static func decodeMasterToAgent(_ data: [UInt8]) throws(WireError) -> MasterToAgent {
+        if let known = QuickReader.masterToAgent(data) { return known }
+        return try decodeMasterToAgentGenerally(data)
+    }
+
+    static func decodeMasterToAgentGenerally(
+        _ data: [UInt8]
+    ) throws(WireError) -> MasterToAgent {
         let coded = try parse(
             PBInternalMasterMessage.self, data, limit: WireLimits.state, "master message")
         switch coded.content {

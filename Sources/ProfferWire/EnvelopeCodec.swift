@@ -11,6 +11,10 @@ internal import Foundation
 public enum EnvelopeCodec {
     /// The bytes of an envelope.
     public static func encode(_ envelope: Envelope) -> [UInt8] {
+        QuickWriter.bytes(of: envelope) ?? encodeGenerally(envelope)
+    }
+
+    static func encodeGenerally(_ envelope: Envelope) -> [UInt8] {
         var coded = PBInternalEnvelope()
         coded.version = envelope.version
         if !envelope.clusterID.isEmpty { coded.clusterID = envelope.clusterID }
@@ -35,6 +39,11 @@ public enum EnvelopeCodec {
 
     /// The envelope in these bytes.
     public static func decode(_ data: [UInt8]) throws(WireError) -> Envelope {
+        if let envelope = QuickReader.envelope(data) { return envelope }
+        return try decodeGenerally(data)
+    }
+
+    static func decodeGenerally(_ data: [UInt8]) throws(WireError) -> Envelope {
         let coded = try parse(
             PBInternalEnvelope.self, data, limit: WireLimits.state + 1024, "envelope")
         guard coded.clusterID.utf8.count <= WireLimits.clusterID else {

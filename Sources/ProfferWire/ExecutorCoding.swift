@@ -49,6 +49,13 @@ extension WireCodec {
     public static func decodeExecutorMessage(
         _ data: [UInt8]
     ) throws(WireError) -> ExecutorMessage {
+        if let known = QuickReader.executorMessage(data) { return known }
+        return try decodeExecutorMessageGenerally(data)
+    }
+
+    static func decodeExecutorMessageGenerally(
+        _ data: [UInt8]
+    ) throws(WireError) -> ExecutorMessage {
         let coded = try parse(
             PBExecutorCall.self, data, limit: WireLimits.state, "executor call")
         let call: ExecutorCall =
@@ -84,6 +91,10 @@ extension WireCodec {
 
     /// The bytes of what an agent says to an executor.
     public static func encode(_ event: ExecutorEvent) -> [UInt8] {
+        QuickWriter.bytes(of: event) ?? encodeGenerally(event)
+    }
+
+    static func encodeGenerally(_ event: ExecutorEvent) -> [UInt8] {
         var coded = PBExecutorEvent()
         switch event {
         case .subscribed(let executor, let framework, let agent, let container):

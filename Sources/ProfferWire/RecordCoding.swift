@@ -28,7 +28,7 @@ public struct StoredRecord: Hashable, Sendable {
 /// Keys are made of ids, which cannot contain a control character.
 private let separator: Character = "\u{1F}"
 
-private func joined(_ parts: String...) -> String { parts.joined(separator: "\u{1F}") }
+private func joined(_ first: String, _ second: String) -> String { first + "\u{1F}" + second }
 
 private func split(_ key: String, _ count: Int) throws(WireError) -> [String] {
     let parts = key.split(separator: separator, omittingEmptySubsequences: false)
@@ -162,12 +162,12 @@ extension WireCodec {
         case .task(let key, let checkpoint):
             return StoredRecord(
                 kind: "task", key: joined(key.framework.value, key.task.value),
-                value: checkpoint.map { bytes(coded($0)) })
+                value: checkpoint.map { QuickWriter.bytes(of: $0) ?? bytes(coded($0)) })
         case .update(let key, let sequence, let status):
             return StoredRecord(
                 kind: "update",
-                key: joined(key.framework.value, key.task.value, "\(sequence)"),
-                value: status.map { bytes(PBTaskStatus($0)) })
+                key: joined(joined(key.framework.value, key.task.value), String(sequence)),
+                value: status.map { QuickWriter.bytes(of: $0) ?? bytes(PBTaskStatus($0)) })
         }
     }
 
@@ -183,7 +183,7 @@ extension WireCodec {
         return coded
     }
 
-    private static func coded(_ checkpoint: TaskCheckpoint) -> PBInternalTaskCheckpoint {
+    static func coded(_ checkpoint: TaskCheckpoint) -> PBInternalTaskCheckpoint {
         var coded = PBInternalTaskCheckpoint()
         coded.info = PBTaskInfo(checkpoint.info)
         coded.role = checkpoint.role

@@ -16,6 +16,10 @@ public enum WireCodec {}
 extension WireCodec {
     /// The bytes of what a framework says.
     public static func encode(_ call: FrameworkCall) -> [UInt8] {
+        QuickWriter.bytes(of: call) ?? encodeGenerally(call)
+    }
+
+    static func encodeGenerally(_ call: FrameworkCall) -> [UInt8] {
         var coded = PBSchedulerCall()
         if let id = call.frameworkID { coded.frameworkID = PBFrameworkID(id) }
         fill(&coded, call.call)
@@ -128,6 +132,13 @@ extension WireCodec {
 
     /// What a framework says in these bytes.
     public static func decodeFrameworkCall(_ data: [UInt8]) throws(WireError) -> FrameworkCall {
+        if let known = QuickReader.frameworkCall(data) { return known }
+        return try decodeFrameworkCallGenerally(data)
+    }
+
+    static func decodeFrameworkCallGenerally(
+        _ data: [UInt8]
+    ) throws(WireError) -> FrameworkCall {
         let coded = try parse(PBSchedulerCall.self, data, "scheduler call")
         return FrameworkCall(
             frameworkID: coded.hasFrameworkID ? FrameworkID(coded.frameworkID.value) : nil,
@@ -244,6 +255,10 @@ extension WireCodec {
 
     /// The bytes of what the master says to a framework.
     public static func encode(_ event: SchedulerEvent) -> [UInt8] {
+        QuickWriter.bytes(of: event) ?? encodeGenerally(event)
+    }
+
+    static func encodeGenerally(_ event: SchedulerEvent) -> [UInt8] {
         var coded = PBSchedulerEvent()
         switch event {
         case .subscribed(let id, let interval, let master):
@@ -296,6 +311,13 @@ extension WireCodec {
     /// What the master says to a framework in these bytes; `nil` for a kind that is not known
     /// here, which clients must ignore.
     public static func decodeSchedulerEvent(
+        _ data: [UInt8]
+    ) throws(WireError) -> SchedulerEvent? {
+        if let known = QuickReader.schedulerEvent(data) { return known }
+        return try decodeSchedulerEventGenerally(data)
+    }
+
+    static func decodeSchedulerEventGenerally(
         _ data: [UInt8]
     ) throws(WireError) -> SchedulerEvent? {
         let coded = try parse(

@@ -59,6 +59,16 @@ public final class AllowList: Sendable {
 /// One per context; it must be bound before any CURVE socket listens, and its thread must call
 /// ``answerAll()`` whenever ``socket`` is ready.
 public struct Authenticator: ~Copyable {
+    /// Somebody who was not let in.
+    public struct Refusal: Hashable, Sendable {
+        /// The public key in Z85; empty when there was none.
+        public let key: String
+        /// Where it wanted to go.
+        public let domain: String
+        /// Where it came from.
+        public let address: String
+    }
+
     /// The socket to wait for.
     public let socket: Socket
     private let allowList: AllowList
@@ -74,24 +84,35 @@ public struct Authenticator: ~Copyable {
     }
 
     /// Answers every question that has come in.
-    public func answerAll() throws(ZeroMQError) {
+    ///
+    /// - Parameter refused: Is told of each peer that is not let in.
+    /// - Throws: When the socket fails.
+    public func answerAll(refused: (Refusal) -> Void = { _ in }) throws(ZeroMQError) {
         var frame = Frame()
         while try socket.receive(&frame) {
             var parts = [frame.bytes]
             while frame.hasMore, try socket.receive(&frame) { parts.append(frame.bytes) }
-            try answer(parts)
+            try answer(parts, refused)
         }
     }
 
     // The parts: routing id, empty, version, request id, domain, address, identity, mechanism,
     // credentials (the 32 bytes of the client's public key).
-    private func answer(_ parts: [[UInt8]]) throws(ZeroMQError) {
+    private func answer(
+        _ parts: [[UInt8]], _ refused: (Refusal) -> Void
+    ) throws(ZeroMQError) {
         guard parts.count >= 4 else { return }
         var key = ""
         var isAllowed = false
         if parts.count == 9, parts[7] == Array("CURVE".utf8), parts[8].count == 32 {
             key = Self.z85(parts[8])
             isAllowed = allowList.judge(key, domain: String(decoding: parts[4], as: UTF8.self))
+        }
+        if !isAllowed, parts.count >= 6 {
+            refused(
+                Refusal(
+                    key: key, domain: String(decoding: parts[4], as: UTF8.self),
+                    address: String(decoding: parts[5], as: UTF8.self)))
         }
         let reply: [[UInt8]] = [
             parts[0], [], Array("1.0".utf8), parts[3],

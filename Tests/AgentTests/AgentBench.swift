@@ -144,7 +144,7 @@ struct AgentBench {
     // MARK: What was asked for
 
     var toMaster: [AgentToMaster] {
-        effects.compactMap { if case .tellMaster(let message) = $0 { message } else { nil } }
+        effects.compactMap { if case .tellMaster(let message, _) = $0 { message } else { nil } }
     }
 
     var updates: [TaskStatus] {

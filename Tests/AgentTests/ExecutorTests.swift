@@ -103,7 +103,7 @@ struct AgentExecutorTests {
             }
         }
         let news = bench.effects.firstIndex {
-            if case .tellMaster(.update) = $0 { true } else { false }
+            if case .tellMaster(.update, _) = $0 { true } else { false }
         }
         #expect(try #require(sweep) < #require(news))
         #expect(bench.updates.map(\.reason) == [.executorTerminated])

@@ -7,14 +7,14 @@ import Testing
 
 /// An allocator with named agents and frameworks, and shorter calls.
 struct Bench {
-    var allocator: FairShareAllocator
+    var allocator: HierarchicalAllocator
     var now = Instant.zero
 
-    init(_ change: (inout FairShareAllocator.Options) -> Void = { _ in }) {
-        var options = FairShareAllocator.Options()
+    init(_ change: (inout HierarchicalAllocator.Options) -> Void = { _ in }) {
+        var options = HierarchicalAllocator.Options()
         options.returnPauseLimit = .zero
         change(&options)
-        allocator = FairShareAllocator(options: options)
+        allocator = HierarchicalAllocator(options: options)
     }
 
     mutating func framework(
@@ -125,17 +125,17 @@ struct FairShareTests {
 
     @Test("shares are compared exactly, however large the numbers")
     func exact() {
-        var held = ResourceQuantities()
-        var total = ResourceQuantities()
-        held.add(Milli(thousandths: .max / 3), to: "cpus")
-        total.add(Milli(thousandths: .max), to: "cpus")
-        let third = Share(held, of: total)
-        held.add(Milli(thousandths: 1), to: "cpus")
-        let more = Share(held, of: total)
-        #expect(third.isLess(more, weight: 1 << 20, otherWeight: 1 << 20))
-        #expect(!more.isLess(third, weight: 1 << 20, otherWeight: 1 << 20))
-        #expect(!third.isLess(third, weight: 7, otherWeight: 7))
-        #expect(more.isLess(third, weight: 2, otherWeight: 1))
+        var held = Amounts()
+        var total = Amounts()
+        held[0] = .max / 3
+        total[0] = .max
+        let third = DominantShare(held, of: total, counted: ~0)
+        held[0] += 1
+        let more = DominantShare(held, of: total, counted: ~0)
+        #expect(third.precedes(more, weight: 1 << 20, otherWeight: 1 << 20) == true)
+        #expect(more.precedes(third, weight: 1 << 20, otherWeight: 1 << 20) == false)
+        #expect(third.precedes(third, weight: 7, otherWeight: 7) == nil)
+        #expect(more.precedes(third, weight: 2, otherWeight: 1) == true)
     }
 
     @Test("a refusal holds for as much or less of the agent, until its time")
@@ -272,9 +272,8 @@ struct FairShareTests {
         part.resources = size(1, 1)
         bench.allocator.use(part)
         bench.allocator.removeAgent("n")
-        #expect(bench.allocator.frameworks["a"]?.offered.entries == [])
-        #expect(bench.allocator.frameworks["a"]?.held.entries == [])
-        #expect(bench.allocator.total.entries == [])
+        #expect(bench.allocator.frameworks.allSatisfy { $0.offered.isZero && $0.held.isZero })
+        #expect(bench.allocator.total.isZero && bench.allocator.available.isZero)
     }
 
     @Test("a deactivated agent is not offered until it is active again")

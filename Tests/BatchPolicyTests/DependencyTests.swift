@@ -81,11 +81,4 @@ struct DependencyTests {
         #expect(bench.submit(task("a", depends: ["a"])) == "refused")
         #expect(bench.changes.isEmpty)
     }
-
-    @Test("guesses ignore case and give up on what is too far away")
-    func guesses() {
-        #expect(Spelling.nearest("Comand", in: ["command", "count"]) == "command")
-        #expect(Spelling.nearest("cpu", in: ["mem", "cpus"]) == "cpus")
-        #expect(Spelling.nearest("banana", in: ["cpus", "mem"]) == nil)
-    }
 }

@@ -54,9 +54,33 @@ struct ContextTests {
     func invalid() async throws {
         try await withTemporaryDirectory { directory in
             let path = directory + "/context.json"
-            try Data("{}".utf8).write(to: URL(fileURLWithPath: path))
+            for (text, because) in [
+                ("{}", "'master' is missing"),
+                (#"{"master": ["a"], "keyFile": "k", "http": "h"}"#, "'masterKey' is missing"),
+                (#"{"master": "a"}"#, "'master' is not a list"),
+                (#"{"master": ["a", 1]}"#, "'master[1]' is not text"),
+                (#"{"master": ["a"], "masterKey": null}"#, "'masterKey' is null"),
+                ("[1]", "the whole is not an object"),
+            ] {
+                try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+                let problem = #expect(throws: CommandProblem.self) {
+                    try ClusterContext.load(path)
+                }
+                #expect(problem?.code == .invalidConfiguration)
+                #expect(problem?.because == because)
+                #expect(problem?.what.contains(path) == true)
+                #expect(problem?.advice.contains("proffer dev") == true)
+            }
+        }
+    }
+
+    @Test("a file that is no JSON is told with the line")
+    func noJSON() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = directory + "/context.json"
+            try Data("{\n  \"master\": [,\n}".utf8).write(to: URL(fileURLWithPath: path))
             let problem = #expect(throws: CommandProblem.self) { try ClusterContext.load(path) }
-            #expect(problem?.code == .invalidConfiguration)
+            #expect(problem?.because == "it is no JSON at line 2, column 14")
         }
     }
 

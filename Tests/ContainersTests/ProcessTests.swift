@@ -35,6 +35,18 @@ struct ProcessTests {
         #expect(scratch.text("stdout") == "a  b $c\n")
     }
 
+    @Test("an identity that is not exact holds no later tick than the very one of the start")
+    func looseIdentity() throws {
+        let scratch = try Scratch()
+        let before = ProcessIdentity.presentTicks
+        let process = try ProcessLauncher.start(scratch.plan("exit 0"), isExact: false)
+        let exact = try #require(ProcessIdentity(pid: process.pid))
+        #expect((before...exact.startTicks).contains(process.startTicks))
+        var watcher = try ProcessWatcher()
+        try watcher.watchChild(process, token: 1)
+        #expect(watcher.takeEnds(within: 30_000).first?.exit?.code == 0)
+    }
+
     @Test("a missing program is named in the error")
     func missing() throws {
         let scratch = try Scratch()

@@ -33,6 +33,17 @@ struct SandboxTests {
         #expect(throws: SystemError.self) {
             try Sandbox.create(["link", "x"], below: scratch.path)
         }
+        #expect(throws: SystemError.self) { try Sandbox.create(["link"], below: scratch.path) }
+    }
+
+    @Test("a file in the place of a level is refused", arguments: [["f"], ["f", "x"]])
+    func file(names: [String]) throws {
+        let scratch = try Scratch()
+        _ = try scratch.run(scratch.plan("echo > f"))
+        let error = #expect(throws: SystemError.self) {
+            try Sandbox.create(names, below: scratch.path)
+        }
+        #expect(error?.code == ENOTDIR)
     }
 
     @Test("a file that has outgrown its limit is moved away, and its writer writes on")

@@ -1,7 +1,8 @@
 import ClusterProbe
 import Foundation
 import Proffer
-import ProfferEmbedded
+@_spi(Testing) import ProfferEmbedded
+import Synchronization
 import Testing
 
 @Suite("Kill", .serialized, .timeLimit(.minutes(5)))
@@ -40,6 +41,72 @@ struct KillTests {
             try await probe.settled()
             try cluster.startAgent(0)
             try await probe.update("t", .killed)
+        }
+    }
+
+    /// Keeps executors from starting until it is opened.
+    private final class Gate: Sendable {
+        private let isOpen = Mutex(false)
+
+        func open() { isOpen.withLock { $0 = true } }
+
+        func pass() async {
+            try? await eventually("the gate to open") { isOpen.withLock { $0 } }
+        }
+    }
+
+    private func withHeldExecutors(_ gate: Gate, _ body: (Probe) async throws -> Void) async throws
+    {
+        try await withCluster(
+            agents: 1, { $0.executorMayStart = { await gate.pass() } },
+            { cluster in
+                let probe = try Probe(FrameworkInfo(name: "probe"), cluster.connection)
+                try await body(probe)
+                await probe.stop(teardown: true)
+            })
+    }
+
+    @Test("KILL before a task reached its executor ends it without a start")
+    func duringLaunch() async throws {
+        let gate = Gate()
+        defer { gate.open() }
+        try await withHeldExecutors(gate) { probe in
+            let offer = try await probe.offer()
+            probe.launch(
+                [TaskInfo("t", "true", on: offer), TaskInfo("other", "true", on: offer)],
+                on: offer)
+            probe.call(.kill("t", agent: nil, policy: nil))
+            let status = try await probe.update("t", .killed)
+            #expect(status.reason == .taskKilledDuringLaunch)
+            gate.open()
+            // A task that only waits for the same executor is not meant.
+            try await probe.update("other", .finished)
+            #expect(probe.history.states(of: "t") == [.killed])
+        }
+    }
+
+    @Test("KILL of one task of a group before its launch ends the whole group")
+    func groupDuringLaunch() async throws {
+        let gate = Gate()
+        defer { gate.open() }
+        try await withHeldExecutors(gate) { probe in
+            let offer = try await probe.offer()
+            let pod = ExecutorInfo(id: "pod", kind: .default)
+            let tasks = [TaskInfo("a", "true", on: offer), TaskInfo("b", "true", on: offer)]
+            probe.call(
+                .accept(
+                    offers: [offer.id],
+                    operations: [Operation(action: .launchGroup(executor: pod, tasks: tasks))],
+                    filters: nil))
+            probe.call(.kill("a", agent: nil, policy: nil))
+            for id in ["a", "b"] as [TaskID] {
+                let status = try await probe.update(id, .killed)
+                #expect(status.reason == .taskKilledDuringLaunch)
+            }
+            gate.open()
+            try await probe.settled()
+            #expect(probe.history.states(of: "a") == [.killed])
+            #expect(probe.history.states(of: "b") == [.killed])
         }
     }
 

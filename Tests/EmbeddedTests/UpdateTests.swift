@@ -131,7 +131,10 @@ struct UpdateTests {
 
     @Test("what a task uses is seen at its agent")
     func usage() async throws {
-        try await withProbe { cluster, probe in
+        let often: (inout EmbeddedClusterOptions) -> Void = {
+            $0.usageInterval = .milliseconds(50)
+        }
+        try await withProbe(FrameworkInfo(name: "probe"), agents: 1, often) { cluster, probe in
             let id = try await probe.subscribed()
             try await probe.run("t", "i=0; while :; do i=$((i+1)); done")
             let usage = try await eventually("the usage of the task") {

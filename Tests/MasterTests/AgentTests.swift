@@ -66,6 +66,66 @@ struct AgentTests {
         #expect(stage.master.agents.isEmpty)
     }
 
+    /// An agent with so many ranges of ports, and a host name of so many bytes.
+    private static func large(ranges: Int, name: Int = 1) -> AgentInfo {
+        let ports = IntervalSet((0..<UInt64(ranges)).map { ($0 * 2)...($0 * 2) })
+        return AgentInfo(
+            hostname: String(repeating: "n", count: name),
+            resources: Resources([
+                Resource("cpus", .scalar(Milli(1))), Resource("ports", .ranges(ports)),
+            ]))
+    }
+
+    @Test("an agent whose record could not be read again is refused with what is too large")
+    func tooLarge() {
+        let small = Stage.small
+        let rack = Attribute(name: "a", value: .text("b"))
+        let members = (0..<4097).map { "\($0)" }.sorted()
+        let cases = [
+            (Self.large(ranges: 16_385), "'ports' has 16385 ranges; 16384 are allowed"),
+            (Self.large(ranges: 1, name: 3 << 20), "bytes; 2097152 are allowed"),
+            (
+                AgentInfo(
+                    hostname: "n", resources: small,
+                    attributes: [Attribute](repeating: rack, count: 4097)), "4097 attributes"
+            ),
+            (
+                AgentInfo(hostname: "n", resources: Resources([Resource("s", .set(members))])),
+                "'s' has 4097 members"
+            ),
+        ]
+        for (info, word) in cases {
+            var stage = Stage()
+            stage.give(.agent(.register(info, version: "", bootID: ""), from: PeerID(50)))
+            #expect(stage.problems.first?.contains(word) == true)
+            #expect(stage.closed.contains(PeerID(50)))
+            #expect(stage.ledger.agents.isEmpty)
+        }
+        // What is just small enough is let in.
+        var stage = Stage()
+        stage.give(
+            .agent(
+                .register(Self.large(ranges: 16_384), version: "", bootID: ""), from: PeerID(51)))
+        #expect(stage.ledger.agents.count == 1)
+    }
+
+    @Test("an operation that would make an agent's record too large is refused, not carried out")
+    func growth() throws {
+        var stage = Stage()
+        let id = stage.subscribe(Stage.info("f", roles: ["r"]))
+        let agent = stage.addAgent(Resources(cpus: Milli(8)))
+        var cpu = Resource("cpus", .scalar(Milli(1)), reservations: [Reservation(role: "r")])
+        cpu.reservations[0].labels = [Label("k", String(repeating: "v", count: 1_100_000))]
+        stage.accept(try stage.offer(id), [.reserve(Resources([cpu]))], refuse: .zero)
+        #expect(stage.problems == [])
+        cpu.reservations[0].labels = [Label("k", String(repeating: "w", count: 1_100_000))]
+        let before = stage.ledger.agents[agent]
+        stage.accept(try stage.offer(id), [.reserve(Resources([cpu]))], refuse: .zero)
+        #expect(stage.problems.first?.contains("bytes; 2097152 are allowed") == true)
+        #expect(stage.ledger.agents[agent] == before)
+        #expect(try stage.offer(id).resources.cpus == Milli(8))
+    }
+
     @Test("a message of an agent that is not registered ends its session")
     func stranger() {
         var stage = Stage()

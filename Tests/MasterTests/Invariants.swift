@@ -42,7 +42,7 @@ struct Ledger {
             #expect(frameworks[id]?.isRemoved ?? true, "shut down before it was durable")
         case .tellAgent(.updateResources(let resources), let peer):
             let id = peers.elements.first { $0.value == peer }?.key
-            #expect(id.flatMap { agents[$0]?.resources } == resources, "told before durable")
+            #expect(id.flatMap { agents[$0]?.info.resources } == resources, "told before durable")
         case .tellFramework(.update(let status), _) where status.reason == .agentRemoved:
             let admission = status.agentID.flatMap { agents[$0]?.admission }
             #expect(admission != .admitted, "told of a loss before it was durable")
@@ -63,7 +63,7 @@ extension Stage {
         checkFrameworks()
         checkTasks()
         checkOffers()
-        if let allocator = master.allocator as? FairShareAllocator { check(allocator) }
+        if let allocator = master.allocator as? HierarchicalAllocator { check(allocator) }
     }
 
     private func checkFrameworks() {
@@ -127,35 +127,38 @@ extension Stage {
     }
 
     /// The allocator and the master must hold the same view, and it must add up.
-    private func check(_ allocator: FairShareAllocator) {
+    private func check(_ allocator: HierarchicalAllocator) {
         let registered = master.agents.values.filter(\.isRegistered)
-        #expect(Set(allocator.agents.keys) == Set(registered.map(\.id)))
+        let known = allocator.agents.filter(\.isUsed)
+        #expect(Set(known.compactMap(\.info.id)) == Set(registered.map(\.id)))
         var total = ResourceQuantities()
         for row in registered {
             total += row.info.resources.quantities
             check(allocator, row)
         }
-        #expect(allocator.total == total)
-        #expect(Set(allocator.frameworks.keys) == Set(master.frameworks.keys))
-        for (id, row) in allocator.frameworks {
+        #expect(allocator.columns.quantities(allocator.total) == total)
+        let used = allocator.frameworks.filter(\.isUsed)
+        #expect(Set(used.map(\.description.id)) == Set(master.frameworks.keys))
+        for row in used {
+            let id = row.description.id
             #expect(row.isActive == master.frameworks[id]?.isConnected)
             var offered = ResourceQuantities()
             for offer in master.offers.values where offer.offer.frameworkID == id {
                 offered += offer.offer.resources.quantities
             }
-            #expect(row.offered == offered)
+            #expect(allocator.columns.quantities(row.offered) == offered)
             var held = ResourceQuantities()
-            for agent in allocator.agents.values {
-                for holding in agent.held where holding.framework == id {
-                    held += holding.resources.quantities
-                }
+            for holding in known.flatMap(\.holdings) where row.slots.contains(holding.slot) {
+                held += allocator.columns.resources(holding.used).quantities
+                held += allocator.columns.resources(holding.offered).quantities
             }
-            #expect(row.held == held)
+            #expect(allocator.columns.quantities(row.held) == held)
         }
     }
 
-    private func check(_ allocator: FairShareAllocator, _ row: AgentRow) {
-        guard let agent = allocator.agents[row.id] else { return }
+    private func check(_ allocator: HierarchicalAllocator, _ row: AgentRow) {
+        guard let index = allocator.agentIndex[row.id] else { return }
+        let agent = allocator.agents[index]
         #expect(agent.isActive == (row.state == .active))
         #expect(same(agent.info.resources, row.info.resources))
         var held: OrderedDictionary<Holder, Resources> = [:]
@@ -173,15 +176,22 @@ extension Stage {
             held[Holder(framework: offer.frameworkID, role: offer.role), default: Resources()] +=
                 offer.resources
         }
-        #expect(agent.held.count == held.count)
-        var free = row.info.resources
-        for holding in agent.held {
-            let mine = held[Holder(framework: holding.framework, role: holding.role)]
-            #expect(same(holding.resources, mine ?? Resources()))
-            #expect(free.contains(holding.resources), "more is held than there is")
-            free -= holding.resources
+        var listed: OrderedDictionary<Holder, Resources> = [:]
+        for holding in agent.holdings {
+            let slot = allocator.slots[holding.slot]
+            let holder = Holder(
+                framework: allocator.frameworks[slot.framework].description.id, role: slot.role)
+            listed[holder, default: Resources()] += allocator.columns.resources(holding.used)
+            listed[holder, default: Resources()] += allocator.columns.resources(holding.offered)
         }
-        #expect(same(agent.free, free))
+        #expect(listed.count == held.count)
+        var free = row.info.resources
+        for (holder, mine) in listed {
+            #expect(same(mine, held[holder] ?? Resources()))
+            #expect(free.contains(mine), "more is held than there is")
+            free -= mine
+        }
+        #expect(same(allocator.columns.resources(agent.free), free))
     }
 
     private func same(_ left: Resources, _ right: Resources) -> Bool {

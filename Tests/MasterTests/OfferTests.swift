@@ -58,6 +58,40 @@ struct OfferTests {
         #expect(stage.master.frameworks[id]?.offers.count == 5)
     }
 
+    @Test("while tasks end quickly a round waits for more of them, three windows at most")
+    func busy() throws {
+        var stage = Stage()
+        let id = stage.subscribe(Stage.info("a"))
+        let agent = stage.addAgent(Resources(cpus: Milli(20), mem: Milli(2560)))
+        let peer = try #require(stage.agentPeers[agent])
+        let names = (0..<20).map { TaskID("t\($0)") }
+        stage.accept(
+            try stage.offer(id), [.launch(names.map { Stage.task($0, agent) })])
+        let window = stage.master.configuration.allocationWindow
+        var outbox = Outbox<MasterEffect>()
+        var next = 0
+        /// Ends some tasks at once and lets the longest pause pass; returns the pause from then on.
+        func end(_ count: Int) -> Duration {
+            for name in names[next..<(next + count)] {
+                let status = TaskStatus(
+                    taskID: name, state: .finished, uuid: UpdateID(high: 1, low: 1))
+                let position = UpdatePosition(latestState: .finished, latestUUID: status.uuid)
+                stage.master.handle(
+                    .agent(.update(id, status, position: position), from: peer), at: stage.now,
+                    into: &outbox)
+            }
+            next += count
+            stage.now = stage.now + window * 3
+            stage.master.wake(at: stage.now, into: &outbox)
+            return stage.master.allocationPause
+        }
+        #expect(
+            [end(3), end(3), end(3), end(3)] == [window * 2, window * 3, window * 3, window * 3])
+        #expect(stage.master.frameworks[id]?.offers.count == 5)
+        // A lone end waits no longer than ever, once there is no hurry any more.
+        #expect([end(1), end(1)] == [window, window])
+    }
+
     @Test("an offer held too long is taken back, told, and made anew")
     func timeout() throws {
         var stage = Stage()

@@ -168,7 +168,8 @@ struct ScenarioTests {
         #expect(stage.runs(agent) == [["t"]])
         #expect(stage.updates(id).isEmpty)
         #expect(
-            stage.ledger.agents[agent]?.resources?.items.contains { $0.isPersistentVolume } == true)
+            stage.ledger.agents[agent]?.info.resources.items.contains { $0.isPersistentVolume }
+                == true)
         #expect(try stage.offer(id).resources == Resources(cpus: Milli(1), disk: Milli(6)))
     }
 

@@ -30,7 +30,7 @@ struct Stage {
 
     init(
         _ configuration: MasterConfiguration = MasterConfiguration(),
-        replaying records: [MasterRecord] = [], allocator: any Allocator = FairShareAllocator(),
+        replaying records: [MasterRecord] = [], allocator: any Allocator = HierarchicalAllocator(),
         seed: UInt64 = 1, at now: Instant = .zero
     ) {
         self.now = now

@@ -193,7 +193,7 @@ struct ResourcesTests {
         #expect(!paths.contains(Resources([disk(15, .path(root: "/b"))])))
     }
 
-    @Test("a shared volume is there once however often it is added, and any number can hold it")
+    @Test("a shared volume is there once however often it is added, and as many can hold it")
     func shared() {
         var shared = volume
         shared.isShared = true

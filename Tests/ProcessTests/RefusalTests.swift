@@ -143,17 +143,62 @@ struct RefusalTests {
             try await eventually("a refused handshake in the metrics") {
                 let text = try await get("\(cluster.master.http)/metrics").body
                 let line = text.split(separator: "\n").first {
-                    $0.hasPrefix("proffer_handshakes_refused ")
+                    $0.hasPrefix("proffer_handshakes_refused_total ")
                 }
                 return line.flatMap { $0.split(separator: " ").last.flatMap { Double($0) } } ?? 0
                     > 0
             }
             #expect(probe.history.subscriptions.isEmpty)
+            let begin = String(keys.publicKey.prefix(8))
+            try await eventually("a line about the key; the master wrote: \(master.output)") {
+                master.output.split(separator: "\n").contains {
+                    $0.contains("its key is on no allow-list") && $0.contains(begin)
+                        && $0.contains("127.0.0.1") && !$0.contains(keys.publicKey)
+                }
+            }
             let list = cluster.data("master") + "/frameworks.allow"
             try TextFile.write(keys.publicKey + "\n", to: list)
             _ = try await probe.subscribed()
             #expect(master.isRunning)
             await probe.stop(teardown: true)
+        }
+    }
+
+    @Test("an agent whose key is on no list says that it was refused, and so does the master")
+    func unlistedAgent() async throws {
+        try await withProcesses { cluster in
+            try TextFile.write("", to: cluster.data("master") + "/agents.allow")
+            let master = try await cluster.startMaster()
+            let agent = try cluster.start(
+                "proffer-agent", try cluster.agentArguments(0), log: "agent-0")
+            try await eventually("a line of the agent, which wrote: \(agent.output)") {
+                agent.output.contains("handshake refused")
+                    && agent.output.contains("the key is on no allow-list")
+            }
+            try await eventually("a line of the master, which wrote: \(master.output)") {
+                master.output.contains("its key is on no allow-list")
+            }
+        }
+    }
+
+    @Test("a framework says why it is not let in")
+    func refusedFramework() async throws {
+        try await withProcesses { cluster in
+            _ = try await cluster.startMaster()
+            let journal = LogJournal()
+            let master = try cluster.master
+            let probe = try Probe(
+                FrameworkOptions(info: FrameworkInfo(name: "probe")),
+                MasterConnection(
+                    addresses: [try master.frameworks.orThrow("no address for frameworks")],
+                    masterKey: try master.publicKey.orThrow("no key"), keys: KeyPair.generate()),
+                logger: journal.logger)
+            try await eventually("a line about it") {
+                journal.count(
+                    "handshake refused",
+                    ["reason": "the key is on no allow-list of the other end"]) > 0
+            }
+            await probe.stop()
         }
     }
 

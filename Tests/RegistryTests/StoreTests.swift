@@ -66,6 +66,27 @@ struct StoreTests {
         store.close()
     }
 
+    @Test("every text and every value comes back as it was")
+    func texts() async throws {
+        let store = try SQLiteStore(path: path)
+        let texts = ["", "é", "a\u{1F}b", "'; --", String(repeating: "long", count: 100)]
+        let records = texts.flatMap { key in
+            texts.map { record(key, $0 + key, kind: "k" + key) }
+        }
+        #expect(await store.submit(records) == nil)
+        let last = texts.map { record($0, texts[4] + $0, kind: "k" + $0) }
+        #expect(Set(try store.load()) == Set(last))
+        #expect(await store.submit(last.map { record($0.key, nil, kind: $0.kind) }) == nil)
+        #expect(try store.load().isEmpty)
+        store.close()
+    }
+
+    @Test("a write that has had one batch or two lets the next one go at once, and none waits long")
+    func pauses() {
+        #expect([0, 1, 2].map(SQLiteStore.pause(after:)) == [0, 0, 0])
+        #expect([3, 6, 10, 1000].map(SQLiteStore.pause(after:)) == [250, 1000, 2000, 2000])
+    }
+
     @Test("batches of several threads are all confirmed, each thread's in its order")
     func groupCommit() async throws {
         let store = try SQLiteStore(path: path)

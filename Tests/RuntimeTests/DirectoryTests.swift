@@ -35,6 +35,61 @@ struct DirectoryTests {
         #expect(problem?.advice.contains("--data-dir") == true)
     }
 
+    @Test(
+        "a directory that others can use is refused with its mode and what to do",
+        arguments: [0o755, 0o770, 0o701])
+    func openDirectory(mode: Int) throws {
+        let path = scratch.file("open")
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: false, attributes: nil)
+        try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+        let problem = #expect(throws: DaemonProblem.self) { try DataDirectory(path) }
+        #expect(problem?.code == .dataDirectory)
+        #expect(problem?.because.contains("0" + String(mode, radix: 8)) == true)
+        #expect(problem?.advice.contains("chmod 700") == true)
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: path)
+        _ = try DataDirectory(path)
+    }
+
+    @Test(
+        "a directory of another user is refused with both users",
+        .enabled(if: geteuid() == 0, "only root can give a directory away"))
+    func strangersDirectory() throws {
+        let path = scratch.file("theirs")
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: false,
+            attributes: [.posixPermissions: 0o700])
+        try FileManager.default.setAttributes([.ownerAccountID: 12345], ofItemAtPath: path)
+        let problem = #expect(throws: DaemonProblem.self) { try DataDirectory(path) }
+        #expect(problem?.because == "it belongs to user 12345, not to user 0")
+    }
+
+    @Test("a directory behind a symbolic link is judged by what the link leads to")
+    func linkedDirectory() throws {
+        let directory = try DataDirectory(scratch.file("real"))
+        let link = scratch.file("link")
+        try FileManager.default.createSymbolicLink(
+            atPath: link, withDestinationPath: directory.path)
+        #expect(try DataDirectory(link).path == link)
+    }
+
+    @Test("a secret or a key that others can read is refused, and stays as it is")
+    func openSecret() throws {
+        let directory = try DataDirectory(scratch.path)
+        let secret = try directory.secret("s.token")
+        _ = try directory.keyPair("k.key")
+        for name in ["s.token", "k.key"] {
+            try FileManager.default.setAttributes(
+                [.posixPermissions: 0o640], ofItemAtPath: directory.file(name))
+        }
+        let problem = #expect(throws: DaemonProblem.self) { try directory.secret("s.token") }
+        #expect(problem?.code == .key)
+        #expect(problem?.because.contains("0640") == true)
+        #expect(TextFile.read(directory.file("s.token")) == secret + "\n")
+        #expect(
+            #expect(throws: DaemonProblem.self) { try directory.keyPair("k.key") }?.code == .key)
+    }
+
     @Test("a directory has one owner at a time, and the second is told who the first is")
     func lock() throws {
         let directory = try DataDirectory(scratch.path)

@@ -135,6 +135,39 @@ struct SettingsTests {
         #expect(problem?.description.contains("name a directory") == true)
     }
 
+    @Test(
+        "resources that say something twice, or a port that is none, are refused with the part",
+        arguments: [
+            ("cpus:1;mem:64;cpus:2", "'cpus:2': 'cpus' is given twice"),
+            ("cpus:1;cpus(*):2", "'cpus(*):2': 'cpus(*)' is given twice"),
+            ("mem(web):1;mem(web):2", "'mem(web):2': 'mem(web)' is given twice"),
+            ("ports:[1-2];ports:[4-5]", "'ports:[4-5]': 'ports' is given twice"),
+            ("ports:[65000-65536]", "'ports:[65000-65536]': there is no port 65536"),
+            ("ports:[9-8]", "'ports:[9-8]': 9-8 begins behind its end"),
+            ("ports:[1-5, 5-9]", "'ports:[1-5, 5-9]': 5-9 and 1-5 overlap"),
+            ("ports:[1-5];ports(web):[3-4]", "'ports(web):[3-4]': 3-4 and 1-5 overlap"),
+            ("ids:[7-9,8-8]", "'ids:[7-9,8-8]': 8-8 and 7-9 overlap"),
+            ("cpus=2", "'cpus=2': it must have the form name:value"),
+            ("ports:[1-x]", "'ports:[1-x]': ranges have the form [31000-31999,33000-33000]"),
+        ])
+    func badResources(text: String, because: String) {
+        let problem = #expect(throws: DaemonProblem.self) { try ResourcesFlag.read(text) }
+        #expect(problem?.code == .configuration)
+        #expect(problem?.what == "--resources is not valid")
+        #expect(problem?.because == because)
+        #expect(problem?.advice.isEmpty == false)
+    }
+
+    @Test("one name may be given for several roles, and ranges that only touch are two")
+    func goodResources() throws {
+        let read = try ResourcesFlag.read(
+            "cpus:1; cpus(web):2;ports:[1-5,6-65535];ids:[70000-80000]")
+        #expect(
+            try read
+                == Resources(
+                    text: "cpus:1;cpus(web):2;ports:[1-65535];ids:[70000-80000]"))
+    }
+
     @Test("an agent's resources, attributes and domain are judged at the start")
     func agentConfiguration() async throws {
         let good = [

@@ -103,6 +103,40 @@ struct FailureTests {
         #expect(try timeLeft() == 9)
     }
 
+    @Test(
+        "an app whose instances are killed for their health again and again waits longer each time")
+    mutating func alwaysSick() throws {
+        try deploy([
+            "healthChecks": quickCheck, "backoffSeconds": 2, "backoffFactor": 3,
+            "maxLaunchDelaySeconds": 50,
+        ])
+        for (round, expected) in [2, 6, 18, 50, 50].enumerated() {
+            let id = bench.tasks[0].info.id
+            // Healthy for a moment, or never; either way it takes long until the check kills it.
+            if round % 2 == 1 { bench.becomeHealthy(id) }
+            bench.wait(.seconds(20))
+            bench.becomeHealthy(id, false)
+            bench.wait(.seconds(40))
+            bench.update(id, .killed, healthy: false)
+            #expect(try timeLeft() == .int(expected))
+            bench.wait(.seconds(expected))
+            bench.offer()
+            bench.runAll()
+            #expect(bench.tasks.count == 1)
+        }
+    }
+
+    @Test("an instance that was healthy for long before its check killed it ends the delay")
+    mutating func sickAtLast() throws {
+        try deploy(["healthChecks": quickCheck, "backoffSeconds": 9])
+        let id = bench.tasks[0].info.id
+        bench.becomeHealthy(id)
+        bench.wait(.seconds(60))
+        bench.becomeHealthy(id, false)
+        bench.update(id, .killed, healthy: false)
+        #expect(try timeLeft() == 0)
+    }
+
     @Test("an unreachable instance is given up at once by default, and killed should it return")
     mutating func unreachable() throws {
         try deploy()

@@ -5,7 +5,7 @@ enum ImportRules {
     static let foundation: Set<String> = ["Foundation", "FoundationEssentials"]
     static let logging: Set<String> = ["Logging", "CoreMetrics", "Metrics"]
     static let server: Set<String> = [
-        "Hummingbird", "HTTPTypes", "NIOCore", "NIOFoundationCompat", "NIOHTTP1",
+        "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOFoundationCompat", "NIOHTTP1",
         "ServiceLifecycle",
     ]
 
@@ -33,7 +33,7 @@ enum ImportRules {
             "ProfferSession", "ProfferZeroMQ",
         ]),
         "ProfferRegistry": kernel.union(system).union(foundation).union([
-            "ProfferWire", "GRDB", "Dispatch",
+            "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
         ]),
         "ProfferContainers": kernel.union(system).union(["CLinux"]),
         "ProfferAPI": kernel.union(foundation),
@@ -60,8 +60,8 @@ enum ImportRules {
             "ProfferContainers", "ProfferHTTP",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
-            "CLinux", "ProfferAPI", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
-            "NIOHTTP1",
+            "CLinux", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ", "ArgumentParser",
+            "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),

@@ -40,13 +40,16 @@ struct Bench: AsyncParsableCommand {
             let spawn2 = Calibration.spawns(threads: 2, seconds: 1)
             let trips = try Calibration.roundTrips(seconds: 1)
             let single = try await driver.run(total: samples, atOnce: 1)
+            let before = cluster.processorTime
             let many = try await driver.run(total: tasks, atOnce: 100)
+            let used = cluster.processorTime - before
             results.runs.append(
                 Results.Run(
                     spawn1: spawn1, spawn2: spawn2, roundTrips: trips,
                     start50: percentile(single.starts, 50), start99: percentile(single.starts, 99),
                     offer50: percentile(single.offers, 50), offer99: percentile(single.offers, 99),
                     throughput: Double(many.tasks) / many.elapsed,
+                    processorTime: used / Double(max(1, many.tasks)),
                     failures: single.failures + many.failures))
             FileHandle.standardError.write(Data("run \(index) of \(runs)\n".utf8))
         }

@@ -12,15 +12,15 @@ final class Cluster {
         var publicKey: String?
     }
 
-    let directory: String
+    let scratch: ScratchDirectory
     let connection: MasterConnection
     let master: Process
     let agents: [Process]
 
     init(binaries: String, agents count: Int, resources: String) throws {
-        let directory = NSTemporaryDirectory() + "/proffer-bench-\(getpid())"
-        self.directory = directory
-        try? FileManager.default.removeItem(atPath: directory)
+        let scratch = try ScratchDirectory()
+        self.scratch = scratch
+        let directory = scratch.path
         try FileManager.default.createDirectory(
             atPath: directory + "/master", withIntermediateDirectories: true,
             attributes: [.posixPermissions: 0o700])
@@ -109,11 +109,25 @@ final class Cluster {
         }
     }
 
+    /// The processor time that master, agents, executors and the processes of tasks have used.
+    var processorTime: ProcessorTime {
+        var time = ProcessorTime()
+        time.framework = ProcessorTime.of(getpid()).own
+        time.master = ProcessorTime.of(master.processIdentifier).own
+        for agent in agents { time.agents += ProcessorTime.of(agent.processIdentifier).own }
+        for executor in executors {
+            let (own, children) = ProcessorTime.of(executor)
+            time.executors += own
+            time.tasks += children
+        }
+        return time
+    }
+
     func stop() {
         for agent in agents { kill(agent.processIdentifier, SIGUSR1) }
         for agent in agents { agent.waitUntilExit() }
         master.terminate()
         master.waitUntilExit()
-        try? FileManager.default.removeItem(atPath: directory)
+        scratch.remove()
     }
 }

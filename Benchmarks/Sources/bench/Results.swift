@@ -11,6 +11,8 @@ struct Results {
         var offer50: Double
         var offer99: Double
         var throughput: Double
+        /// Of one no-op task.
+        var processorTime: ProcessorTime
         var failures: Int
     }
 
@@ -45,6 +47,12 @@ struct Results {
             figure("the same, of the rate of 2 threads", "ratio", ">= 0.40") {
                 $0.throughput / $0.spawn2
             },
+            cpu("in all") { $0.sum },
+            cpu("its own process") { $0.tasks },
+            cpu("executor") { $0.executors },
+            cpu("agent") { $0.agents },
+            cpu("master") { $0.master },
+            cpu("framework") { $0.framework },
             figure("tasks that did not finish", "tasks", "0") { Double($0.failures) },
             constant("memory of the master, idle", Double(masterIdle) / megabyte, "<= 60"),
             constant("memory of the agent, idle", Double(agentIdle) / megabyte, "<= 40"),
@@ -53,6 +61,10 @@ struct Results {
             constant("memory of the agent, after all runs", Double(agentAfter) / megabyte),
             constant("memory of the executor, after all runs", Double(executorAfter) / megabyte),
         ]
+    }
+
+    private func cpu(_ part: String, _ value: (ProcessorTime) -> Double) -> Figure {
+        figure("processor time of a no-op task, \(part)", "ms") { value($0.processorTime) * 1000 }
     }
 
     private func figure(
@@ -71,7 +83,7 @@ struct Results {
     var table: String {
         var text = "\n"
         func line(_ cells: [String]) {
-            let widths = [42, 12, 12, 12, 12, 8]
+            let widths = [50, 12, 12, 12, 12, 8]
             for (cell, width) in zip(cells, widths) {
                 text += cell + String(repeating: " ", count: max(1, width - cell.count))
             }

@@ -137,7 +137,7 @@ extension BatchScheduler {
     private func noTask(_ name: String, _ job: JobRow) -> BatchProblem {
         let names = job.tasks.map(\.specification.name)
         let shown = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", ..." : "")
-        let meant = Spelling.nearest(name, in: names).map { ": perhaps '\($0)'" } ?? ""
+        let meant = Spelling.nearest(to: name, in: names).map { ": perhaps '\($0)'" } ?? ""
         return BatchProblem(
             kind: .notFound, what: "job \(job.id) has no task '\(name)'",
             because: "its tasks are \(shown)", advice: "give one of those with --task\(meant)")

@@ -1,3 +1,5 @@
+internal import Proffer
+
 /// What is wrong with the dependencies of a job.
 public enum DependencyProblem: Hashable, Sendable {
     /// Two tasks have this name; the task at `index` is the later one.
@@ -33,7 +35,7 @@ extension JobSpecification {
                     let others = names.filter { $0 != task.name }
                     problems.append(
                         .unknown(
-                            name, index: index, suggestion: Spelling.nearest(name, in: others)))
+                            name, index: index, suggestion: Spelling.nearest(to: name, in: others)))
                 }
             }
             edges.append(targets)
@@ -73,38 +75,5 @@ extension JobSpecification {
             }
         }
         return nil
-    }
-}
-
-/// Guesses what was meant.
-public enum Spelling {
-    /// The candidate with the fewest edits from `word`, the first of equals; `nil` when all are
-    /// too far away to be a slip.
-    ///
-    /// O(candidates · length²).
-    public static func nearest(_ word: String, in candidates: [String]) -> String? {
-        guard word.utf8.count <= 63 else { return nil }
-        var best: (distance: Int, candidate: String)?
-        for candidate in candidates where candidate.utf8.count <= 63 {
-            let distance = edits(Array(word.lowercased().utf8), Array(candidate.lowercased().utf8))
-            guard distance <= max(1, candidate.utf8.count / 3) else { continue }
-            if distance < best?.distance ?? .max { best = (distance, candidate) }
-        }
-        return best?.candidate
-    }
-
-    /// Insertions, deletions and replacements from one word to the other (Wagner and Fischer).
-    private static func edits(_ left: [UInt8], _ right: [UInt8]) -> Int {
-        var row = Array(0...right.count)
-        for (line, byte) in left.enumerated() {
-            var diagonal = row[0]
-            row[0] = line + 1
-            for (column, other) in right.enumerated() {
-                let replaced = diagonal + (byte == other ? 0 : 1)
-                diagonal = row[column + 1]
-                row[column + 1] = min(replaced, row[column] + 1, diagonal + 1)
-            }
-        }
-        return row[right.count]
     }
 }

@@ -1,12 +1,12 @@
 internal import Foundation
+internal import Proffer
 
 /// Where a scheduler keeps its state; of one running scheduler only.
 struct DataDirectory: Sendable {
     let path: String
+    private let lock: FileLock
 
     /// Opens and locks a directory, making it when it is missing.
-    ///
-    /// The lock lives as long as the process.
     ///
     /// - Throws: ``Problem`` when it cannot be used or another scheduler uses it.
     init(_ path: String) throws {
@@ -22,18 +22,21 @@ struct DataDirectory: Sendable {
                 because: error.localizedDescription,
                 try: "choose another with --data-dir, or make it writable for this user")
         }
-        let lock = open(absolute + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard lock >= 0 else {
-            throw Problem(
-                .dataDirectory, "the data directory \(absolute) cannot be written",
-                because: String(cString: strerror(errno)),
-                try: "choose another with --data-dir, or make it writable for this user")
-        }
-        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            throw Problem(
-                .dataDirectory, "the data directory \(absolute) is in use",
-                because: "another batch scheduler runs with it",
-                try: "stop that one, or choose another directory with --data-dir")
+        do throws(FileLock.Problem) {
+            lock = try FileLock(absolute + "/lock")
+        } catch {
+            switch error {
+            case .unusable(let code):
+                throw Problem(
+                    .dataDirectory, "the data directory \(absolute) cannot be written",
+                    because: String(cString: strerror(code)),
+                    try: "choose another with --data-dir, or make it writable for this user")
+            case .taken(let process):
+                throw Problem(
+                    .dataDirectory, "the data directory \(absolute) is in use",
+                    because: "process \(process) has it",
+                    try: "stop that one, or choose another directory with --data-dir")
+            }
         }
     }
 

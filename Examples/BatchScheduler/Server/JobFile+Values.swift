@@ -45,7 +45,7 @@ extension JobFile {
                 report(
                     mark, "unknown key '\(key)'",
                     because: "\(what) has the keys \(keys.joined(separator: ", "))",
-                    try: Spelling.nearest(key, in: keys).map { "perhaps '\($0)' was meant" }
+                    try: Spelling.nearest(to: key, in: keys).map { "perhaps '\($0)' was meant" }
                         ?? "remove it")
             }
         }

@@ -182,34 +182,3 @@ extension JSON {
         }
     }
 }
-
-/// Finds what somebody may have meant.
-enum Spelling {
-    /// The candidate with the fewest edits; `nil` when none is close.
-    static func nearest(to name: String, in candidates: [String]) -> String? {
-        let wanted = Array(name.lowercased().utf8.prefix(64))
-        var best: (name: String, distance: Int)?
-        for candidate in candidates {
-            let distance = distance(wanted, Array(candidate.lowercased().utf8))
-            if distance < best?.distance ?? .max { best = (candidate, distance) }
-        }
-        guard let best, best.distance <= max(2, wanted.count / 3) else { return nil }
-        return best.name
-    }
-
-    /// Levenshtein's distance.
-    private static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
-        var row = Array(0...right.count)
-        for (index, byte) in left.enumerated() {
-            var diagonal = row[0]
-            row[0] = index + 1
-            for other in right.indices {
-                let cost = min(
-                    row[other] + 1, row[other + 1] + 1, diagonal + (byte == right[other] ? 0 : 1))
-                diagonal = row[other + 1]
-                row[other + 1] = cost
-            }
-        }
-        return row[right.count]
-    }
-}

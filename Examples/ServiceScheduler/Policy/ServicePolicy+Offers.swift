@@ -31,8 +31,12 @@ extension ServicePolicy {
     }
 
     /// Tells the master whether offers are wanted, when that has changed.
+    ///
+    /// O(apps that miss instances).
     mutating func chooseDemand(at now: Int64) {
-        let isWanting = apps.values.contains { self.isWanting($0, at: now) }
+        let isWanting = missing.keys.contains { path in
+            apps[path].map { self.isWanting($0, at: now) } ?? false
+        }
         if isWanting, isSuppressed != false || wantsRevive {
             turn.calls.append(.revive(roles: []))
             isSuppressed = false
@@ -47,11 +51,13 @@ extension ServicePolicy {
     /// back.
     mutating func use(_ offers: [Offer], at now: Int64) {
         var open = offers.map(OpenOffer.init)
-        let waiting = zip(apps.keys, apps.values).filter { isWanting($0.1, at: now) }
+        let waiting = missing.keys.compactMap { path in apps[path].map { (path, $0) } }
+            .filter { isWanting($0.1, at: now) }
             .sorted { ($0.1.needSince ?? 0, $0.0) < ($1.1.needSince ?? 0, $1.0) }
         for (path, _) in waiting { fill(path, from: &open, at: now) }
         settleTouched(at: now)
-        let isMissing = apps.values.contains { $0.need > 0 }
+        updateIndex()
+        let isMissing = !missing.isEmpty
         let refusal = isMissing ? Self.shortRefusal : Self.longRefusal
         for one in open {
             if one.tasks.isEmpty {

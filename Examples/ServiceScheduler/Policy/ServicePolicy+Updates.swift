@@ -114,7 +114,9 @@ extension ServicePolicy {
             apps.change(instance.app) { $0.lastFailure = failure }
             touchAndStore(instance.app)
         }
-        if isOwnFault(event, status) { slowDown(instance, at: now) }
+        if isOwnFault(event, status) {
+            slowDown(instance, isSick: event == .killed && status.healthy == false, at: now)
+        }
     }
 
     private func failure(
@@ -144,15 +146,29 @@ extension ServicePolicy {
         }
     }
 
-    /// An instance that has run longer than the present delay is replaced at once, and the delay
-    /// ends; one that failed sooner makes it longer.
-    private mutating func slowDown(_ instance: Instance, at now: Int64) {
+    /// An instance that its check has killed must have been healthy for so long to count as one
+    /// that has worked: a check takes its time to condemn what never did.
+    private static let probation = Duration.seconds(60)
+
+    /// Makes the next launch wait, or not: an instance that has run longer than the present delay
+    /// is replaced at once, and the delay ends; one that failed sooner makes it longer.
+    ///
+    /// So does one that was killed for its health,
+    /// unless it was healthy for long.
+    private mutating func slowDown(_ instance: Instance, isSick: Bool, at now: Int64) {
         guard let record = apps[instance.app],
             record.active.lastConfigChangeAt == instance.configuration
         else { return }
         let strategy = record.active.backoff
-        let window = max(strategy.first, record.delay?.length ?? .zero)
-        let hasRun = instance.startedAt.map { Duration.milliseconds(now - $0) }
+        var window = max(strategy.first, record.delay?.length ?? .zero)
+        var hasRun = instance.startedAt.map { Duration.milliseconds(now - $0) }
+        if isSick {
+            window = max(window, Self.probation)
+            let health = instance.health
+            hasRun = health?.firstSuccess.map {
+                Duration.milliseconds((health?.lastFailure ?? now) - $0)
+            }
+        }
         if let hasRun, hasRun >= window {
             apps.change(instance.app) { $0.delay = nil }
         } else {

@@ -78,9 +78,13 @@ public struct ServicePolicy: FrameworkPolicy {
     let configuration: ServiceConfiguration
     var generator: SeededGenerator
     var frameworkID: FrameworkID?
-    var apps: SortedMap<AppPath, AppRecord> = SortedMap()
+    var apps = ChangedMap<AppPath, AppRecord>()
     var groups: SortedMap<AppPath, GroupRecord> = SortedMap()
-    var instances: SortedMap<TaskID, Instance> = SortedMap()
+    var instances = ChangedMap<TaskID, Instance>()
+    /// The apps that miss instances.
+    var missing: SortedMap<AppPath, Bool> = SortedMap()
+    /// What is due when.
+    var timers = DeadlineQueue<ServiceTimer>()
     /// The instances of each app, in the order of their launches.
     var membership: SortedMap<AppPath, [TaskID]> = SortedMap()
     /// In the order in which they began.
@@ -129,6 +133,7 @@ public struct ServicePolicy: FrameworkPolicy {
         for path in apps.keys { touch(path) }
         let versions = apps.values.flatMap { $0.versions.map(\.version) }
         lastVersion = versions.compactMap(Timestamp.milliseconds(of:)).max() ?? 0
+        updateIndex()
     }
 
     /// The tasks that may still live from an earlier run, for
@@ -170,17 +175,7 @@ public struct ServicePolicy: FrameworkPolicy {
     }
 
     /// When ``wake(at:into:)`` is next due.
-    public var nextDeadline: Instant? {
-        var next: Int64 = .max
-        for record in apps.values where record.need > 0 {
-            if let delay = record.delay, delay.until > 0 { next = min(next, delay.until) }
-        }
-        for instance in instances.values {
-            if let kill = instance.killAt, kill > 0 { next = min(next, kill) }
-            if let time = unreachableDeadline(of: instance) { next = min(next, time) }
-        }
-        return next == .max ? nil : self.instant(at: next)
-    }
+    public var nextDeadline: Instant? { timers.next }
 
     /// Takes one happening to completion.
     public mutating func handle(
@@ -207,21 +202,8 @@ public struct ServicePolicy: FrameworkPolicy {
     public mutating func wake(
         at now: Instant, into actions: inout Outbox<FrameworkAction<ServiceOutput>>
     ) {
-        let time = milliseconds(at: now)
-        for instance in instances.values {
-            if let kill = instance.killAt, kill > 0, kill <= time { sendKill(instance.id) }
-            if instance.state == .unreachable {
-                expungeIfDue(instance.id, at: time)
-                touch(instance.app)
-            }
-        }
-        for (path, record) in zip(apps.keys, apps.values) {
-            guard let delay = record.delay, delay.until <= time, delay.until > 0 else { continue }
-            // The length is kept: the next failure within it makes it longer.
-            apps.change(path) { $0.delay?.until = 0 }
-            if record.need > 0 { wantsRevive = true }
-        }
-        finish(at: time, into: &actions)
+        runTimers(at: now)
+        finish(at: milliseconds(at: now), into: &actions)
     }
 
     private mutating func begin(_ id: FrameworkID) {
@@ -279,6 +261,7 @@ extension ServicePolicy {
         at now: Int64, into actions: inout Outbox<FrameworkAction<ServiceOutput>>
     ) {
         settleTouched(at: now)
+        updateIndex()
         chooseDemand(at: now)
         var changes = turn.changes
         for (path, isStored) in zip(turn.apps.keys, turn.apps.values) where isStored {

@@ -1,12 +1,13 @@
 internal import Foundation
 internal import Glibc
+internal import Proffer
 
 /// The directory in which the scheduler keeps its state; one process at a time has it.
 ///
 /// The kernel lets go of the lock however the process ends.
 final class DataFolder: Sendable {
     let path: String
-    private let lock: Int32
+    private let lock: FileLock
 
     /// - Throws: ``Problem`` when it cannot be used, or another process has it.
     init(_ path: String) throws {
@@ -22,28 +23,23 @@ final class DataFolder: Sendable {
                 because: error.localizedDescription,
                 try: "choose another with --data-dir, or make it writable for this user")
         }
-        lock = open(folder + "/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard lock >= 0 else {
-            throw Problem(
-                .dataDirectory, "the data directory \(folder) cannot be locked",
-                because: String(cString: strerror(errno)),
-                try: "make it writable for this user")
+        do throws(FileLock.Problem) {
+            lock = try FileLock(folder + "/lock")
+        } catch {
+            switch error {
+            case .unusable(let code):
+                throw Problem(
+                    .dataDirectory, "the data directory \(folder) cannot be locked",
+                    because: String(cString: strerror(code)),
+                    try: "make it writable for this user")
+            case .taken(let process):
+                throw Problem(
+                    .dataDirectory, "the data directory \(folder) is in use",
+                    because: "process \(process) has it",
+                    try: "stop that process, or give this one a data directory of its own")
+            }
         }
-        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            var bytes = [UInt8](repeating: 0, count: 32)
-            let count = max(0, pread(lock, &bytes, bytes.count, 0))
-            close(lock)
-            throw Problem(
-                .dataDirectory, "the data directory \(folder) is in use",
-                because: "process \(String(decoding: bytes.prefix(count), as: UTF8.self)) has it",
-                try: "stop that process, or give this one a data directory of its own")
-        }
-        let text = Array("\(getpid())".utf8)
-        ftruncate(lock, 0)
-        pwrite(lock, text, text.count, 0)
     }
-
-    deinit { close(lock) }
 
     func file(_ name: String) -> String { path + "/" + name }
 

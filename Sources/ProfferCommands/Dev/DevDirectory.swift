@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Glibc
+internal import ProfferTransport
 internal import ProfferZeroMQ
 
 /// The directory of a dev cluster: keys, data and logs of its programs.
@@ -8,7 +9,7 @@ internal import ProfferZeroMQ
 final class DevDirectory: Sendable {
     let path: String
     let lifetime: Lifetime
-    private let lock: Int32
+    private let lock: FileLock
     private let wasMade: Bool
 
     /// How long the contents live.
@@ -45,14 +46,17 @@ final class DevDirectory: Sendable {
                 because: "there are files in it that are not of a dev cluster",
                 try: "name an empty or a new directory with --data-dir")
         }
-        lock = open(path + "/" + Self.lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard lock >= 0 else { throw Self.unusable(path, errno) }
-        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            close(lock)
-            throw CommandProblem(
-                .conflict, "a dev cluster already runs in \(path)",
-                because: "another 'proffer dev' holds its lock",
-                try: "use that one, stop it with Ctrl-C, or give --data-dir another directory")
+        do throws(FileLock.Problem) {
+            lock = try FileLock(path + "/" + Self.lockName)
+        } catch {
+            switch error {
+            case .unusable(let code): throw Self.unusable(path, code)
+            case .taken(let process):
+                throw CommandProblem(
+                    .conflict, "a dev cluster already runs in \(path)",
+                    because: "process \(process) holds its lock",
+                    try: "use that one, stop it with Ctrl-C, or give --data-dir another directory")
+            }
         }
         self.path = path
         self.lifetime = isContinued ? .continued : lifetime
@@ -126,7 +130,7 @@ final class DevDirectory: Sendable {
             unlink(path + "/" + Self.lockName)
             if wasMade { rmdir(path) }
         }
-        close(lock)
+        lock.release()
     }
 
     /// A new directory for temporary files.

@@ -1,0 +1,212 @@
+internal import ProfferKernel
+public import ProfferModel
+
+extension HierarchicalAllocator {
+    /// Takes an agent in, or replaces what was known of it.
+    ///
+    /// O(resources); O(frameworks) when attributes change.
+    public mutating func setAgent(_ info: AgentInfo, isActive: Bool) {
+        guard let id = info.id else { return }
+        let parcel = columns.parcel(info.resources)
+        let index: Int
+        if let known = agentIndex[id] {
+            index = known
+            let old = agents[known].info
+            if old.attributes != info.attributes || old.domain != info.domain
+                || old.hostname != info.hostname
+            {
+                // Whoever refused this agent has refused another one.
+                forgetRefusals(agent: known)
+                forgetVerdicts(agent: known)
+            }
+            reserve(agents[known].total, isThere: false)
+            total -= scalars(agents[known].total)
+            let wasActive = agents[known].isActive
+            setActive(at: known, false)
+            agents[known].info = info
+            agents[known].total = parcel
+            refreshFree(known)
+            setActive(at: known, isActive)
+            if wasActive, !isActive { changedAgents.insert(known) }
+        } else {
+            compactAgents()
+            index = agents.count
+            agentIndex[id] = index
+            agents.append(
+                AgentRow(info: info, isActive: false, total: parcel, free: parcel))
+            setActive(at: index, isActive)
+            noteFree(index)
+        }
+        describe(index)
+        reserve(parcel, isThere: true)
+        total += scalars(parcel)
+        dirtyAgents.insert(index)
+    }
+
+    private mutating func describe(_ index: Int) {
+        let parcel = agents[index].total
+        agents[index].hasGPUs =
+            parcel.plain[ScalarColumns.gpus] > 0
+            || parcel.extras.items.contains { $0.name == "gpus" && !$0.value.isEmpty }
+        agents[index].hasPublicExtras = parcel.extras.items.allSatisfy {
+            $0.reservations.isEmpty && !$0.isRevocable && !$0.isShared
+        }
+    }
+
+    /// Forgets an agent and everything held there.
+    public mutating func removeAgent(_ id: AgentID) {
+        guard let index = agentIndex[id] else { return }
+        let holdings = agents[index].holdings
+        agents[index].holdings = []
+        for holding in holdings { uncount(holding) }
+        forgetRefusals(agent: index)
+        setActive(at: index, false)
+        reserve(agents[index].total, isThere: false)
+        total -= scalars(agents[index].total)
+        agentIndex.remove(id)
+        agents[index].isUsed = false
+        agents[index].info.resources = Resources()
+        agents[index].free = Parcel()
+        agents[index].total = Parcel()
+        freeAgents.remove(index)
+        dirtyAgents.remove(index)
+        changedAgents.remove(index)
+        deadAgents += 1
+        for holding in holdings { dropIfUnused(slot: holding.slot) }
+        gangs.needsLook = gangs.needsLook || gangs.hasDemands
+    }
+
+    /// Stops or resumes grants of an agent.
+    public mutating func setActive(agent id: AgentID, _ isActive: Bool) {
+        guard let index = agentIndex[id] else { return }
+        setActive(at: index, isActive)
+        changedAgents.insert(index)
+        if isActive { dirtyAgents.insert(index) }
+    }
+
+    private mutating func setActive(at index: Int, _ isActive: Bool) {
+        guard agents[index].isActive != isActive else { return }
+        agents[index].isActive = isActive
+        activeAgents += isActive ? 1 : -1
+        let free = agents[index].free.plain.raisedToZero
+        if isActive { available += free } else { available -= free }
+    }
+
+    /// The scalars of a parcel, whoever may have them.
+    func scalars(_ parcel: Parcel) -> Amounts {
+        if parcel.extras.isEmpty { return parcel.plain }
+        return parcel.plain + columns.amounts(parcel.extras) { !$0.isShared }
+    }
+
+    // MARK: What is free
+
+    /// Counts what is free anew from what there is and what is held.
+    mutating func refreshFree(_ index: Int) {
+        var free = agents[index].total
+        for holding in agents[index].holdings {
+            free.plain -= holding.used.plain
+            free.plain -= holding.offered.plain
+            Self.take(holding.used.extras, from: &free.extras)
+            Self.take(holding.offered.extras, from: &free.extras)
+        }
+        setFree(index, free)
+    }
+
+    /// A shared volume stays free however many hold it.
+    private static func take(_ extras: Resources, from free: inout Resources) {
+        guard !extras.isEmpty else { return }
+        free -= extras.items.contains(where: \.isShared) ? extras.filter { !$0.isShared } : extras
+    }
+
+    private mutating func setFree(_ index: Int, _ free: Parcel) {
+        if agents[index].isActive {
+            available -= agents[index].free.plain.raisedToZero
+            available += free.plain.raisedToZero
+        }
+        agents[index].free = free
+        noteFree(index)
+    }
+
+    mutating func noteFree(_ index: Int) {
+        agents[index].refused.isStale = true
+        if agents[index].free.plain.isZero, agents[index].free.extras.isEmpty {
+            freeAgents.remove(index)
+        } else {
+            freeAgents.insert(index)
+        }
+        changedAgents.insert(index)
+    }
+
+    /// Takes a part of what is free away.
+    mutating func takeFree(_ index: Int, _ parcel: Parcel) {
+        if agents[index].isActive {
+            let before = agents[index].free.plain.raisedToZero
+            agents[index].free.plain -= parcel.plain
+            available -= before - agents[index].free.plain.raisedToZero
+        } else {
+            agents[index].free.plain -= parcel.plain
+        }
+        if !parcel.extras.isEmpty {
+            Self.take(parcel.extras, from: &agents[index].free.extras)
+        }
+        noteFree(index)
+    }
+
+    /// Gives a part back; what was held beyond what there is does not become free.
+    mutating func returnFree(_ index: Int, _ parcel: Parcel) {
+        if !parcel.extras.isEmpty {
+            refreshFree(index)
+            return
+        }
+        if agents[index].isActive {
+            let before = agents[index].free.plain.raisedToZero
+            agents[index].free.plain += parcel.plain
+            available += agents[index].free.plain.raisedToZero - before
+        } else {
+            agents[index].free.plain += parcel.plain
+        }
+        noteFree(index)
+    }
+
+    // MARK: Rows of agents that are gone
+
+    /// Drops the rows of removed agents when they are the most; keeps the order of the others.
+    ///
+    /// O(agents + refusals), so O(1) for each agent removed.
+    private mutating func compactAgents() {
+        guard deadAgents > 1024, deadAgents > agents.count / 2 else { return }
+        var places = [Int](repeating: -1, count: agents.count)
+        var kept: ContiguousArray<AgentRow> = []
+        for index in agents.indices where agents[index].isUsed {
+            places[index] = kept.count
+            kept.append(agents[index])
+            if let id = agents[index].info.id { agentIndex[id] = places[index] }
+        }
+        refusals.move(places, slots: slots.map(\.refusedAgents))
+        for slot in slots.indices {
+            slots[slot].refusedAgents = slots[slot].refusedAgents.moved(places)
+            slots[slot].verdicts = slots[slot].verdicts.moved(places)
+            for demand in slots[slot].demands.indices {
+                slots[slot].demands[demand].verdicts =
+                    slots[slot].demands[demand].verdicts.moved(places)
+            }
+        }
+        freeAgents = freeAgents.moved(places)
+        dirtyAgents = dirtyAgents.moved(places)
+        changedAgents = changedAgents.moved(places)
+        gangs.forgetPlaces()
+        agents = kept
+        deadAgents = 0
+    }
+}
+
+extension Bits {
+    /// The same members under new numbers; those without one are left out.
+    func moved(_ places: [Int]) -> Bits {
+        var moved = Bits()
+        for member in members where member < places.count && places[member] >= 0 {
+            moved.insert(places[member])
+        }
+        return moved
+    }
+}

@@ -1,0 +1,204 @@
+internal import ProfferKernel
+internal import ProfferModel
+
+/// What can be given to a framework at an agent.
+struct Plan: Sendable {
+    var slot: Int
+    var parcel: Parcel
+    /// The place of the demand it is for.
+    var demand: Int?
+    var instances = 0
+}
+
+/// Whether a framework can have something of an agent.
+enum Verdict: Sendable {
+    case fits(Plan)
+    /// The first check that fails.
+    case fails(PlacementCheck)
+}
+
+extension HierarchicalAllocator {
+    /// Every check, in the order of ``/ProfferModel/PlacementCheck``; the one way to a grant, and
+    /// to an explanation.
+    ///
+    /// - Parameters:
+    ///   - slot: The framework in a role.
+    ///   - agent: The agent.
+    ///   - demand: The place of one of its demands; `nil` is a classic offer.
+    ///   - most: So many instances at most, for a gang, which may hold more in offers than others.
+    /// - Returns: What can be given, or the first check that fails.
+    mutating func verdict(
+        _ slot: Int, _ agent: Int, demand: Int?, most: Int? = nil
+    ) -> Verdict {
+        if !agents[agent].isActive { return .fails(.agentActive) }
+        if !isAdmitted(slot, agent, demand) { return .fails(.constraints) }
+        let framework = slots[slot].framework
+        if !copes(agent, framework, slot) { return .fails(.capabilities) }
+        if isFar(agent, framework) { return .fails(.region) }
+        if isKeptForGPUs(agent, framework) { return .fails(.gpus) }
+        if let demand { return verdict(slot, agent, of: demand, most: most) }
+
+        var parcel = offerable(slot, agent)
+        if parcel.isEmpty {
+            return .fails(agents[agent].free.isEmpty ? .resources : .reservations)
+        }
+        if !isWorthwhile(parcel, slot) { return .fails(.resources) }
+        if gangs.keeps(agent, against: slot) {
+            parcel.plain = (parcel.plain - gangs.kept(agent)).raisedToZero
+            if !isWorthwhile(parcel, slot) { return .fails(.gang) }
+        }
+        let (most, check) = allowed(slot, parcel.plain)
+        if let check {
+            parcel.plain = most
+            if !isWorthwhile(parcel, slot) { return .fails(check) }
+        }
+        if isRefused(slot, agent, parcel) { return .fails(.refusal) }
+        if holdsTooMuch(framework, with: parcel) { return .fails(.offeredLimit) }
+        return .fits(Plan(slot: slot, parcel: parcel))
+    }
+
+    private mutating func verdict(
+        _ slot: Int, _ agent: Int, of demand: Int, most: Int?
+    ) -> Verdict {
+        let row = slots[slot].demands[demand]
+        if !row.unknown.isEmpty { return .fails(.resources) }
+        var free = Parcel()
+        free.plain = agents[agent].free.plain.raisedToZero
+        var limit = min(row.missing, most ?? row.demand.perOffer ?? row.missing)
+        if most == nil { limit = min(limit, fairCount(row)) }
+        limit = max(1, limit)
+        if agents[agent].hasPublicExtras, row.demand.ports == 0 {
+            // The usual case: nothing but plain scalars matters.
+            if free.plain.count(of: row.shape, upTo: 1) == 0 { return .fails(.resources) }
+        } else {
+            free.extras = offerableExtras(slot, agent)
+        }
+        var count = fitting(row, limit, free)
+        if count == 0 { return .fails(.resources) }
+        if gangs.keeps(agent, against: slot) {
+            free.plain = (free.plain - gangs.kept(agent)).raisedToZero
+            count = fitting(row, limit, free)
+            if count == 0 { return .fails(.gang) }
+        }
+        let (allowance, check) = allowed(slot, free.plain)
+        if let check {
+            free.plain = allowance
+            count = fitting(row, limit, free)
+            if count == 0 { return .fails(check) }
+        }
+        if let bound = row.demand.perAgent {
+            count = min(count, max(0, bound - present(slot, agent, row)))
+            if count == 0 { return .fails(.perAgent) }
+        }
+        let parcel = portion(row, count, of: free)
+        if isRefused(slot, agent, parcel) { return .fails(.refusal) }
+        if most == nil, holdsTooMuch(slots[slot].framework, with: parcel) {
+            return .fails(.offeredLimit)
+        }
+        return .fits(Plan(slot: slot, parcel: parcel, demand: demand, instances: count))
+    }
+
+    // MARK: Single checks
+
+    mutating func isAdmitted(_ slot: Int, _ agent: Int, _ demand: Int?) -> Bool {
+        if let filter = slots[slot].filter {
+            let info = agents[agent].info
+            guard slots[slot].verdicts.holds(agent, { filter.admits(info) }) else { return false }
+        }
+        guard let demand, let filter = slots[slot].demands[demand].filter else { return true }
+        let info = agents[agent].info
+        return slots[slot].demands[demand].verdicts.holds(agent) { filter.admits(info) }
+    }
+
+    func copes(_ agent: Int, _ framework: Int, _ slot: Int) -> Bool {
+        let can = agents[agent].info.capabilities
+        if can.contains(.all) { return true }
+        if !can.contains(.multiRole), frameworks[framework].isMultiRole { return false }
+        return can.contains(.hierarchicalRole) || !slots[slot].role.utf8.contains(0x2f)
+    }
+
+    func isFar(_ agent: Int, _ framework: Int) -> Bool {
+        guard let own = options.region, let there = agents[agent].info.domain?.region else {
+            return false
+        }
+        return own != there
+            && !frameworks[framework].description.capabilities.contains(.regionAware)
+    }
+
+    func isKeptForGPUs(_ agent: Int, _ framework: Int) -> Bool {
+        agents[agent].hasGPUs && options.keepsGPUs
+            && !frameworks[framework].description.capabilities.contains(.gpuResources)
+    }
+
+    /// What is free at an agent that a framework in a role may be offered at all.
+    func offerable(_ slot: Int, _ agent: Int) -> Parcel {
+        var parcel = Parcel()
+        parcel.plain = agents[agent].free.plain.raisedToZero
+        parcel.extras = offerableExtras(slot, agent)
+        return parcel
+    }
+
+    func offerableExtras(_ slot: Int, _ agent: Int) -> Resources {
+        let extras = agents[agent].free.extras
+        if agents[agent].hasPublicExtras || extras.isEmpty { return extras }
+        let role = slots[slot].role
+        let can = frameworks[slots[slot].framework].description.capabilities
+        let refines =
+            can.contains(.reservationRefinement)
+            && agents[agent].info.capabilities.contains(.reservationRefinement)
+        return extras.filter { item in
+            item.isAllocatable(to: role)
+                && (!item.isRevocable || can.contains(.revocableResources))
+                && (!item.isShared || can.contains(.sharedResources))
+                && (item.reservations.count < 2 || refines)
+        }
+    }
+
+    func isWorthwhile(_ parcel: Parcel, _ slot: Int) -> Bool {
+        if parcel.isEmpty { return false }
+        let least = slots[slot].minimums ?? minimums
+        if least.isEmpty { return true }
+        let has =
+            parcel.extras.isEmpty ? parcel.plain : parcel.plain + columns.amounts(parcel.extras)
+        return least.contains { has.covers($0) }
+    }
+
+    /// How many instances fit, up to a limit.
+    func fitting(_ row: DemandRow, _ limit: Int, _ free: Parcel) -> Int {
+        var has = free.plain
+        if !free.extras.isEmpty {
+            let role = row.demand.role
+            has += columns.amounts(free.extras) { Self.isReservedScalar($0, for: role) }
+        }
+        var count = has.count(of: row.shape, upTo: limit)
+        if row.demand.ports > 0, count > 0 {
+            count = min(count, Self.ports(free.extras).memberCount / row.demand.ports)
+        }
+        return count
+    }
+
+    /// Instances of a demand at an agent, as far as they are known to be of it.
+    func present(_ slot: Int, _ agent: Int, _ row: DemandRow) -> Int {
+        agents[agent].holdings.reduce(0) { sum, holding in
+            guard holding.slot == slot, holding.demand == row.demand.id else { return sum }
+            return sum + instances(row, holding.offered) + instances(row, holding.used)
+        }
+    }
+
+    /// Whether an offer would let a framework sit on more than its part of the cluster while
+    /// another one waits.
+    ///
+    /// A framework without any offer always gets one.
+    func holdsTooMuch(_ framework: Int, with parcel: Parcel) -> Bool {
+        guard options.offeredLimitThousandths < 1000, waitingFrameworks > 1,
+            !frameworks[framework].offered.isZero
+        else { return false }
+        let after = frameworks[framework].offered + scalars(parcel)
+        let limit = UInt64(options.offeredLimitThousandths)
+        for column in 0..<after.width where after[column] > 0 && total[column] > 0 {
+            let part = UInt64(after[column]).multipliedFullWidth(by: 1000)
+            if part > UInt64(total[column]).multipliedFullWidth(by: limit) { return true }
+        }
+        return false
+    }
+}

@@ -1,0 +1,179 @@
+internal import ProfferKernel
+public import ProfferModel
+
+/// The quotas of top-level roles, and what must stay free for them.
+struct QuotaTable: Sendable {
+    struct Row: Sendable {
+        var node: Int
+        var quota: Quota
+        var guarantee: Amounts
+        var limit: Amounts
+        /// The columns with a limit, one bit each.
+        var limited: UInt64
+        /// What is missing to the guarantee.
+        var unmet: Amounts
+    }
+
+    var rows: [Row] = []
+    private var places = LookupTable<Int, Int>()
+    /// The sum of what is missing to guarantees.
+    var required = Amounts()
+    /// Roles whose guarantee is not met.
+    var unmetCount = 0
+
+    init() {}
+
+    var isEmpty: Bool { rows.isEmpty }
+    var hasGuarantees: Bool { rows.contains { !$0.guarantee.isZero } }
+
+    func place(_ node: Int) -> Int? { rows.isEmpty ? nil : places[node] }
+
+    mutating func append(_ row: Row) {
+        places[row.node] = rows.count
+        rows.append(row)
+    }
+
+    mutating func remove(_ place: Int) {
+        places.remove(rows[place].node)
+        rows.remove(at: place)
+        for index in place..<rows.count { places[rows[index].node] = index }
+    }
+
+    /// Notes what a role has, and so what is missing to its guarantee.
+    mutating func set(_ place: Int, unmet: Amounts) {
+        let before = rows[place].unmet
+        guard before != unmet else { return }
+        required -= before
+        required += unmet
+        unmetCount += (unmet.isZero ? 0 : 1) - (before.isZero ? 0 : 1)
+        rows[place].unmet = unmet
+    }
+}
+
+extension HierarchicalAllocator {
+    /// Sets what a top-level role is promised and the most it may hold.
+    ///
+    /// Consumption is what the role and those below it hold of unreserved resources, offers
+    /// included, and all that is reserved for them. Names that no column is left for have no
+    /// effect.
+    public mutating func setQuota(_ quota: Quota) {
+        guard quota.problem == nil else { return }
+        let node = tree.makeRole(quota.role)
+        if let place = quotas.place(node) {
+            quotas.set(place, unmet: Amounts())
+            quotas.remove(place)
+            tree.setQuotaState(node, isUnmet: false, isAtLimit: false)
+        }
+        if quota.isDefault {
+            tree.pin(node, false)
+        } else {
+            tree.pin(node, true)
+            var limit = Amounts()
+            var limited: UInt64 = 0
+            for entry in quota.limits {
+                guard let column = columns.intern(entry.name) else { continue }
+                limit[column] = entry.amount.thousandths
+                limited |= 1 << UInt64(column)
+            }
+            quotas.append(
+                QuotaTable.Row(
+                    node: node, quota: quota, guarantee: columns.amounts(quota.guarantees),
+                    limit: limit, limited: limited, unmet: Amounts()))
+            refreshQuota(node)
+        }
+        markWaitingSlots()
+    }
+
+    /// What a top-level role holds or has reserved.
+    func consumed(_ node: Int) -> Amounts {
+        tree.nodes[node].reserved + tree.nodes[node].unreservedHeld
+    }
+
+    mutating func refreshQuota(_ node: Int) {
+        guard let place = quotas.place(node) else { return }
+        let row = quotas.rows[place]
+        let has = consumed(node)
+        let unmet = (row.guarantee - has).raisedToZero
+        quotas.set(place, unmet: unmet)
+        // The columns of cpus and mem: without either of them no classic offer is worthwhile.
+        let isAtLimit =
+            row.limited & 3 == 3 && row.limit[0] <= has[0] && row.limit[1] <= has[1]
+        tree.setQuotaState(
+            node, isUnmet: !unmet.isZero, isAtLimit: isAtLimit && !hasUnusualNeeds)
+    }
+
+    /// Notes what somebody wants at least, in case that is neither cpus nor mem.
+    mutating func noteNeeds(_ needs: [Amounts]) {
+        guard !hasUnusualNeeds, needs.contains(where: { $0[0] <= 0 && $0[1] <= 0 }) else {
+            return
+        }
+        hasUnusualNeeds = true
+        for row in quotas.rows { refreshQuota(row.node) }
+    }
+
+    /// Counts unreserved resources for the top-level role of a framework in a role.
+    mutating func consume(_ slot: Int, plus: Amounts = Amounts(), minus: Amounts = Amounts()) {
+        let top = markedRole(slot)
+        tree.changeConsumption(top, unreserved: plus - minus)
+        guard let place = quotas.place(top) else { return }
+        refreshQuota(top)
+        if !minus.isZero, quotas.rows[place].limited != 0 { markRole(top) }
+    }
+
+    /// Whoever waits below a role may have something now.
+    private mutating func markRole(_ top: Int) {
+        for slot in limitedSlots.members where slots[slot].isUsed && markedRole(slot) == top {
+            dirtySlots.insert(slot)
+            limitedSlots.remove(slot)
+        }
+    }
+
+    /// Counts the reservations in what an agent has.
+    mutating func reserve(_ parcel: Parcel, isThere: Bool) {
+        guard !parcel.extras.isEmpty else { return }
+        for item in parcel.extras.items where !item.isRevocable {
+            guard let role = item.reservations.last?.role, case .scalar(let amount) = item.value,
+                let column = columns.find(item.name)
+            else { continue }
+            let top = tree.makeRole(String(role.prefix { $0 != "/" }))
+            var amounts = Amounts()
+            amounts[column] = isThere ? amount.thousandths : 0 &- amount.thousandths
+            tree.changeConsumption(top, reserved: amounts)
+            refreshQuota(top)
+            if !isThere { tree.removeIfEmpty(top) }
+        }
+    }
+
+    /// The most that a role may be given of an agent's plain scalars: within its limit, and
+    /// leaving what other roles are guaranteed.
+    ///
+    /// - Returns: The most, and the check that made it less than what is free.
+    func allowed(_ slot: Int, _ free: Amounts) -> (Amounts, PlacementCheck?) {
+        if quotas.isEmpty { return (free, nil) }
+        var most = free
+        var check: PlacementCheck?
+        var own = Amounts()
+        if let place = quotas.place(markedRole(slot)) {
+            let row = quotas.rows[place]
+            own = row.unmet
+            let has = consumed(row.node)
+            for column in 0..<columns.names.count where row.limited & (1 << UInt64(column)) != 0 {
+                let left = max(0, row.limit[column] &- has[column])
+                if left < most[column] {
+                    most[column] = left
+                    check = .quotaLimit
+                }
+            }
+        }
+        guard quotas.unmetCount > 0 else { return (most, check) }
+        for column in 0..<columns.names.count where quotas.required[column] > 0 {
+            let left =
+                max(0, available[column] &- quotas.required[column]) &+ own[column]
+            if left < most[column] {
+                most[column] = left
+                check = check ?? .headroom
+            }
+        }
+        return (most, check)
+    }
+}

@@ -1,0 +1,457 @@
+internal import ProfferKernel
+
+/// How the order of roles, or of the frameworks in a role, is decided.
+public enum ShareOrder: Hashable, Sendable {
+    /// Whoever has the least weighted dominant share comes first (Ghodsi et al., NSDI 2011); among
+    /// equals who has had fewer grants, and then by name in byte order.
+    case dominantShare
+    /// By lot, drawn anew for each agent: a role of twice the weight is twice as likely to come
+    /// first.
+    case weightedRandom
+}
+
+/// The roles of a cluster with their frameworks, and in what order they come to offers.
+///
+/// Hierarchical dominant resource fairness as in Mesos' allocator: at each level siblings are
+/// compared, and the frameworks of a role that has roles below it form a sibling of these, its
+/// virtual leaf. Whoever waits for offers stands in sorted lists, in which a grant moves one entry
+/// at each level: O(log n) comparisons and the move of an array's tail.
+///
+/// Shares refer to a recorded cluster total. Sorting anew whenever an agent joins would make the
+/// admission of a large cluster quadratic, so the record follows when it is off by more than a
+/// thousandth.
+struct RoleTree: Sendable {
+    struct Node: Sendable {
+        /// The whole path; of a virtual leaf that of its role with `/.`.
+        var path: String
+        var parent: Int
+        /// The top-level role it belongs to.
+        var top: Int
+        var isLeaf = false
+        var isUsed = true
+        var weight: UInt64 = 1000
+        var held = Amounts()
+        var share = DominantShare()
+        var grants = 0
+        var children = LookupTable<String, Int>()
+        var virtualLeaf: Int?
+        /// Children, or frameworks of a virtual leaf, that wait for offers; in order.
+        var order: [Int] = []
+        /// Of frameworks that wait, here and below.
+        var waiting = 0
+        /// Of frameworks, waiting or not, here, and of roles right below.
+        var members = 0
+        /// A role with a quota is kept though nobody is in it.
+        var isPinned = false
+        /// Of a top-level role: what agents have reserved for it and those below it.
+        var reserved = Amounts()
+        /// Of a top-level role: what it and those below it hold of plain scalars.
+        var unreservedHeld = Amounts()
+        /// Of a top-level role: whether it has less than it is guaranteed.
+        var isUnmet = false
+        /// Of a top-level role: whether its limit leaves neither cpus nor mem to it, so that it can
+        /// have nothing but what is reserved for it.
+        var isAtLimit = false
+    }
+
+    struct Client: Sendable {
+        var name: String
+        var leaf: Int
+        var isUsed = true
+        var isWaiting = false
+        var held = Amounts()
+        var share = DominantShare()
+        var grants = 0
+    }
+
+    static let root = 0
+
+    let roleOrder: ShareOrder
+    let clientOrder: ShareOrder
+    /// The columns that count for fairness, one bit each.
+    private(set) var counted: UInt64
+    private(set) var nodes: ContiguousArray<Node>
+    private(set) var clients: ContiguousArray<Client> = []
+    private var freeNodes: [Int] = []
+    private var freeClients: [Int] = []
+    /// The total that the cached shares refer to.
+    private(set) var total = Amounts()
+    private(set) var generator: SeededGenerator
+
+    init(roles: ShareOrder, clients: ShareOrder, seed: UInt64) {
+        roleOrder = roles
+        clientOrder = clients
+        counted = ~0
+        generator = SeededGenerator(seed: seed)
+        nodes = [Node(path: "", parent: -1, top: 0)]
+    }
+
+    // MARK: Roles
+
+    func find(_ path: String) -> Int? {
+        var node = Self.root
+        for part in path.split(separator: "/", omittingEmptySubsequences: false) {
+            guard let child = nodes[node].children[String(part)] else { return nil }
+            node = child
+        }
+        return node
+    }
+
+    /// The node of a role, made now if there is none; O(depth).
+    mutating func makeRole(_ path: String) -> Int {
+        var node = Self.root
+        var end = path.startIndex
+        for part in path.split(separator: "/", omittingEmptySubsequences: false) {
+            end = part.endIndex
+            if let child = nodes[node].children[String(part)] {
+                node = child
+                continue
+            }
+            let child = insert(Node(path: String(path[..<end]), parent: node, top: 0))
+            nodes[child].top = node == Self.root ? child : nodes[node].top
+            nodes[node].children[String(part)] = child
+            nodes[node].members += 1
+            node = child
+        }
+        return node
+    }
+
+    private mutating func insert(_ node: Node) -> Int {
+        if let index = freeNodes.popLast() {
+            nodes[index] = node
+            return index
+        }
+        nodes.append(node)
+        return nodes.count - 1
+    }
+
+    /// Forgets a role in which nothing is left, and those above it that are empty then.
+    mutating func removeIfEmpty(_ index: Int) {
+        var node = index
+        while node != Self.root, nodes[node].members == 0, !nodes[node].isPinned,
+            nodes[node].weight == 1000 || nodes[node].isLeaf, nodes[node].held.isZero,
+            nodes[node].reserved.isZero
+        {
+            let parent = nodes[node].parent
+            if nodes[node].isLeaf {
+                nodes[parent].virtualLeaf = nil
+            } else {
+                let name = nodes[node].path.split(
+                    separator: "/", omittingEmptySubsequences: false
+                ).last.map(String.init)
+                nodes[parent].children.remove(name ?? "")
+            }
+            nodes[parent].members -= 1
+            nodes[node] = Node(path: "", parent: -1, top: 0)
+            nodes[node].isUsed = false
+            freeNodes.append(node)
+            node = parent
+        }
+    }
+
+    mutating func pin(_ node: Int, _ isPinned: Bool) {
+        nodes[node].isPinned = isPinned
+        removeIfEmpty(node)
+    }
+
+    mutating func changeConsumption(
+        _ top: Int, unreserved: Amounts = Amounts(), reserved: Amounts = Amounts()
+    ) {
+        nodes[top].unreservedHeld += unreserved
+        nodes[top].reserved += reserved
+    }
+
+    mutating func setQuotaState(_ top: Int, isUnmet: Bool, isAtLimit: Bool) {
+        nodes[top].isUnmet = isUnmet
+        nodes[top].isAtLimit = isAtLimit
+    }
+
+    mutating func setWeight(_ path: String, _ weight: UInt64) {
+        let node = makeRole(path)
+        let stands = takeOut(node: node)
+        nodes[node].weight = weight
+        if stands { putIn(node: node) }
+        removeIfEmpty(node)
+    }
+
+    // MARK: Frameworks
+
+    mutating func makeClient(_ name: String, role path: String) -> Int {
+        let role = makeRole(path)
+        let leaf: Int
+        if let known = nodes[role].virtualLeaf {
+            leaf = known
+        } else {
+            leaf = insert(Node(path: path + "/.", parent: role, top: nodes[role].top))
+            nodes[leaf].isLeaf = true
+            nodes[role].virtualLeaf = leaf
+            nodes[role].members += 1
+        }
+        nodes[leaf].members += 1
+        let client = Client(name: name, leaf: leaf)
+        if let index = freeClients.popLast() {
+            clients[index] = client
+            return index
+        }
+        clients.append(client)
+        return clients.count - 1
+    }
+
+    /// Forgets a framework in a role; it must hold nothing there.
+    mutating func removeClient(_ index: Int) {
+        setWaiting(index, false)
+        let leaf = clients[index].leaf
+        clients[index] = Client(name: "", leaf: Self.root)
+        clients[index].isUsed = false
+        freeClients.append(index)
+        nodes[leaf].members -= 1
+        removeIfEmpty(leaf)
+    }
+
+    mutating func setWaiting(_ index: Int, _ isWaiting: Bool) {
+        guard clients[index].isWaiting != isWaiting else { return }
+        if !isWaiting { takeOut(client: index) }
+        clients[index].isWaiting = isWaiting
+        if isWaiting { putIn(client: index) }
+        var node = clients[index].leaf
+        while true {
+            let before = nodes[node].waiting
+            if before == 1, !isWaiting, node != Self.root { takeOut(node: node) }
+            nodes[node].waiting = before + (isWaiting ? 1 : -1)
+            if before == 0, isWaiting, node != Self.root { putIn(node: node) }
+            if node == Self.root { return }
+            node = nodes[node].parent
+        }
+    }
+
+    /// Notes that a framework has got or given back something.
+    ///
+    /// O(depth · (log n + a move of the tail)).
+    mutating func charge(
+        _ index: Int, plus: Amounts = Amounts(), minus: Amounts = Amounts(), grants: Int = 0
+    ) {
+        let isWaiting = clients[index].isWaiting
+        if isWaiting { takeOut(client: index) }
+        clients[index].held += plus
+        clients[index].held -= minus
+        clients[index].grants += grants
+        clients[index].share = share(clients[index].held)
+        if isWaiting { putIn(client: index) }
+        var node = clients[index].leaf
+        while node != Self.root {
+            let stands = takeOut(node: node)
+            nodes[node].held += plus
+            nodes[node].held -= minus
+            nodes[node].grants += grants
+            nodes[node].share = share(nodes[node].held)
+            if stands { putIn(node: node) }
+            node = nodes[node].parent
+        }
+    }
+
+    private func share(_ held: Amounts) -> DominantShare {
+        DominantShare(held, of: total, counted: counted)
+    }
+
+    // MARK: Order
+
+    /// Follows the cluster's total; sorts everything anew when that is off by more than a
+    /// thousandth.
+    mutating func follow(_ total: Amounts) {
+        guard isFar(total) else { return }
+        self.total = total
+        sortAll()
+    }
+
+    private func isFar(_ other: Amounts) -> Bool {
+        for column in 0..<max(total.width, other.width) where total[column] != other[column] {
+            let difference = (total[column] &- other[column]).magnitude
+            if difference > total[column].magnitude / 1000 { return true }
+        }
+        return false
+    }
+
+    /// Leaves columns out of fairness.
+    mutating func exclude(_ columns: [Int]) {
+        var kept: UInt64 = ~0
+        for column in columns { kept &= ~(1 << UInt64(column)) }
+        guard kept != counted else { return }
+        counted = kept
+        sortAll()
+    }
+
+    private mutating func sortAll() {
+        for index in clients.indices where clients[index].isUsed {
+            clients[index].share = share(clients[index].held)
+        }
+        for index in nodes.indices where nodes[index].isUsed {
+            nodes[index].share = share(nodes[index].held)
+        }
+        for index in nodes.indices where nodes[index].isUsed && nodes[index].order.count > 1 {
+            var order = nodes[index].order
+            nodes[index].order = []
+            if nodes[index].isLeaf {
+                if clientOrder == .dominantShare { order.sort { precedes(client: $0, $1) } }
+            } else if roleOrder == .dominantShare {
+                order.sort { precedes(node: $0, $1) }
+            }
+            nodes[index].order = order
+        }
+    }
+
+    func precedes(client first: Int, _ second: Int) -> Bool {
+        if let isLess = clients[first].share.precedes(
+            clients[second].share, weight: 1, otherWeight: 1)
+        {
+            return isLess
+        }
+        if clients[first].grants != clients[second].grants {
+            return clients[first].grants < clients[second].grants
+        }
+        return clients[first].name < clients[second].name
+    }
+
+    func precedes(node first: Int, _ second: Int) -> Bool {
+        if let isLess = nodes[first].share.precedes(
+            nodes[second].share, weight: nodes[first].weight, otherWeight: nodes[second].weight)
+        {
+            return isLess
+        }
+        if nodes[first].grants != nodes[second].grants {
+            return nodes[first].grants < nodes[second].grants
+        }
+        return nodes[first].path < nodes[second].path
+    }
+
+    private func place(client: Int, in order: [Int]) -> Int {
+        if clientOrder == .weightedRandom { return order.firstIndex(of: client) ?? order.count }
+        return partition(order.count) { precedes(client: order[$0], client) }
+    }
+
+    private func place(node: Int, in order: [Int]) -> Int {
+        if roleOrder == .weightedRandom { return order.firstIndex(of: node) ?? order.count }
+        return partition(order.count) { precedes(node: order[$0], node) }
+    }
+
+    /// The first position for which `isBefore` does not hold, by halving.
+    private func partition(_ count: Int, _ isBefore: (Int) -> Bool) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if isBefore(middle) { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private mutating func takeOut(client: Int) {
+        let leaf = clients[client].leaf
+        let place = place(client: client, in: nodes[leaf].order)
+        invariant(nodes[leaf].order[place] == client, "a framework stands where its share says")
+        nodes[leaf].order.remove(at: place)
+    }
+
+    private mutating func putIn(client: Int) {
+        let leaf = clients[client].leaf
+        let place = place(client: client, in: nodes[leaf].order)
+        nodes[leaf].order.insert(client, at: place)
+    }
+
+    @discardableResult
+    private mutating func takeOut(node: Int) -> Bool {
+        guard nodes[node].waiting > 0, node != Self.root else { return false }
+        let parent = nodes[node].parent
+        let place = place(node: node, in: nodes[parent].order)
+        invariant(nodes[parent].order[place] == node, "a role stands where its share says")
+        nodes[parent].order.remove(at: place)
+        return true
+    }
+
+    private mutating func putIn(node: Int) {
+        let parent = nodes[node].parent
+        let place = place(node: node, in: nodes[parent].order)
+        nodes[parent].order.insert(node, at: place)
+    }
+
+    // MARK: Lots
+
+    /// Draws the order of everything that is decided by lot; O(waiting frameworks and roles).
+    mutating func drawLots() {
+        guard roleOrder == .weightedRandom || clientOrder == .weightedRandom else { return }
+        for index in nodes.indices where nodes[index].order.count > 1 {
+            var order = nodes[index].order
+            nodes[index].order = []
+            if !nodes[index].isLeaf, roleOrder == .weightedRandom {
+                order.sort { nodes[$0].path < nodes[$1].path }
+                order = drawn(order)
+            } else if nodes[index].isLeaf, clientOrder == .weightedRandom {
+                order.sort { clients[$0].name < clients[$1].name }
+                order.shuffle(using: &generator)
+            }
+            nodes[index].order = order
+        }
+    }
+
+    /// Draws one after the other, each by its weight among those left; a binary indexed tree of
+    /// the weights makes each draw O(log n).
+    private mutating func drawn(_ candidates: [Int]) -> [Int] {
+        let count = candidates.count
+        var sums = [UInt64](repeating: 0, count: count + 1)
+        for (offset, node) in candidates.enumerated() {
+            sums[offset + 1] &+= nodes[node].weight
+            let above = (offset + 1) + ((offset + 1) & -(offset + 1))
+            if above <= count { sums[above] &+= sums[offset + 1] }
+        }
+        var left = candidates.reduce(0) { $0 + nodes[$1].weight }
+        var order: [Int] = []
+        order.reserveCapacity(count)
+        var step = 1
+        while step * 2 <= count { step *= 2 }
+        for _ in 0..<count {
+            var rest = UInt64.random(in: 0..<left, using: &generator)
+            var position = 0
+            var stride = step
+            while stride > 0 {
+                if position + stride <= count, sums[position + stride] <= rest {
+                    position += stride
+                    rest -= sums[position]
+                }
+                stride /= 2
+            }
+            let weight = nodes[candidates[position]].weight
+            order.append(candidates[position])
+            left -= weight
+            var index = position + 1
+            while index <= count {
+                sums[index] -= weight
+                index += index & -index
+            }
+        }
+        return order
+    }
+}
+
+/// A walk over the waiting frameworks of a tree in order, without recursion: roles may be deep.
+struct OrderWalk {
+    private var stack: [(node: Int, next: Int)] = []
+
+    mutating func begin() {
+        stack.removeAll(keepingCapacity: true)
+        stack.append((RoleTree.root, 0))
+    }
+
+    /// The next framework; `isSkipped` says of a top-level role that it is left out.
+    mutating func next(_ tree: RoleTree, skipping isSkipped: (Int) -> Bool) -> Int? {
+        while let (node, position) = stack.last {
+            guard position < tree.nodes[node].order.count else {
+                stack.removeLast()
+                continue
+            }
+            let entry = tree.nodes[node].order[position]
+            stack[stack.count - 1].next = position + 1
+            if tree.nodes[node].isLeaf { return entry }
+            if node == RoleTree.root, isSkipped(entry) { continue }
+            stack.append((entry, 0))
+        }
+        return nil
+    }
+}
