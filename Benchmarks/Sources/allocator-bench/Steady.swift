@@ -7,7 +7,7 @@ extension Workload {
         name: "Steady",
         about: "every framework has declined every agent for ever; nothing can be offered",
         cells: Cell.grid([1000], [1, 50, 100, 200, 500, 1000])
-            + Cell.grid([5000], [1, 50, 100, 200, 500]) + Cell.grid([10_000], [1, 50, 100])
+            + Cell.grid([5000], [1, 50, 100, 200]) + Cell.grid([10_000], [1, 50, 100])
             + Cell.grid([30_000], [1, 50]),
         quick: Cell.grid([1000], [1, 50])
     ) { cell in
