@@ -272,8 +272,11 @@ let package = Package(
             ], swiftSettings: edge),
         .testTarget(
             name: "CommandTests",
-            dependencies: ["ProfferCommands", "ProfferAPI", "ProfferZeroMQ", arguments],
-            swiftSettings: edge),
+            dependencies: [
+                "ProfferCommands", "ProfferAPI", "ProfferZeroMQ", "ProfferHTTP", "ProfferKernel",
+                "ProfferModel",
+                arguments, hummingbird, log,
+            ], swiftSettings: edge),
         .testTarget(
             name: "ServicePolicyTests", dependencies: ["ServicePolicy"], swiftSettings: edge),
         .testTarget(

@@ -41,6 +41,26 @@ public protocol Framework: Sendable {
         agent: AgentID?, executor: ExecutorID?, status: Int?, _ scheduler: Scheduler
     ) async throws
 
+    /// Requests to leave agents; or, for those that name tasks, the news that these will be killed
+    /// to make room for others.
+    func inverseOffers(_ offers: [InverseOffer], _ scheduler: Scheduler) async throws
+
+    /// What became of a claim. One that was under way when the subscription ended has no answer:
+    /// news of its tasks tells.
+    func claimAnswered(
+        _ id: String, _ outcome: ClaimOutcome, _ scheduler: Scheduler
+    ) async throws
+
+    /// A step of the stream of cluster state, for a `WatchedCluster`; a new stream begins by itself
+    /// after a new subscription.
+    func clusterChanged(_ step: ClusterState, _ scheduler: Scheduler) async throws
+
+    /// So many offers of a role were given back without a use that the next ones come after this
+    /// pause; to state demand, to revive or to use an offer ends that.
+    func backedOff(
+        role: String, declines: Int, pause: Duration, _ scheduler: Scheduler
+    ) async throws
+
     /// A change of the framework's description was refused, and why; what it was before holds.
     func updateRefused(_ problem: String, _ scheduler: Scheduler) async throws
 }
@@ -59,6 +79,20 @@ extension Framework {
     /// Does nothing.
     public func failure(
         agent: AgentID?, executor: ExecutorID?, status: Int?, _ scheduler: Scheduler
+    ) async throws {}
+    /// Does nothing.
+    public func inverseOffers(
+        _ offers: [InverseOffer], _ scheduler: Scheduler
+    ) async throws {}
+    /// Does nothing.
+    public func claimAnswered(
+        _ id: String, _ outcome: ClaimOutcome, _ scheduler: Scheduler
+    ) async throws {}
+    /// Does nothing.
+    public func clusterChanged(_ step: ClusterState, _ scheduler: Scheduler) async throws {}
+    /// Does nothing.
+    public func backedOff(
+        role: String, declines: Int, pause: Duration, _ scheduler: Scheduler
     ) async throws {}
     /// Does nothing.
     public func updateRefused(_ problem: String, _ scheduler: Scheduler) async throws {}
@@ -142,7 +176,13 @@ extension Framework {
         case .failure(let agent, let executor, let status):
             try await failure(agent: agent, executor: executor, status: status, scheduler)
         case .updateRefused(let problem): try await updateRefused(problem, scheduler)
-        case .inverseOffers, .inverseRescinded, .operation, .ended: break
+        case .inverseOffers(let offers): try await inverseOffers(offers, scheduler)
+        case .claimAnswer(let id, let outcome):
+            try await claimAnswered(id, outcome, scheduler)
+        case .cluster(let step): try await clusterChanged(step, scheduler)
+        case .backedOff(let role, let declines, let pause):
+            try await backedOff(role: role, declines: declines, pause: pause, scheduler)
+        case .inverseRescinded, .operation, .ended: break
         }
     }
 }
@@ -187,6 +227,34 @@ public struct Scheduler: Sendable {
     /// Wants no offers for now.
     public func suppress() { post(.suppress(roles: [])) }
 
+    /// States what is wanted from now on, in place of everything stated before; said again after
+    /// every new subscription.
+    ///
+    /// From now on there are only offers for these demands. An empty list makes the framework a
+    /// classic one again, which is offered whatever is free; to want nothing, state a count of 0
+    /// or suppress.
+    public func demand(_ wanted: [Demand]) { post(.demand(wanted)) }
+
+    /// Uses offers of several agents, all parts or none, such as those of one gang; the rest is
+    /// declined for `refuse` (5 seconds when `nil`).
+    public func acceptTogether(_ parts: [OfferAcceptance], refuse: Duration? = nil) {
+        post(.acceptTogether(parts, filters: refuse.map { Filters(refuse: $0) }))
+    }
+
+    /// Takes resources that were not offered, all parts or none;
+    /// ``Framework/claimAnswered(_:_:_:)`` tells what became of it.
+    ///
+    /// - Parameters:
+    ///   - id: A name for the claim, which its answer carries.
+    ///   - parts: What is taken of each agent, and what is done with it.
+    public func claim(_ id: String, _ parts: [ClaimPart]) {
+        post(.claim(Claim(id: id, parts: parts)))
+    }
+
+    /// Begins to watch the cluster's state, or ends it; see
+    /// ``Framework/clusterChanged(_:_:)``.
+    public func watchCluster(_ isWanted: Bool = true) { post(.watchCluster(isWanted)) }
+
     /// Ends the program.
     ///
     /// Tasks live on for the failover time-out, or end with it when `teardown` is set. Without a
@@ -220,6 +288,12 @@ struct RelayPolicy: FrameworkPolicy {
         case .inverseRescinded(let id): actions.append(.output(.inverseRescinded(id)))
         case .operation(let status): actions.append(.output(.operation(status)))
         case .updateRefused(let problem): actions.append(.output(.updateRefused(problem)))
+        case .claimAnswer(let id, let outcome):
+            actions.append(.output(.claimAnswer(id: id, outcome)))
+        case .cluster(let step): actions.append(.output(.cluster(step)))
+        case .backedOff(let role, let declines, let pause):
+            actions.append(
+                .output(.backedOff(role: role, declines: declines, pause: pause)))
         case .ended(let reason): actions.append(.output(.ended(reason)))
         }
     }

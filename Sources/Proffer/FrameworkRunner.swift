@@ -220,6 +220,14 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
             logger.warning(
                 "the master refused a change of the framework's description",
                 metadata: ["problem": "\(problem)"])
+        case .clusterStreamBroken(let serial):
+            logger.info(
+                "a step of the cluster's state is missing; the stream begins anew",
+                metadata: ["after": "\(serial.map(String.init) ?? "nothing")"])
+        case .backedOff(let role, let declines, let pause):
+            logger.notice(
+                "every offer was given back, so the next ones come later",
+                metadata: ["role": "\(role)", "declines": "\(declines)", "pause": "\(pause)"])
         case .reconciling(let tasks):
             logger.debug("reconciling", metadata: ["tasks": "\(tasks)"])
         case .teardownWaits(let patience):

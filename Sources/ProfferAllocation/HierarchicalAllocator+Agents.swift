@@ -146,7 +146,10 @@ extension HierarchicalAllocator {
         } else {
             agents[index].free.plain -= parcel.plain
         }
-        if !parcel.extras.isEmpty {
+        if agents[index].hasPublicExtras, agents[index].free.extras == parcel.extras {
+            // Nearly always everything is taken.
+            agents[index].free.extras = Resources()
+        } else if !parcel.extras.isEmpty {
             Self.take(parcel.extras, from: &agents[index].free.extras)
         }
         noteFree(index)

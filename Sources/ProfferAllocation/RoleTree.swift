@@ -18,8 +18,8 @@ public enum ShareOrder: Hashable, Sendable {
 /// at each level: O(log n) comparisons and the move of an array's tail.
 ///
 /// Shares refer to a recorded cluster total. Sorting anew whenever an agent joins would make the
-/// admission of a large cluster quadratic, so the record follows when it is off by more than a
-/// thousandth.
+/// admission of a large cluster quadratic, so the record follows when the proportion of its
+/// resources is off by more than a thousandth; their common growth changes no order.
 struct RoleTree: Sendable {
     struct Node: Sendable {
         /// The whole path; of a virtual leaf that of its role with `/.`.
@@ -37,6 +37,10 @@ struct RoleTree: Sendable {
         var virtualLeaf: Int?
         /// Children, or frameworks of a virtual leaf, that wait for offers; in order.
         var order: [Int] = []
+        /// Children, or frameworks of a virtual leaf, by name.
+        var names = NameOrder()
+        /// Its place among its siblings by name.
+        var rank: UInt64 = 0
         /// Of frameworks that wait, here and below.
         var waiting = 0
         /// Of frameworks, waiting or not, here, and of roles right below.
@@ -62,6 +66,8 @@ struct RoleTree: Sendable {
         var held = Amounts()
         var share = DominantShare()
         var grants = 0
+        /// Its place among the frameworks of the role by name.
+        var rank: UInt64 = 0
     }
 
     static let root = 0
@@ -111,6 +117,7 @@ struct RoleTree: Sendable {
             nodes[child].top = node == Self.root ? child : nodes[node].top
             nodes[node].children[String(part)] = child
             nodes[node].members += 1
+            rank(node: child)
             node = child
         }
         return node
@@ -142,6 +149,9 @@ struct RoleTree: Sendable {
                 nodes[parent].children.remove(name ?? "")
             }
             nodes[parent].members -= 1
+            let (path, members) = (nodes[node].path, nodes[parent].names.members)
+            let place = partition(members.count) { nodes[members[$0]].path < path }
+            nodes[parent].names.remove(node, near: place)
             nodes[node] = Node(path: "", parent: -1, top: 0)
             nodes[node].isUsed = false
             freeNodes.append(node)
@@ -186,21 +196,61 @@ struct RoleTree: Sendable {
             nodes[leaf].isLeaf = true
             nodes[role].virtualLeaf = leaf
             nodes[role].members += 1
+            rank(node: leaf)
         }
         nodes[leaf].members += 1
         let client = Client(name: name, leaf: leaf)
-        if let index = freeClients.popLast() {
-            clients[index] = client
-            return index
+        let index = freeClients.popLast() ?? clients.count
+        if index == clients.count { clients.append(client) } else { clients[index] = client }
+        rank(client: index)
+        return index
+    }
+
+    private mutating func rank(client: Int) {
+        let leaf = clients[client].leaf
+        let name = clients[client].name
+        let members = nodes[leaf].names.members
+        let place = partition(members.count) { clients[members[$0]].name < name }
+        let (before, after) = nodes[leaf].names.neighbours(place)
+        let low = before.map { clients[$0].rank } ?? 0
+        let high = after.map { clients[$0].rank } ?? .max
+        nodes[leaf].names.insert(client, at: place)
+        if let middle = NameOrder.middle(low, high) {
+            clients[client].rank = middle
+        } else {
+            let members = nodes[leaf].names.members
+            for (offset, member) in members.enumerated() {
+                clients[member].rank = NameOrder.rank(offset, of: members.count)
+            }
         }
-        clients.append(client)
-        return clients.count - 1
+    }
+
+    private mutating func rank(node: Int) {
+        let parent = nodes[node].parent
+        let path = nodes[node].path
+        let members = nodes[parent].names.members
+        let place = partition(members.count) { nodes[members[$0]].path < path }
+        let (before, after) = nodes[parent].names.neighbours(place)
+        let low = before.map { nodes[$0].rank } ?? 0
+        let high = after.map { nodes[$0].rank } ?? .max
+        nodes[parent].names.insert(node, at: place)
+        if let middle = NameOrder.middle(low, high) {
+            nodes[node].rank = middle
+        } else {
+            let members = nodes[parent].names.members
+            for (offset, member) in members.enumerated() {
+                nodes[member].rank = NameOrder.rank(offset, of: members.count)
+            }
+        }
     }
 
     /// Forgets a framework in a role; it must hold nothing there.
     mutating func removeClient(_ index: Int) {
         setWaiting(index, false)
         let leaf = clients[index].leaf
+        let (name, members) = (clients[index].name, nodes[leaf].names.members)
+        let place = partition(members.count) { clients[members[$0]].name < name }
+        nodes[leaf].names.remove(index, near: place)
         clients[index] = Client(name: "", leaf: Self.root)
         clients[index].isUsed = false
         freeClients.append(index)
@@ -239,7 +289,7 @@ struct RoleTree: Sendable {
         if isWaiting { putIn(client: index) }
         var node = clients[index].leaf
         while node != Self.root {
-            let stands = takeOut(node: node)
+            let stands = !isAlone(node) && takeOut(node: node)
             nodes[node].held += plus
             nodes[node].held -= minus
             nodes[node].grants += grants
@@ -255,18 +305,27 @@ struct RoleTree: Sendable {
 
     // MARK: Order
 
-    /// Follows the cluster's total; sorts everything anew when that is off by more than a
-    /// thousandth.
+    /// Follows the cluster's total; sorts everything anew when that matters.
     mutating func follow(_ total: Amounts) {
         guard isFar(total) else { return }
         self.total = total
         sortAll()
     }
 
+    /// Whether the columns stand in another proportion than in the recorded total, by more than a
+    /// thousandth: where all have grown alike, every share has become smaller alike.
     private func isFar(_ other: Amounts) -> Bool {
-        for column in 0..<max(total.width, other.width) where total[column] != other[column] {
-            let difference = (total[column] &- other[column]).magnitude
-            if difference > total[column].magnitude / 1000 { return true }
+        let width = max(total.width, other.width)
+        guard let base = (0..<width).first(where: { total[$0] > 0 && other[$0] > 0 }) else {
+            return total != other
+        }
+        let (own, new) = (UInt64(total[base]), UInt64(other[base]))
+        for column in 0..<width where total[column] != 0 || other[column] != 0 {
+            guard total[column] > 0, other[column] > 0 else { return true }
+            let left = UInt128(UInt64(total[column])) * UInt128(new)
+            let right = UInt128(UInt64(other[column])) * UInt128(own)
+            let difference = left > right ? left - right : right - left
+            if difference > left / 1000 { return true }
         }
         return false
     }
@@ -308,7 +367,7 @@ struct RoleTree: Sendable {
         if clients[first].grants != clients[second].grants {
             return clients[first].grants < clients[second].grants
         }
-        return clients[first].name < clients[second].name
+        return clients[first].rank < clients[second].rank
     }
 
     func precedes(node first: Int, _ second: Int) -> Bool {
@@ -320,7 +379,7 @@ struct RoleTree: Sendable {
         if nodes[first].grants != nodes[second].grants {
             return nodes[first].grants < nodes[second].grants
         }
-        return nodes[first].path < nodes[second].path
+        return nodes[first].rank < nodes[second].rank
     }
 
     private func place(client: Int, in order: [Int]) -> Int {
@@ -348,6 +407,12 @@ struct RoleTree: Sendable {
         let place = place(client: client, in: nodes[leaf].order)
         invariant(nodes[leaf].order[place] == client, "a framework stands where its share says")
         nodes[leaf].order.remove(at: place)
+    }
+
+    /// Whether a role stands alone among those who wait, so that its place does not depend on what
+    /// it holds.
+    private func isAlone(_ node: Int) -> Bool {
+        nodes[nodes[node].parent].order.count == 1
     }
 
     private mutating func putIn(client: Int) {
@@ -427,6 +492,35 @@ struct RoleTree: Sendable {
             }
         }
         return order
+    }
+}
+
+/// Siblings by name, with ranks that leave gaps: comparing two of them needs no comparison of
+/// strings.
+struct NameOrder: Sendable {
+    private(set) var members: [Int] = []
+
+    init() {}
+
+    func neighbours(_ place: Int) -> (before: Int?, after: Int?) {
+        (place > 0 ? members[place - 1] : nil, place < members.count ? members[place] : nil)
+    }
+
+    mutating func insert(_ member: Int, at place: Int) { members.insert(member, at: place) }
+
+    /// Removes a member that stands at a place or, where names are equal, after it.
+    mutating func remove(_ member: Int, near place: Int) {
+        if let found = members[place...].firstIndex(of: member) { members.remove(at: found) }
+    }
+
+    /// A rank between two others, if there is room.
+    static func middle(_ low: UInt64, _ high: UInt64) -> UInt64? {
+        high - low > 1 ? low + (high - low) / 2 : nil
+    }
+
+    /// The rank of one of so many when all are spread anew.
+    static func rank(_ place: Int, of count: Int) -> UInt64 {
+        UInt64.max / UInt64(count + 1) * UInt64(place + 1)
     }
 }
 

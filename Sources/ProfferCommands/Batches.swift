@@ -45,6 +45,8 @@ struct Batches: Sendable {
         struct Task: Decodable, Sendable {
             var name: String
             var counts: [String: Int]?
+            /// The demand for which it waits.
+            var demand: String?
         }
 
         var id: String

@@ -36,7 +36,20 @@ struct Client: Sendable {
     }
 
     func get<Value: Decodable>(_ path: String, as type: Value.Type) async throws -> Value {
-        let body = try await send(.get, path).body
+        try decode(type, try await send(.get, path).body, path)
+    }
+
+    /// Asks a question that has a body.
+    func post<Value: Decodable>(
+        _ path: String, _ question: some Encodable, as type: Value.Type
+    ) async throws -> Value {
+        try decode(
+            type, try await send(.post, path, body: try APICoding.encode(question)).body, path)
+    }
+
+    private func decode<Value: Decodable>(
+        _ type: Value.Type, _ body: Data, _ path: String
+    ) throws -> Value {
         do {
             return try APICoding.decode(type, from: body)
         } catch {
@@ -45,6 +58,13 @@ struct Client: Sendable {
                 because: decodingProblem(error, in: body),
                 try: "compare the versions of proffer and of the server")
         }
+    }
+
+    /// Carries out an order whose body is an object.
+    func order(_ method: Method, _ path: String, _ body: some Encodable) async throws {
+        try await order(
+            method, path,
+            body: String(decoding: try APICoding.encode(body), as: UTF8.self))
     }
 
     /// Carries out an order that needs the operator's token.

@@ -16,6 +16,7 @@ public struct ProfferCommand: AsyncParsableCommand {
               proffer demo                 what a cluster does, in a minute
               proffer run --name web --ports 1 -- python3 -m http.server '$PORT'
               proffer ps                   what runs
+              proffer why task web         why it waits
               proffer logs -f web          what it writes
               proffer stop web             the end of it
 
@@ -38,8 +39,9 @@ public struct ProfferCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Cluster",
                 subcommands: [
-                    StatusCommand.self, AgentsCommand.self, FrameworksCommand.self,
-                    OffersCommand.self, KeygenCommand.self,
+                    StatusCommand.self, WhyCommand.self, AgentsCommand.self,
+                    FrameworksCommand.self, OffersCommand.self, RolesCommand.self,
+                    QuotaCommand.self, WeightCommand.self, KeygenCommand.self,
                 ]),
         ])
 

@@ -55,6 +55,13 @@ struct Fields {
         try uint64(number).map { Int32(truncatingIfNeeded: $0) }
     }
 
+    /// A number within 32 bits, of which more are refused instead of cut off.
+    func small(_ number: UInt32, _ field: String) throws(WireError) -> Int? {
+        guard let value = try int64(number) else { return nil }
+        guard let small = Int32(exactly: value) else { throw .outOfRange(field) }
+        return Int(small)
+    }
+
     func bool(_ number: UInt32) throws(WireError) -> Bool? { try uint64(number).map { $0 != 0 } }
 
     func kind<Kind: RawRepresentable>(
@@ -143,7 +150,7 @@ struct Fields {
             let entry = try Fields(body, name)
             entries.append((try entry.text(1) ?? "", try entry.fields(2)))
         }
-        return lastOfEachKey(entries) { $0.key }
+        return lastOfEachKey(entries) { $0.key }.map { ($0.key, $0.element.value) }
     }
 
     /// The field that counts among those of which a message has one only: the last.
@@ -179,10 +186,19 @@ struct Fields {
 }
 
 /// `list` in the order of its keys; of several elements with one key, the last.
-func lastOfEachKey<Element>(_ list: [Element], _ key: (Element) -> String) -> [Element] {
+///
+/// Keys are compared as texts, so one that is composed differently is the same. Then the way in
+/// which it was written first stays, as in a dictionary whose value is replaced.
+func lastOfEachKey<Element>(
+    _ list: [Element], _ key: (Element) -> String
+) -> [(key: String, element: Element)] {
     // Sorting is stable: of equal keys the last one in the list comes last.
-    list.sorted { key($0) < key($1) }.reduce(into: []) { result, element in
-        if let last = result.last, key(last) == key(element) { result.removeLast() }
-        result.append(element)
-    }
+    list.map { (key: key($0), element: $0) }.sorted { $0.key < $1.key }
+        .reduce(into: []) { result, entry in
+            if let last = result.last, last.key == entry.key {
+                result[result.count - 1].element = entry.element
+            } else {
+                result.append(entry)
+            }
+        }
 }

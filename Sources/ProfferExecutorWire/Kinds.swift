@@ -96,3 +96,15 @@ enum CapabilityKind: Int32 {
     case reservationRefinement = 7
     case regionAware = 8
 }
+
+enum AgentCapabilityKind: Int32 {
+    case unknown = 0
+    case multiRole = 1
+    case hierarchicalRole = 2
+    case reservationRefinement = 3
+    case resourceProvider = 4
+    case resizeVolume = 5
+    case operationFeedback = 6
+    case draining = 7
+    case taskResourceLimits = 8
+}

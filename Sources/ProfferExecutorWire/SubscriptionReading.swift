@@ -27,14 +27,17 @@ extension FrameworkInfo: FieldReadable {
             checkpoint: try fields.bool(5) ?? false, roles: roles, hostname: try fields.text(7),
             principal: try fields.text(8), webUIURL: try fields.text(9),
             capabilities: capabilities, labels: try fields.labels(11),
-            minimumOffers: try fields.minimumOffers(13))
+            minimumOffers: try fields.minimumOffers(13),
+            priority: try fields.small(1000, "priority") ?? 0)
     }
 }
 
 extension ResourceQuantities: FieldReadable {
     init(_ fields: Fields) throws(WireError) {
         self.init()
-        for (name, scalar) in try fields.map(1) {
+        let entries = try fields.map(1)
+        guard entries.count <= WireLimits.quantities else { throw .outOfRange("quantity") }
+        for (name, scalar) in entries {
             let value = try fields.required(scalar).number()
             add(try milli(value, "quantity \(shown(name))"), to: name)
         }
@@ -85,11 +88,32 @@ extension Fields {
     }
 }
 
+/// What an agent can cope with.
+private struct AgentCapability: FieldReadable {
+    var kind: AgentCapabilityKind
+
+    init(_ fields: Fields) throws(WireError) { kind = try fields.kind(1) ?? .unknown }
+}
+
+extension Fields {
+    /// Without an entry an agent can do everything.
+    fileprivate func agentCapabilities(_ number: UInt32) throws(WireError) -> AgentCapabilities {
+        let list: [AgentCapability] = try list(number)
+        guard !list.isEmpty else { return .all }
+        var capabilities: AgentCapabilities = []
+        for capability in list where capability.kind != .unknown {
+            capabilities.insert(.init(rawValue: 1 << UInt32(capability.kind.rawValue)))
+        }
+        return capabilities
+    }
+}
+
 extension AgentInfo: FieldReadable {
     init(_ fields: Fields) throws(WireError) {
         self.init(
             hostname: try fields.required(fields.text(1)), port: Int(try fields.int32(8) ?? 5051),
             resources: try fields.resources(3), attributes: try fields.list(5),
-            id: try fields.one(6), domain: try fields.fields(10)?.one(1))
+            id: try fields.one(6), domain: try fields.fields(10)?.one(1),
+            capabilities: try fields.agentCapabilities(1000))
     }
 }

@@ -147,7 +147,7 @@ extension TaskInfo: FieldReadable, FieldWritable {
             check: try fields.one(13), killPolicy: try fields.one(12),
             data: try fields.data(6) ?? [], labels: try fields.labels(10),
             discovery: try fields.one(11), maxCompletionTime: try fields.duration(14),
-            limits: try fields.limits(15))
+            limits: try fields.limits(15), priority: try fields.small(1000, "priority"))
     }
 
     func write(to fields: inout FieldWriter) {
@@ -165,12 +165,13 @@ extension TaskInfo: FieldReadable, FieldWritable {
         fields.one(12, killPolicy)
         fields.one(13, check)
         fields.duration(14, maxCompletionTime)
-        for limit in lastOfEachKey(limits, { $0.name }) {
+        for (name, limit) in lastOfEachKey(limits, { $0.name }) {
             fields.message(15) {
-                $0.text(1, limit.name)
+                $0.text(1, name)
                 $0.scalar(2, limit.amount?.doubleValue ?? .infinity)
             }
         }
+        fields.int32(1000, priority)
     }
 }
 

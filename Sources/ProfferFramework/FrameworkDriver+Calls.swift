@@ -20,11 +20,15 @@ extension FrameworkDriver {
 
     private mutating func remember(_ call: SchedulerCall, at now: Instant) {
         switch call {
-        case .accept(_, let operations, _):
-            guard isSubscribed else { return }
-            for task in Self.launched(operations) {
-                tasks[task.id] = LiveTask(agent: task.agentID)
-            }
+        case .accept(let offers, let operations, _):
+            use(OfferAcceptance(offers: offers, operations: operations))
+        case .acceptTogether(let parts, _): for part in parts { use(part) }
+        case .decline(let offers, _): for offer in offers { offerDemands.remove(offer) }
+        case .claim(let claim): note(claim)
+        case .demand(let wanted): demands.said(wanted)
+        case .watchCluster(let isWanted):
+            isWatching = isWanted
+            clusterSerial = nil
         case .kill(let task, _, let policy):
             kills[task] = Kill(policy: policy)
             killTimes.set(task, to: now + options.killRepeat)
@@ -42,11 +46,26 @@ extension FrameworkDriver {
             // The master ignores a call that names a foreign role, so it must not be repeated with
             // the next subscription, which would be refused.
             break
-        case .subscribe, .decline, .acceptInverseOffers, .declineInverseOffers, .shutdown,
-            .reconcile, .message, .request, .acknowledgeOperation, .reconcileOperations, .demand,
-            .acceptTogether, .claim, .watchCluster:
+        case .subscribe, .acceptInverseOffers, .declineInverseOffers, .shutdown, .reconcile,
+            .message, .request, .acknowledgeOperation, .reconcileOperations:
             break
         }
+    }
+
+    /// Notes the tasks that an acceptance launches, and that they are not wanted any more.
+    private mutating func use(_ part: OfferAcceptance) {
+        guard isSubscribed else { return }
+        let launched = Self.launched(part.operations)
+        for task in launched { tasks[task.id] = LiveTask(agent: task.agentID) }
+        let demand = part.offers.compactMap { offerDemands.remove($0) }.first
+        if let demand { demands.launched(launched.count, of: demand) }
+    }
+
+    private mutating func note(_ claim: Claim) {
+        guard isSubscribed else { return }
+        let launched = claim.parts.flatMap { Self.launched($0.operations) }
+        for task in launched { tasks[task.id] = LiveTask(agent: task.agentID) }
+        claims[claim.id] = (claims[claim.id] ?? []) + launched.map(\.id)
     }
 
     /// What the next subscription says.
@@ -68,21 +87,40 @@ extension FrameworkDriver {
         _ call: SchedulerCall, at now: Instant, into outbox: inout Outbox<Effect>
     ) {
         switch call {
-        case .kill, .suppress, .revive, .updateFramework, .teardown: return
+        case .kill, .suppress, .revive, .updateFramework, .teardown, .demand, .watchCluster: return
         case .accept(_, let operations, _):
             outbox.append(.observe(.dropped(call: call.name)))
-            for task in Self.launched(operations) {
-                let isAware = options.info.capabilities.contains(.partitionAware)
-                let status = TaskStatus(
-                    taskID: task.id, state: TaskState.dropped.visible(toPartitionAware: isAware),
-                    message: "there was no master when the task was launched",
-                    reason: .masterDisconnected, agentID: task.agentID)
-                tell(.update(status), at: now, into: &outbox)
+            drop(operations, at: now, into: &outbox)
+        case .acceptTogether(let parts, _):
+            outbox.append(.observe(.dropped(call: call.name)))
+            for part in parts { drop(part.operations, at: now, into: &outbox) }
+        case .claim(let claim):
+            outbox.append(.observe(.dropped(call: call.name)))
+            let conflicts = claim.parts.map {
+                ClaimConflict(
+                    agentID: $0.agentID, check: nil,
+                    message: "there was no master when the claim was made")
             }
+            tell(.claimAnswer(id: claim.id, .conflict(conflicts)), at: now, into: &outbox)
+            for part in claim.parts { drop(part.operations, at: now, into: &outbox) }
         case .subscribe, .decline, .acceptInverseOffers, .declineInverseOffers, .shutdown,
             .acknowledge, .reconcile, .message, .request, .acknowledgeOperation,
-            .reconcileOperations, .demand, .acceptTogether, .claim, .watchCluster:
+            .reconcileOperations:
             outbox.append(.observe(.dropped(call: call.name)))
+        }
+    }
+
+    /// Tells the policy that tasks were not launched.
+    private mutating func drop(
+        _ operations: [Operation], at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        let isAware = options.info.capabilities.contains(.partitionAware)
+        for task in Self.launched(operations) {
+            let status = TaskStatus(
+                taskID: task.id, state: TaskState.dropped.visible(toPartitionAware: isAware),
+                message: "there was no master when the task was launched",
+                reason: .masterDisconnected, agentID: task.agentID)
+            tell(.update(status), at: now, into: &outbox)
         }
     }
 

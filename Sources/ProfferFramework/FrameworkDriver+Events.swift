@@ -29,6 +29,10 @@ extension FrameworkDriver {
             guard current == peer else { return }
             phase = .disconnected
             reconcileAt = nil
+            offerDemands = [:]
+            // Whether they were committed is not known; reconciliation tells of their tasks.
+            claims = [:]
+            clusterSerial = nil
             outbox.append(.observe(.disconnected(reason)))
             tell(.disconnected, at: now, into: &outbox)
         case .disconnected, .ended: break
@@ -48,9 +52,13 @@ extension FrameworkDriver {
         switch event {
         case .subscribed(let id, let interval, let master):
             begin(id, interval, master, peer, at: now, into: &outbox)
-        case .offers(let offers): tell(.offers(offers), at: now, into: &outbox)
+        case .offers(let offers):
+            for offer in offers { offerDemands[offer.id] = offer.demandID }
+            tell(.offers(offers), at: now, into: &outbox)
         case .inverseOffers(let offers): tell(.inverseOffers(offers), at: now, into: &outbox)
-        case .rescind(let id): tell(.rescinded(id), at: now, into: &outbox)
+        case .rescind(let id):
+            offerDemands.remove(id)
+            tell(.rescinded(id), at: now, into: &outbox)
         case .rescindInverseOffer(let id): tell(.inverseRescinded(id), at: now, into: &outbox)
         case .update(let status): take(status, at: now, into: &outbox)
         case .updateOperation(let status): take(status, at: now, into: &outbox)
@@ -64,8 +72,54 @@ extension FrameworkDriver {
         case .updateFrameworkAnswer(let problem):
             takeAnswer(problem, at: now, into: &outbox)
         case .error(let message): fail(message, peer, at: now, into: &outbox)
-        case .heartbeat, .claimAnswer, .cluster, .backedOff: break
+        case .claimAnswer, .cluster, .backedOff: takeOwn(event, at: now, into: &outbox)
+        case .heartbeat: break
         }
+    }
+
+    /// Takes one of the events that Mesos does not have.
+    private mutating func takeOwn(
+        _ event: SchedulerEvent, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        switch event {
+        case .claimAnswer(let id, let outcome):
+            let launched = claims.remove(id) ?? []
+            // Nobody has heard of these tasks, so nobody is to be asked about them.
+            if case .conflict = outcome {
+                for task in launched {
+                    tasks.remove(task)
+                    unanswered.remove(task)
+                }
+            }
+            tell(.claimAnswer(id: id, outcome), at: now, into: &outbox)
+        case .cluster(let step): take(step, at: now, into: &outbox)
+        case .backedOff(let role, let declines, let pause):
+            outbox.append(
+                .observe(.backedOff(role: role, declines: declines, pause: pause)))
+            tell(
+                .backedOff(role: role, declines: declines, pause: pause), at: now, into: &outbox)
+        default: break
+        }
+    }
+
+    /// Hands a step of the cluster's state on when it follows the one before, and otherwise has
+    /// the stream begin anew.
+    private mutating func take(
+        _ step: ClusterState, at now: Instant, into outbox: inout Outbox<Effect>
+    ) {
+        guard isWatching else { return }
+        if !step.isSnapshot {
+            // Steps that were under way when the stream began anew.
+            guard let last = clusterSerial else { return }
+            guard last < .max, step.serial == last + 1 else {
+                outbox.append(.observe(.clusterStreamBroken(after: last)))
+                clusterSerial = nil
+                send(.watchCluster(true), into: &outbox)
+                return
+            }
+        }
+        clusterSerial = step.serial
+        tell(.cluster(step), at: now, into: &outbox)
     }
 
     /// Goes back to the description before a change that was refused, or the next subscription
@@ -107,6 +161,8 @@ extension FrameworkDriver {
             return
         }
         outbox.append(.observe(.subscribed(id)))
+        if let wanted = demands.stated { send(.demand(wanted), into: &outbox) }
+        if isWatching { send(.watchCluster(true), into: &outbox) }
         tell(.subscribed(id, master: master), at: now, into: &outbox)
         for task in kills.keys { repeatKill(of: task, at: now, into: &outbox) }
         if options.reconciliation == .automatic {
@@ -127,6 +183,7 @@ extension FrameworkDriver {
             kills = [:]
             killTimes = DeadlineQueue()
             unanswered = []
+            claims = [:]
             lose(peer, message, at: now, into: &outbox)
             // They were killed with the framework, and nobody else will say so.
             for (task, row) in ended {

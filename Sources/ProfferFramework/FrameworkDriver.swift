@@ -2,7 +2,7 @@
 public import ProfferModel
 
 /// The protocol of a framework around its policy: subscription, acknowledgement, reconciliation,
-/// repetition of kills.
+/// repetition of kills, of demand and of the wish to watch the cluster.
 public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     /// What can happen to a driver.
     public enum Input: Sendable {
@@ -77,6 +77,16 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     var reconcilePause: Duration
     var subscribePause: Duration = .milliseconds(500)
     var suppressed: [String]
+    /// What the framework wants, said again after every subscription.
+    var demands = DemandBook()
+    /// For which demand each offer was made that is not answered.
+    var offerDemands: OrderedTable<OfferID, String> = [:]
+    /// The tasks of each claim without an answer.
+    var claims: OrderedTable<String, [TaskID]> = [:]
+    /// Whether the framework wants to see the cluster's state.
+    var isWatching = false
+    /// The last step of it that was handed on; `nil` until a stream has begun.
+    var clusterSerial: UInt64?
     /// The oldest first; the master answers in this order.
     var updates: [Update] = []
     var generator: SeededGenerator

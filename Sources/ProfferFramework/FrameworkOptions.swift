@@ -54,6 +54,10 @@ public enum DriverObservation: Hashable, Sendable {
     case repeatedUpdate(TaskID)
     /// The master refused a change of the framework's description, and why.
     case updateRefused(String)
+    /// A step of the stream of cluster state is missing; it begins anew.
+    case clusterStreamBroken(after: UInt64?)
+    /// So many offers of a role were given back that the next ones come after this pause.
+    case backedOff(role: String, declines: Int, pause: Duration)
     /// So many tasks are being asked about.
     case reconciling(tasks: Int)
     /// The framework is to end and there is no master to tell: it waits for one, at most so long.

@@ -53,12 +53,23 @@ public enum Happening<Command: Sendable>: Sendable {
     case message(agent: AgentID, executor: ExecutorID, data: [UInt8])
     /// An agent was lost (no executor), or an executor ended with this wait status.
     case failure(agent: AgentID?, executor: ExecutorID?, status: Int?)
-    /// A request to leave an agent.
+    /// A request to leave an agent; or, when it names tasks, the news that these will be killed to
+    /// make room for others.
     case inverseOffers([InverseOffer])
     /// An inverse offer is void.
     case inverseRescinded(OfferID)
     /// News of an offer operation; the driver acknowledges it afterwards.
     case operation(OperationStatus)
+    /// What became of a claim. A claim that was made without a subscription is answered too, with a
+    /// conflict for each part; one that was under way when the subscription ended is not, and
+    /// reconciliation tells what became of its tasks.
+    case claimAnswer(id: String, ClaimOutcome)
+    /// A step of the stream of cluster state. The driver begins the stream anew after a new
+    /// subscription and when a step is missing, so that the steps always follow each other.
+    case cluster(ClusterState)
+    /// So many offers of a role have been given back without a use that the next ones come later,
+    /// after this pause. REVIVE, a demand or the use of an offer end that.
+    case backedOff(role: String, declines: Int, pause: Duration)
     /// A change of the framework's description was refused, and why; what it was before holds.
     case updateRefused(String)
     /// The master has ended the framework for good, and why.
@@ -69,8 +80,9 @@ public enum Happening<Command: Sendable>: Sendable {
 
 /// What a policy wants to happen.
 public enum FrameworkAction<Output: Sendable>: Sendable {
-    /// Say this to the master. Without a subscription, kills and suppression are kept by the
-    /// driver and said later; everything that names an offer is dropped, because offers are void.
+    /// Say this to the master. Without a subscription, kills, suppression, demand and the wish to
+    /// watch the cluster are kept by the driver and said later; everything that names an offer and
+    /// every claim is dropped, because offers are void and the state that was claimed is old.
     case call(SchedulerCall)
     /// Do this in the shell. It is done before any later call leaves.
     case output(Output)

@@ -113,6 +113,36 @@ extension Outbox {
         append(.call(.revive(roles: [])))
     }
 
+    /// States what is wanted from now on, in place of everything stated before; an empty list
+    /// makes the framework a classic one, which is offered whatever is free.
+    public mutating func demand<Output>(
+        _ wanted: [Demand]
+    ) where Effect == FrameworkAction<Output> {
+        append(.call(.demand(wanted)))
+    }
+
+    /// Uses offers of several agents, all parts or none; the rest is declined for `refuse` (5
+    /// seconds when `nil`).
+    public mutating func acceptTogether<Output>(
+        _ parts: [OfferAcceptance], refuse: Duration? = nil
+    ) where Effect == FrameworkAction<Output> {
+        append(.call(.acceptTogether(parts, filters: refuse.map { Filters(refuse: $0) })))
+    }
+
+    /// Takes resources that were not offered, all parts or none.
+    public mutating func claim<Output>(
+        _ id: String, _ parts: [ClaimPart]
+    ) where Effect == FrameworkAction<Output> {
+        append(.call(.claim(Claim(id: id, parts: parts))))
+    }
+
+    /// Begins to watch the cluster's state, or ends it.
+    public mutating func watchCluster<Output>(
+        _ isWanted: Bool = true
+    ) where Effect == FrameworkAction<Output> {
+        append(.call(.watchCluster(isWanted)))
+    }
+
     /// Wants no offers for now, in any role.
     public mutating func suppress<Output>() where Effect == FrameworkAction<Output> {
         append(.call(.suppress(roles: [])))

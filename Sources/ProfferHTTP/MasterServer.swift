@@ -44,6 +44,8 @@ public struct MasterServer: Sendable {
         }
         addReads(to: router.group("/v1"))
         addOrders(to: router.group("/v1"))
+        addQuota(to: router.group("/v1"))
+        addQuestions(to: router.group("/v1"))
         refuseOtherMethods(router)
         return router
     }
@@ -135,6 +137,65 @@ public struct MasterServer: Sendable {
         }
     }
 
+    private func addQuota(to group: RouterGroup<BasicRequestContext>) {
+        group.get("quotas") { request, _ in
+            let quotas = try await asked(.quotas) { answer in
+                if case .quotas(let list) = answer { list } else { nil }
+            }
+            return try page(quotas.map(QuotaObject.init), request, id: \.id)
+        }
+        group.put("quotas") { request, _ in
+            try authorize(request)
+            return try await carryOut(
+                try QuotaRequests.change(try await body(of: request)),
+                advice: "promise less or limit to more, or set 'force'")
+        }
+    }
+
+    private func addQuestions(to group: RouterGroup<BasicRequestContext>) {
+        group.get("why/frameworks/:framework") { request, context in
+            let id = FrameworkID(try decoded(context.parameters.require("framework")))
+            let now = WallTime(
+                nanosecondsSince1970: Int64(Date().timeIntervalSince1970 * 1e9))
+            let demands = try await asked(.whyFramework(id)) { answer in
+                if case .demands(let list) = answer { list } else { nil }
+            }
+            return try page(demands.map { DemandObject($0, now: now) }, request, id: \.id)
+        }
+        group.post("why") { request, _ in
+            let question = try QuotaRequests.question(try await body(of: request))
+            let explanation = try await asked(question) { answer in
+                if case .why(let explanation) = answer { explanation } else { nil }
+            }
+            return try json(ExplanationObject(explanation))
+        }
+    }
+
+    private func body(of request: Request) async throws -> [UInt8] {
+        Array(buffer: try await request.body.collect(upTo: 256 << 10))
+    }
+
+    /// What the master answers to a question, which it may refuse.
+    private func asked<Value>(
+        _ call: OperatorCall, _ value: (OperatorAnswer) -> Value?
+    ) async throws -> Value {
+        let answer = try await view.answer(call)
+        if let value = value(answer) { return value }
+        switch answer {
+        case .notFound(let what):
+            throw ProblemObject(
+                status: 404, title: "not found", detail: what,
+                advice: "list the frameworks with 'proffer frameworks'")
+        case .refused(let why):
+            throw ProblemObject(
+                status: 409, title: "refused", detail: why,
+                advice: "compare the versions of the programs, and look at the master's log")
+        case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
+            .done:
+            throw unexpected
+        }
+    }
+
     private var unexpected: ProblemObject {
         ProblemObject(
             status: 503, title: "no answer", detail: "the master did not answer this question",
@@ -166,13 +227,13 @@ public struct MasterServer: Sendable {
         }
     }
 
-    private func carryOut(_ call: OperatorCall) async throws -> Response {
+    private func carryOut(_ call: OperatorCall, advice: String? = nil) async throws -> Response {
         switch try await view.answer(call) {
         case .done: return Response(status: .accepted)
         case .notFound(let what):
             throw ProblemObject(status: 404, title: "not found", detail: what)
         case .refused(let why):
-            throw ProblemObject(status: 409, title: "refused", detail: why)
+            throw ProblemObject(status: 409, title: "refused", detail: why, advice: advice)
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands:
             throw unexpected
         }

@@ -38,6 +38,8 @@ public enum WireLimits {
     public static let state = 8 << 20
     /// Entries in one list of resources: merging them costs a comparison with each kind.
     public static let resources = 4096
+    /// Names in one list of quantities: each new one is compared with those before.
+    public static let quantities = 256
     /// Intervals in one ranges value.
     public static let intervals = 16_384
     /// Members of one set value.

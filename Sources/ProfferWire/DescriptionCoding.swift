@@ -30,6 +30,7 @@ extension PBFrameworkInfo {
             }
             offerFilters[minimum.role] = filters
         }
+        if info.priority != 0 { priority = clamped(info.priority) }
     }
 
     func model() throws(WireError) -> FrameworkInfo {
@@ -52,7 +53,8 @@ extension PBFrameworkInfo {
             roles: capabilities.contains(.multiRole) ? roles : roles.isEmpty ? [role] : roles,
             hostname: hasHostname ? hostname : nil, principal: hasPrincipal ? principal : nil,
             webUIURL: hasWebuiURL ? webuiURL : nil, capabilities: capabilities,
-            labels: labels.model, minimumOffers: minimums)
+            labels: labels.model, minimumOffers: minimums,
+            priority: try small(priority, "priority"))
     }
 }
 
@@ -79,13 +81,31 @@ extension PBAgentInfo {
         attributes = info.attributes.map { PBAttribute($0) }
         if let id = info.id { self.id = PBAgentID(id) }
         if let domain = info.domain { self.domain = PBDomainInfo(domain) }
+        capabilities = Capability.TypeEnum.allCases.compactMap { kind in
+            let isSet = info.capabilities.contains(.init(rawValue: 1 << UInt32(kind.rawValue)))
+            // An empty list would mean all of them.
+            guard kind == .unknown ? info.capabilities.isEmpty : isSet else { return nil }
+            var capability = Capability()
+            capability.type = kind
+            return capability
+        }
+    }
+
+    private var capabilityModel: AgentCapabilities {
+        guard !capabilities.isEmpty else { return .all }
+        var result: AgentCapabilities = []
+        for capability in capabilities where capability.type != .unknown {
+            result.insert(.init(rawValue: 1 << UInt32(capability.type.rawValue)))
+        }
+        return result
     }
 
     func model() throws(WireError) -> AgentInfo {
         AgentInfo(
             hostname: hostname, port: Int(port), resources: try ProfferWire.model(resources),
             attributes: try attributes.tryMap { one throws(WireError) in try one.model() },
-            id: hasID ? AgentID(id.value) : nil, domain: domain.model)
+            id: hasID ? AgentID(id.value) : nil, domain: domain.model,
+            capabilities: capabilityModel)
     }
 }
 

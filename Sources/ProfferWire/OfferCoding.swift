@@ -37,6 +37,9 @@ extension PBOffer {
         executorIds = offer.executorIDs.map { PBExecutorID($0) }
         if let away = offer.unavailability { unavailability = PBUnavailability(away) }
         allocationInfo.role = offer.role
+        if let id = offer.demandID { demandID = id }
+        if offer.instances != 0 { instances = clamped(offer.instances) }
+        if let gang = offer.gang { gangID = gang.value }
     }
 
     func model() throws(WireError) -> Offer {
@@ -48,7 +51,10 @@ extension PBOffer {
             attributes: try attributes.tryMap { one throws(WireError) in try one.model() },
             executorIDs: executorIds.map { ExecutorID($0.value) },
             unavailability: hasUnavailability ? unavailability.model : nil,
-            role: allocationInfo.hasRole ? allocationInfo.role : "*")
+            role: allocationInfo.hasRole ? allocationInfo.role : "*",
+            demandID: hasDemandID ? demandID : nil,
+            instances: try smallCount(instances, "offer.instances"),
+            gang: hasGangID ? GangID(gangID) : nil)
     }
 }
 
@@ -60,13 +66,15 @@ extension PBInverseOffer {
         if let id = offer.agentID { agentID = PBAgentID(id) }
         unavailability = PBUnavailability(offer.unavailability)
         resources = coded(offer.resources)
+        taskIds = offer.tasks.map { PBTaskID($0) }
     }
 
     func model() throws(WireError) -> InverseOffer {
         InverseOffer(
             id: OfferID(id.value), frameworkID: FrameworkID(frameworkID.value),
             agentID: hasAgentID ? AgentID(agentID.value) : nil,
-            unavailability: unavailability.model, resources: try ProfferWire.model(resources))
+            unavailability: unavailability.model, resources: try ProfferWire.model(resources),
+            tasks: taskIds.map { TaskID($0.value) })
     }
 }
 

@@ -27,7 +27,17 @@ extension WireCodec {
             weight.role = role
             weight.weight = Milli(thousandths: thousandths).doubleValue
             coded.updateWeights.weightInfos = [weight]
-        case .quotas, .setQuotas, .why, .whyFramework: coded.type = .unknown
+        case .quotas: coded.type = .getQuota
+        case .setQuotas(let quotas, let isForced):
+            coded.type = .updateQuota
+            coded.updateQuota.quotaConfigs = quotas.map { PBQuotaConfig($0) }
+            if isForced { coded.updateQuota.force = true }
+        case .why(let question):
+            coded.type = .why
+            coded.why = .init(question)
+        case .whyFramework(let id):
+            coded.type = .whyFramework
+            coded.whyFramework.frameworkID = PBFrameworkID(id)
         }
         return bytes(coded)
     }
@@ -58,6 +68,16 @@ extension WireCodec {
             guard weight.hasRole else { throw .missing("weight_infos.role") }
             return .setWeight(
                 role: weight.role, thousandths: try milli(weight.weight, "weight").thousandths)
+        case .getQuota: return .quotas
+        case .updateQuota:
+            let update = try body(coded.updateQuota, coded.hasUpdateQuota, "update_quota")
+            return .setQuotas(
+                try update.quotaConfigs.tryMap { one throws(WireError) in try one.model() },
+                isForced: update.force)
+        case .why: return .why(try body(coded.why, coded.hasWhy, "why").model())
+        case .whyFramework:
+            let why = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
+            return .whyFramework(FrameworkID(why.frameworkID.value))
         case .unknown: throw .outOfRange("type")
         }
     }
@@ -94,9 +114,15 @@ extension WireCodec {
         case .refused(let why):
             coded.type = .refused
             coded.reason = why
-        case .quotas, .why, .demands:
-            coded.type = .refused
-            coded.reason = "this answer has no wire form yet"
+        case .quotas(let list):
+            coded.type = .getQuota
+            coded.getQuota = .init(list)
+        case .why(let explanation):
+            coded.type = .why
+            coded.why = PBPlacementExplanation(explanation)
+        case .demands(let list):
+            coded.type = .whyFramework
+            coded.whyFramework = .init(list)
         }
         return bytes(coded)
     }
@@ -122,6 +148,12 @@ extension WireCodec {
         case .getSummary:
             let summary = try body(coded.getSummary, coded.hasGetSummary, "get_summary")
             return .summary(try summary.model())
+        case .getQuota:
+            return .quotas(try body(coded.getQuota, coded.hasGetQuota, "get_quota").model())
+        case .why: return .why(try body(coded.why, coded.hasWhy, "why").model())
+        case .whyFramework:
+            let list = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
+            return .demands(try list.model())
         case .done: return .done
         case .notFound: return .notFound(coded.reason)
         case .refused: return .refused(coded.reason)

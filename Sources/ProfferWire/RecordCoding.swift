@@ -59,7 +59,9 @@ extension WireCodec {
         case .weight(let role, let weight):
             return StoredRecord(
                 kind: "weight", key: role, value: weight.map { Array("\($0)".utf8) })
-        case .quota(let role, _): return StoredRecord(kind: "quota", key: role, value: nil)
+        case .quota(let role, let quota):
+            return StoredRecord(
+                kind: "quota", key: role, value: quota.map { bytes(PBQuotaConfig($0)) })
         case .epoch(let epoch):
             return StoredRecord(kind: "epoch", key: "", value: Array("\(epoch)".utf8))
         }
@@ -125,6 +127,11 @@ extension WireCodec {
                     publicKey: coded.hasPublicKey ? coded.publicKey : nil))
         case "weight":
             return .weight(role: record.key, try number(record.value, "weight"))
+        case "quota":
+            guard let value = record.value else { return .quota(role: record.key, nil) }
+            let coded = try parse(PBQuotaConfig.self, value, "quota record")
+            guard coded.role == record.key else { throw .malformed("record key") }
+            return .quota(role: record.key, try coded.model())
         case "epoch":
             guard let value = try number(record.value, "epoch"), value >= 0 else {
                 throw .missing("epoch")

@@ -137,10 +137,6 @@ extension PBOfferFilters.ResourceQuantities {
     }
 
     func model() throws(WireError) -> ResourceQuantities {
-        var result = ResourceQuantities()
-        for name in quantities.keys.sorted() {
-            result.add(try milli(quantities[name]?.value ?? 0, "quantity \(shown(name))"), to: name)
-        }
-        return result
+        try ProfferWire.quantities(quantities, "quantity")
     }
 }

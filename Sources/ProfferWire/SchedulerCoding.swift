@@ -61,9 +61,9 @@ extension WireCodec {
             coded.declineInverseOffers.inverseOfferIds = offers.map { PBOfferID($0) }
             if let filters { coded.declineInverseOffers.filters = PBFilters(filters) }
         case .revive, .suppress, .kill, .shutdown, .acknowledge, .reconcile, .message, .request,
-            .acknowledgeOperation, .reconcileOperations, .demand, .acceptTogether, .claim,
-            .watchCluster:
+            .acknowledgeOperation, .reconcileOperations:
             fillRest(&coded, call)
+        case .demand, .acceptTogether, .claim, .watchCluster: _ = coded.setOwn(call)
         }
     }
 
@@ -188,7 +188,8 @@ extension WireCodec {
         case .revive: return .revive(roles: coded.revive.roles)
         case .suppress: return .suppress(roles: coded.suppress.roles)
         case .kill, .shutdown, .acknowledge, .reconcile, .message, .request,
-            .acknowledgeOperationStatus, .reconcileOperations, .unknown:
+            .acknowledgeOperationStatus, .reconcileOperations, .demand, .acceptTogether, .claim,
+            .watchCluster, .unknown:
             return try restOfCall(coded)
         }
     }
@@ -245,6 +246,9 @@ extension WireCodec {
                         operationID: OperationID($0.operationID.value),
                         agentID: $0.hasAgentID ? AgentID($0.agentID.value) : nil)
                 })
+        case .demand, .acceptTogether, .claim, .watchCluster:
+            guard let call = try coded.ownModel() else { throw .missing("type") }
+            return call
         case .unknown, .subscribe, .teardown, .accept, .decline, .acceptInverseOffers,
             .declineInverseOffers, .revive, .suppress, .updateFramework:
             throw .missing("type")
@@ -295,15 +299,11 @@ extension WireCodec {
             if let agent { coded.failure.agentID = PBAgentID(agent) }
             if let executor { coded.failure.executorID = PBExecutorID(executor) }
             if let status { coded.failure.status = Int32(clamping: status) }
-        case .updateFrameworkAnswer(let problem):
-            coded.type = .updateFrameworkAnswer
-            coded.updateFrameworkAnswer = .init()
-            if let problem { coded.updateFrameworkAnswer.problem = problem }
         case .error(let message):
             coded.type = .error
             coded.error.message = message
         case .heartbeat: coded.type = .heartbeat
-        case .claimAnswer, .cluster, .backedOff: coded.type = .unknown
+        case .updateFrameworkAnswer, .claimAnswer, .cluster, .backedOff: _ = coded.setOwn(event)
         }
         return bytes(coded)
     }
@@ -363,9 +363,8 @@ extension WireCodec {
                 agent: body.hasAgentID ? AgentID(body.agentID.value) : nil,
                 executor: body.hasExecutorID ? ExecutorID(body.executorID.value) : nil,
                 status: body.hasStatus ? Int(body.status) : nil)
-        case .updateFrameworkAnswer:
-            let answer = coded.updateFrameworkAnswer
-            return .updateFrameworkAnswer(problem: answer.hasProblem ? answer.problem : nil)
+        case .updateFrameworkAnswer, .claimAnswer, .clusterState, .backedOff:
+            return try coded.ownModel()
         case .error: return .error(coded.error.message)
         case .heartbeat: return .heartbeat
         case .unknown: return nil

@@ -150,6 +150,7 @@ extension PBTaskInfo {
             scalar.value = limit.amount?.doubleValue ?? .infinity
             limits[limit.name] = scalar
         }
+        if let priority = info.priority { self.priority = clamped(priority) }
     }
 
     func model() throws(WireError) -> TaskInfo {
@@ -171,7 +172,7 @@ extension PBTaskInfo {
             killPolicy: hasKillPolicy ? killPolicy.model : nil, data: [UInt8](data),
             labels: labels.model, discovery: hasDiscovery ? discovery.model : nil,
             maxCompletionTime: hasMaxCompletionTime ? maxCompletionTime.model : nil,
-            limits: bounds)
+            limits: bounds, priority: hasPriority ? try small(priority, "priority") : nil)
     }
 }
 

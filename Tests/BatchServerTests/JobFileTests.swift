@@ -67,6 +67,30 @@ struct JobFileTests {
         #expect(task.timeLimit == nil)
     }
 
+    @Test("a gang divides the array and is within the concurrency")
+    func gang() throws {
+        func gang(_ rest: String) throws -> Int? {
+            try JobFile.parse("name: j\ntasks:\n- {name: t, command: x, \(rest)}\n").tasks[0].gang
+        }
+        #expect(try gang("array: {count: 8}") == nil)
+        #expect(try gang("gang: 4, array: {count: 8, concurrency: 4}") == 4)
+        #expect(try gang("gang: 1") == 1)
+        #expect(
+            places("name: j\ntasks:\n- {name: t, command: x, gang: 3, array: {count: 8}}\n") == [
+                "3:31 an array of 8 cannot start in gangs of 3"
+            ])
+        #expect(
+            places(
+                "name: j\ntasks:\n- {name: t, command: x, gang: 4, "
+                    + "array: {count: 8, concurrency: 3}}\n") == [
+                    "3:31 a gang of 4 cannot run with a concurrency of 3"
+                ])
+        for wrong in ["0", "-1", "1001", "two"] {
+            #expect(
+                places("name: j\ntasks:\n- {name: t, command: x, gang: \(wrong)}\n").count == 1)
+        }
+    }
+
     @Test("JSON may be indented with tabs and may escape every character")
     func json() throws {
         let job = try JobFile.parse(

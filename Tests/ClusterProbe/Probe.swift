@@ -167,7 +167,9 @@ final class ProbeJournal: Sendable {
                 state.history.failures.append((agent, executor))
             case .operation(let status): state.history.operations.append(status)
             case .ended(let reason): state.history.ended = reason
-            case .inverseOffers, .inverseRescinded, .updateRefused, .command: break
+            case .inverseOffers, .inverseRescinded, .updateRefused, .claimAnswer, .cluster,
+                .backedOff, .command:
+                break
             }
         }
     }

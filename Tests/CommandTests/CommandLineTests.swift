@@ -28,7 +28,7 @@ struct CommandLineTests {
         #expect(
             names.sorted() == [
                 "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs", "offers", "ps",
-                "run", "status", "stop",
+                "quota", "roles", "run", "status", "stop", "weight", "why",
             ])
     }
 

@@ -22,7 +22,7 @@ extension Dice {
             discovery: maybe { $0.discovery() }, maxCompletionTime: maybe { $0.duration() },
             limits: list { dice in
                 ResourceLimit(name: dice.text(), amount: dice.maybe { $0.milli() })
-            })
+            }, priority: maybe { $0.int() })
     }
 
     mutating func killPolicy() -> KillPolicy { KillPolicy(gracePeriod: maybe { $0.duration() }) }

@@ -174,7 +174,7 @@ struct Dice {
             minimumOffers: list { dice in
                 MinimumOffer(
                     role: dice.text(), quantities: dice.list { $0.resources().quantities })
-            })
+            }, priority: int())
     }
 
     mutating func agent() -> AgentInfo {
@@ -188,6 +188,7 @@ struct Dice {
                         .set(dice.list { $0.text() }), .text(dice.text()),
                     ]))
             }, id: maybe { $0.id() },
-            domain: maybe { FaultDomain(region: $0.text(), zone: $0.text()) })
+            domain: maybe { FaultDomain(region: $0.text(), zone: $0.text()) },
+            capabilities: AgentCapabilities(rawValue: UInt32(number(0...255)) << 1))
     }
 }

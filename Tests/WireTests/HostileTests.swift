@@ -18,7 +18,7 @@ struct HostileTests {
         { _ = try WireCodec.decodeOperatorAnswer($0) },
         { _ = try WireCodec.decodeClusterEvent($0) }, { _ = try EnvelopeCodec.decode($0) },
         { bytes in
-            for kind in ["agent", "framework", "weight", "epoch"] {
+            for kind in ["agent", "framework", "weight", "quota", "epoch"] {
                 _ = try WireCodec.decodeMasterRecord(
                     StoredRecord(kind: kind, key: "k", value: bytes))
             }
@@ -143,10 +143,10 @@ struct HostileTests {
     @Test("a call without a kind or without its body is refused")
     func missing() {
         #expect(problem([]) != nil)
-        for kind in [UInt64(0), 1, 3, 4, 6, 7, 8, 10, 15, 17, 18, 99, 1 << 40] {
+        for kind in [UInt64(0), 1, 3, 4, 6, 7, 8, 10, 15, 17, 18, 99, 1 << 40] + (1000...1004) {
             #expect(problem(Bytes.number(2, kind)) != nil, "kind \(kind)")
         }
-        for kind in [UInt64(1), 3, 10, 4, 11, 5] {
+        for kind in [UInt64(1), 3, 10, 4, 11, 5, 1001, 1002, 1003] {
             #expect(throws: WireError.self, "kind \(kind)") {
                 _ = try WireCodec.decodeSchedulerEvent(Bytes.number(1, kind))
             }

@@ -2,14 +2,15 @@ import ProfferKernel
 import ProfferModel
 
 extension Samples {
-    static let operatorCalls: [Sample] = [
-        .operatorCall("agents", .agents), .operatorCall("frameworks", .frameworks),
-        .operatorCall("roles", .roles), .operatorCall("offers", .offers),
-        .operatorCall("tasks", .tasks(nil)), .operatorCall("tasks of one", .tasks("f")),
-        .operatorCall("summary", .summary), .operatorCall("kill", .kill(TaskKey("f", "t"))),
-        .operatorCall("teardown", .teardown("f")),
-        .operatorCall("weight", .setWeight(role: "eng", thousandths: 2500)),
-    ]
+    static let operatorCalls: [Sample] =
+        quotaCalls + [
+            .operatorCall("agents", .agents), .operatorCall("frameworks", .frameworks),
+            .operatorCall("roles", .roles), .operatorCall("offers", .offers),
+            .operatorCall("tasks", .tasks(nil)), .operatorCall("tasks of one", .tasks("f")),
+            .operatorCall("summary", .summary), .operatorCall("kill", .kill(TaskKey("f", "t"))),
+            .operatorCall("teardown", .teardown("f")),
+            .operatorCall("weight", .setWeight(role: "eng", thousandths: 2500)),
+        ]
 
     private static let agents: [AgentSummary] =
         [
@@ -50,27 +51,28 @@ extension Samples {
             TaskSummary(key: TaskKey("f", TaskID("\($0)")), name: "n", role: "eng", state: $0)
         }
 
-    static let operatorAnswers: [Sample] = [
-        .answer("agents", .agents(agents)), .answer("no agents", .agents([])),
-        .answer("frameworks", .frameworks(frameworks)),
-        .answer("no frameworks", .frameworks([])), .answer("roles", .roles(roles)),
-        .answer("no roles", .roles([])),
-        .answer("offers", .offers([OfferSummary(offer: offer, age: .milliseconds(1500))])),
-        .answer("no offers", .offers([])), .answer("tasks", .tasks(tasks)),
-        .answer("no tasks", .tasks([])),
-        .answer(
-            "summary",
-            .summary(
-                ClusterSummary(
-                    master: MasterInfo(
-                        id: "m", hostname: "h", port: 5055, version: "1", clusterName: "c"),
-                    startedAt: time, agents: AgentState.allCases, frameworksConnected: 1,
-                    frameworksDisconnected: 2, offersOutstanding: 3, tasks: TaskState.allCases,
-                    total: resources, allocated: Resources(cpus: Milli(1)),
-                    offered: Resources(mem: Milli(2))))),
-        .answer("done", .done), .answer("not found", .notFound("there is no task 't'")),
-        .answer("refused", .refused("a weight lies above 0")),
-    ]
+    static let operatorAnswers: [Sample] =
+        quotaAnswers + [
+            .answer("agents", .agents(agents)), .answer("no agents", .agents([])),
+            .answer("frameworks", .frameworks(frameworks)),
+            .answer("no frameworks", .frameworks([])), .answer("roles", .roles(roles)),
+            .answer("no roles", .roles([])),
+            .answer("offers", .offers([OfferSummary(offer: offer, age: .milliseconds(1500))])),
+            .answer("no offers", .offers([])), .answer("tasks", .tasks(tasks)),
+            .answer("no tasks", .tasks([])),
+            .answer(
+                "summary",
+                .summary(
+                    ClusterSummary(
+                        master: MasterInfo(
+                            id: "m", hostname: "h", port: 5055, version: "1", clusterName: "c"),
+                        startedAt: time, agents: AgentState.allCases, frameworksConnected: 1,
+                        frameworksDisconnected: 2, offersOutstanding: 3, tasks: TaskState.allCases,
+                        total: resources, allocated: Resources(cpus: Milli(1)),
+                        offered: Resources(mem: Milli(2))))),
+            .answer("done", .done), .answer("not found", .notFound("there is no task 't'")),
+            .answer("refused", .refused("a weight lies above 0")),
+        ]
 
     static let operatorEvents: [Sample] =
         AgentState.allCases.map {

@@ -57,7 +57,7 @@ enum Samples {
         labels: [Label("k", "v")],
         minimumOffers: [
             MinimumOffer(role: "eng", quantities: [Resources(cpus: Milli(1)).quantities])
-        ])
+        ], priority: -3)
 
     static let agent = AgentInfo(
         hostname: "node", port: 5099, resources: resources,
@@ -66,7 +66,8 @@ enum Samples {
             Attribute(name: "weight", value: .scalar(Milli(thousandths: 2500))),
             Attribute(name: "slots", value: .ranges(IntervalSet([1...4]))),
             Attribute(name: "zones", value: .set(["a", "b"])),
-        ], id: "a", domain: FaultDomain(region: "r", zone: "z"))
+        ], id: "a", domain: FaultDomain(region: "r", zone: "z"),
+        capabilities: [.multiRole, .resizeVolume])
 
     static let executor = ExecutorInfo(
         id: "e", kind: .default, frameworkID: "f", command: command, container: container,
@@ -87,7 +88,7 @@ enum Samples {
         maxCompletionTime: .seconds(60),
         limits: [
             ResourceLimit(name: "cpus", amount: nil), ResourceLimit(name: "mem", amount: Milli(64)),
-        ])
+        ], priority: 7)
 
     static let status = TaskStatus(
         taskID: "t", state: .failed, message: "m", source: .executor,
@@ -105,7 +106,8 @@ enum Samples {
         id: "o", frameworkID: "f", agentID: "a", hostname: "node", agentPort: 5099,
         domain: FaultDomain(region: "r", zone: "z"), resources: resources,
         attributes: agent.attributes, executorIDs: ["e"],
-        unavailability: Unavailability(start: time, duration: .seconds(60)), role: "eng")
+        unavailability: Unavailability(start: time, duration: .seconds(60)), role: "eng",
+        demandID: "workers", instances: 4, gang: GangID(.max))
 
     static let subscription = Subscription(
         framework: framework, suppressedRoles: ["ops"],
@@ -153,7 +155,7 @@ extension Samples {
     ]
 
     static let schedulerCalls: [Sample] =
-        [
+        demandCalls + [
             .call("subscribe first", .subscribe(subscription), from: nil),
             .call("subscribe", .subscribe(subscription)),
             .call(
@@ -213,7 +215,7 @@ extension Samples {
         ].map { TaskStatus(taskID: "t", state: .running, checkResult: $0) }
 
     static let schedulerEvents: [Sample] =
-        [
+        claimEvents + [
             .event(
                 "subscribed",
                 .subscribed(
@@ -229,7 +231,8 @@ extension Samples {
                         unavailability: Unavailability(start: time), resources: resources),
                     InverseOffer(
                         id: "j", frameworkID: "f",
-                        unavailability: Unavailability(start: time, duration: .seconds(1))),
+                        unavailability: Unavailability(start: time, duration: .seconds(1)),
+                        tasks: ["t", "u"]),
                 ])), .event("rescind", .rescind("o")),
             .event("rescind inverse offer", .rescindInverseOffer("i")),
             .event("update", .update(status)),
@@ -274,6 +277,13 @@ extension Samples {
 
     static let agentMessages: [Sample] = [
         .toMaster("register", .register(agent, version: "1", bootID: "b")),
+        .toMaster(
+            "register of an agent that can do everything",
+            .register(AgentInfo(hostname: "node"), version: "1", bootID: "b")),
+        .toMaster(
+            "register of an agent that can do nothing",
+            .register(
+                AgentInfo(hostname: "node", capabilities: []), version: "1", bootID: "b")),
         .toMaster(
             "reregister",
             .reregister(
@@ -366,6 +376,8 @@ extension Samples {
             "framework without a key",
             MasterRecord.framework("f", FrameworkEntry(info: framework))),
         .record("weight", MasterRecord.weight(role: "eng", 2500)),
+        .record("quota", MasterRecord.quota(role: "eng", quota)),
+        .record("quota of nothing", MasterRecord.quota(role: "eng", Quota(role: "eng"))),
         .record("epoch", MasterRecord.epoch(12)),
         .record("identity", AgentRecord.identity(agent, bootID: "b")),
         .record("framework of agent", AgentRecord.framework("f", framework)),

@@ -58,14 +58,25 @@ extension BatchScheduler {
         let isSound =
             names.allSatisfy(JobSpecification.isName) && !specification.tasks.isEmpty
             && specification.tasks.allSatisfy { task in
-                task.count > 0 && task.concurrency ?? 1 > 0 && task.demand.cpus > .zero
+                task.count > 0 && task.concurrency ?? 1 > 0 && isSoundGang(of: task)
+                    && task.demand.cpus > .zero
                     && task.demand.mem >= .zero && task.demand.disk >= .zero
             } && specification.dependencyProblems.isEmpty
         guard !isSound else { return nil }
         return BatchProblem(
             kind: .invalid, what: "the job '\(specification.name)' is not valid",
-            because: "a name, an array, a demand or a dependency of it is not allowed",
+            because: "a name, an array, a gang, a demand or a dependency of it is not allowed",
             advice: "check its file with 'batch-scheduler submit', which names the place")
+    }
+
+    /// Whether all gangs are whole, may run and can be launched in one message.
+    private func isSoundGang(of task: TaskSpecification) -> Bool {
+        guard let gang = task.gang else { return true }
+        guard gang > 0, task.count.isMultiple(of: gang), gang <= task.concurrency ?? .max,
+            gang <= options.launchesPerOffer
+        else { return false }
+        let (bytes, overflow) = gang.multipliedReportingOverflow(by: TaskRow(task).launchBytes)
+        return !overflow && bytes <= options.launchBytesPerOffer
     }
 
     mutating func add(_ row: JobRow) -> Slot<JobRow> {

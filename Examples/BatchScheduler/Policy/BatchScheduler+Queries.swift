@@ -7,7 +7,8 @@ extension BatchScheduler {
         view.tasks = job.tasks.map { task in
             TaskView(
                 name: task.specification.name, state: Self.state(task.counts),
-                counts: task.counts, specification: task.specification)
+                counts: task.counts, specification: task.specification,
+                demand: demandID(of: task, job))
         }
         return view
     }
@@ -26,10 +27,19 @@ extension BatchScheduler {
         guard job.counts.ready > 0, let rest = largestRest else { return nil }
         for task in job.tasks where task.isQueued && !task.specification.demand.fits(rest) {
             guard task.counts.running == 0 else { continue }
+            if task.isGangQueued { continue }
             return "task '\(task.specification.name)' waits for an offer with "
                 + "\(task.specification.demand); the last offers had at most \(rest) left"
         }
         return nil
+    }
+
+    /// The demand that is stated for a task, when it waits for offers.
+    private func demandID(of task: TaskRow, _ job: JobRow) -> String? {
+        guard task.isQueued else { return nil }
+        if task.isGangQueued { return Self.gangDemandID(job.id, task.specification.name) }
+        return Self.demandID(
+            task.specification.demand, priority: task.specification.priority ?? job.priority)
     }
 
     private static func state(_ counts: InstanceCounts) -> InstanceState {

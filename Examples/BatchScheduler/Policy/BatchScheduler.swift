@@ -4,6 +4,8 @@ public import Proffer
 public struct BatchOptions: Sendable {
     /// What time it is.
     public var clock: WallClock
+    /// The role in which it wants offers.
+    public var role = "*"
     /// Added to the environment of every instance.
     public var environment: [TaskSpecification.Variable] = []
     /// The most tasks that one offer is used for.
@@ -41,10 +43,14 @@ public struct BatchOptions: Sendable {
 /// without counting. When an instance has failed for good its job fails: what has not started is
 /// cancelled, what runs is killed.
 ///
+/// What waits is stated as demand, so that a master offers what fits; one that knows nothing of
+/// demand offers what it has, which does as well.
+///
 /// The exit code of a job is 0 when it finished, that of the instance that failed (128 + n for
 /// signal n, 124 for the time limit, 1 when there is none), and 40 when it was cancelled.
 ///
-/// No offer and no update costs more than what it launches or ends, whatever the number of tasks.
+/// No offer and no update costs more than what it launches or ends and the number of different
+/// sizes and gangs that wait, whatever the number of tasks.
 public struct BatchScheduler: FrameworkPolicy {
     /// What users ask.
     public typealias Command = BatchCommand
@@ -91,6 +97,8 @@ public struct BatchScheduler: FrameworkPolicy {
     var hasNewDemand = false
     /// The most that was left of one of the last offers that nothing fitted.
     var largestRest: Demand?
+    /// What the master was told that waits.
+    var book = DemandBook()
 
     /// Makes a scheduler without jobs.
     public init(options: BatchOptions) { self.options = options }
@@ -110,7 +118,7 @@ public struct BatchScheduler: FrameworkPolicy {
         case .update(let status): take(status, at: now)
         case .command(let command): obey(command, at: now)
         case .rescinded, .message, .failure, .inverseOffers, .inverseRescinded, .operation,
-            .updateRefused:
+            .updateRefused, .claimAnswer, .cluster, .backedOff:
             break
         }
         settle(into: &actions)
@@ -160,8 +168,13 @@ public struct BatchScheduler: FrameworkPolicy {
     /// Says whether offers are wanted, then everything of this turn: what must be kept first.
     private mutating func settle(into actions: inout Outbox<FrameworkAction<BatchOutput>>) {
         if isSubscribed {
+            // The wish for silence goes before the end of demand, and demand before the wish for
+            // offers: in between the framework would be a classic one, which is offered everything.
+            if queue.isEmpty, !isSuppressed { pending.calls.append(.suppress(roles: [])) }
+            if queue.takeChange(), let call = book.state(wantedDemand()) {
+                pending.calls.append(call)
+            }
             if queue.isEmpty {
-                if !isSuppressed { pending.calls.append(.suppress(roles: [])) }
                 isSuppressed = true
             } else if isSuppressed || hasRefused && hasNewDemand {
                 pending.calls.append(.revive(roles: []))
@@ -221,26 +234,50 @@ public struct BatchScheduler: FrameworkPolicy {
 
     /// Puts a task into the ready queue or takes it out, as it deserves.
     mutating func updateLane(_ slot: Slot<JobRow>, _ position: Int) {
-        guard let place = lane(slot, position), place.isWanted != place.isQueued else { return }
-        jobs[slot]?.tasks[position].isQueued = place.isWanted
-        if place.isWanted {
-            if queue.insert(place.lane, demand: place.demand) { hasNewDemand = true }
-        } else {
-            queue.remove(place.lane, demand: place.demand)
+        guard let standing = standing(slot, position) else { return }
+        let lane = standing.lane
+        let demand = standing.demand
+        if standing.wanted > 0, standing.queued == 0 {
+            if queue.insert(lane, demand: demand) { hasNewDemand = true }
+        }
+        if standing.wanted != standing.queued {
+            queue.add(standing.wanted - standing.queued, to: lane, demand: demand)
+            jobs[slot]?.tasks[position].queuedInstances = standing.wanted
+        }
+        if standing.wanted == 0, standing.queued > 0 { queue.remove(lane, demand: demand) }
+        if standing.isGangWanted != standing.isGangQueued {
+            jobs[slot]?.tasks[position].isGangQueued = standing.isGangWanted
+            if standing.isGangWanted {
+                queue.insertGang(lane)
+                hasNewDemand = true
+            } else {
+                queue.removeGang(lane)
+            }
+        } else if standing.isGangWanted {
+            queue.noteChange()
         }
     }
 
+    /// How a task stands in the ready queue, and how it should.
+    private struct Standing {
+        let lane: Lane
+        let demand: Demand
+        /// Single instances.
+        let wanted: Int
+        let queued: Int
+        let isGangWanted: Bool
+        let isGangQueued: Bool
+    }
+
     /// Values only: a copy of a job that outlives a change to it would have its arrays copied.
-    private func lane(
-        _ slot: Slot<JobRow>, _ position: Int
-    ) -> (lane: Lane, demand: Demand, isWanted: Bool, isQueued: Bool)? {
+    private func standing(_ slot: Slot<JobRow>, _ position: Int) -> Standing? {
         guard let job = jobs[slot] else { return nil }
         let task = job.tasks[position]
-        let lane = Lane(
-            priority: task.specification.priority ?? job.priority, sequence: job.sequence,
-            position: position, job: slot)
         let isOpen = job.ending == nil && !job.state.isFinal
-        return (lane, task.specification.demand, isOpen && task.canLaunch, task.isQueued)
+        return Standing(
+            lane: lane(of: job, slot, position), demand: task.specification.demand,
+            wanted: isOpen ? task.singleInstances : 0, queued: task.queuedInstances,
+            isGangWanted: isOpen && task.canLaunchGang, isGangQueued: task.isGangQueued)
     }
 
     func taskID(_ ref: InstanceRef, attempt: Int) -> TaskID? {

@@ -50,6 +50,11 @@ public struct TaskSpecification: Hashable, Sendable, Codable {
     public var count: Int
     /// How many instances may run at once; `nil` is as many as fit.
     public var concurrency: Int?
+    /// How many instances start at once or not at all; `nil` is each by itself.
+    ///
+    /// The number of instances is a multiple of it. One that has failed or was lost is run again by
+    /// itself.
+    public var gang: Int?
     /// What one instance takes.
     public var demand: Demand
     /// Higher first; `nil` is the job's.
@@ -82,7 +87,7 @@ public struct TaskSpecification: Hashable, Sendable, Codable {
     /// Describes a task; what is left out has the default shown.
     public init(
         name: String, command: String, count: Int = 1, concurrency: Int? = nil,
-        demand: Demand = Demand(), priority: Int? = nil, depends: [String] = [],
+        gang: Int? = nil, demand: Demand = Demand(), priority: Int? = nil, depends: [String] = [],
         environment: [Variable] = [], retry: RetryRule = RetryRule(), timeLimit: Duration? = nil,
         outputs: [String] = []
     ) {
@@ -90,6 +95,7 @@ public struct TaskSpecification: Hashable, Sendable, Codable {
         self.command = command
         self.count = count
         self.concurrency = concurrency
+        self.gang = gang
         self.demand = demand
         self.priority = priority
         self.depends = depends

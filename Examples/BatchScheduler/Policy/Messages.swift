@@ -244,6 +244,8 @@ public struct TaskView: Hashable, Sendable {
     public var counts: InstanceCounts
     /// How it was described.
     public var specification: TaskSpecification
+    /// The id of the demand that was stated for it, when it waits for offers.
+    public var demand: String?
 }
 
 /// An instance of a task as others see it.

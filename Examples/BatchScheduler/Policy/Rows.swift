@@ -111,7 +111,9 @@ struct TaskRow: Sendable {
     /// Those that can be launched again.
     var again = IndexQueue()
     var counts = InstanceCounts()
-    var isQueued = false
+    /// As how many single instances it is in the ready queue.
+    var queuedInstances = 0
+    var isGangQueued = false
     /// Roughly what one launch takes in a message.
     let launchBytes: Int
 
@@ -126,14 +128,37 @@ struct TaskRow: Sendable {
 
     var unstarted: Int { specification.count - instances.count }
 
-    var canLaunch: Bool {
-        blockers == 0 && (!again.isEmpty || unstarted > 0)
-            && counts.running < specification.concurrency ?? .max
+    var isQueued: Bool { queuedInstances > 0 || isGangQueued }
+
+    /// How many instances start at once; 1 is each by itself.
+    var gang: Int { specification.gang ?? 1 }
+
+    /// How many more may run.
+    private var vacancies: Int {
+        blockers == 0 ? max(0, (specification.concurrency ?? .max) - counts.running) : 0
     }
 
-    /// The instance to launch next, with a row.
+    /// How many instances can be launched one by one; of a task that starts in gangs those that
+    /// have started before.
+    var singleInstances: Int {
+        min(again.count + (gang == 1 ? unstarted : 0), vacancies)
+    }
+
+    var canLaunchGang: Bool { gangInstances > 0 }
+
+    /// How many instances can be launched in gangs.
+    var gangInstances: Int {
+        gang == 1 ? 0 : min(unstarted, vacancies) / gang * gang
+    }
+
+    /// The instance to launch next by itself, with a row.
     mutating func takeNext(place: Int, at time: WallTime) -> Int? {
         if let index = again.popFirst() { return index }
+        return gang == 1 ? takeNextOfGang(place: place, at: time) : nil
+    }
+
+    /// The instance to launch for the first time, with a row.
+    mutating func takeNextOfGang(place: Int, at time: WallTime) -> Int? {
         guard unstarted > 0 else { return nil }
         instances.append(Instance(place: place, started: time))
         return instances.count - 1
@@ -206,6 +231,7 @@ struct IndexQueue: Sendable {
     private var head = 0
 
     var isEmpty: Bool { head == indexes.count }
+    var count: Int { indexes.count - head }
 
     mutating func append(_ index: Int) { indexes.append(index) }
 

@@ -110,7 +110,7 @@ struct JobFile {
     // MARK: A task
 
     private static let taskKeys = [
-        "name", "command", "array", "cpus", "mem", "disk", "priority", "env", "retry",
+        "name", "command", "array", "gang", "cpus", "mem", "disk", "priority", "env", "retry",
         "time_limit", "outputs", "depends",
     ]
 
@@ -123,6 +123,7 @@ struct JobFile {
         let name = fields["name"].flatMap { self.name($0, "the task's name") }
         let command = fields["command"].flatMap { self.command($0) }
         if let array = fields["array"] { readArray(array, into: &task) }
+        if let node = fields["gang"] { task.gang = gang(node, of: task) }
         readDemand(fields, into: &task)
         task.priority = fields["priority"].flatMap {
             integer($0, "the priority", -1_000_000...1_000_000)
@@ -165,6 +166,25 @@ struct JobFile {
         task.concurrency = fields["concurrency"].flatMap {
             integer($0, "the concurrency", 1...1_000_000)
         }
+    }
+
+    private mutating func gang(_ node: Node, of task: TaskSpecification) -> Int? {
+        guard let gang = integer(node, "the gang", 1...1000) else { return nil }
+        if !task.count.isMultiple(of: gang) {
+            report(
+                node, "an array of \(task.count) cannot start in gangs of \(gang)",
+                because: "every gang is whole, so the count of the array is a multiple of it",
+                try: "change the gang or the count of the array")
+            return nil
+        }
+        if let concurrency = task.concurrency, concurrency < gang {
+            report(
+                node, "a gang of \(gang) cannot run with a concurrency of \(concurrency)",
+                because: "all of a gang run at once",
+                try: "raise the concurrency to \(gang), or make the gang smaller")
+            return nil
+        }
+        return gang
     }
 
     private mutating func readDemand(_ fields: Fields, into task: inout TaskSpecification) {

@@ -103,6 +103,9 @@ struct TaskObject: Codable, Sendable {
     var mem: String
     var disk: String
     var concurrency: Int?
+    var gang: Int?
+    /// The demand for which it waits, which 'proffer why' explains.
+    var demand: String?
     var outputs: [String]
 
     init(_ task: TaskView) {
@@ -117,6 +120,8 @@ struct TaskObject: Codable, Sendable {
         mem = task.specification.demand.mem.description
         disk = task.specification.demand.disk.description
         concurrency = task.specification.concurrency
+        gang = task.specification.gang
+        demand = task.demand
         outputs = task.specification.outputs
     }
 }

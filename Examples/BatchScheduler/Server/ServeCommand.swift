@@ -115,6 +115,7 @@ struct ServeCommand: AsyncParsableCommand {
     ) throws -> SchedulerShell {
         let store = try Store(directory.file("batch.sqlite"))
         var options = BatchOptions(clock: SystemTime.wallClock())
+        options.role = role
         options.environment = [TaskSpecification.Variable("PROFFER_BATCH", listener.url)]
         options.keptJobs = keepJobs
         options.keptFor = DurationText.parse(keepFor) ?? options.keptFor

@@ -30,23 +30,6 @@ extension ServicePolicy {
         record.need > 0 && (record.delay?.until ?? 0) <= now
     }
 
-    /// Tells the master whether offers are wanted, when that has changed.
-    ///
-    /// O(apps that miss instances).
-    mutating func chooseDemand(at now: Int64) {
-        let isWanting = missing.keys.contains { path in
-            apps[path].map { self.isWanting($0, at: now) } ?? false
-        }
-        if isWanting, isSuppressed != false || wantsRevive {
-            turn.calls.append(.revive(roles: []))
-            isSuppressed = false
-        } else if !isWanting, isSuppressed != true {
-            turn.calls.append(.suppress(roles: []))
-            isSuppressed = true
-        }
-        wantsRevive = false
-    }
-
     /// Launches what is missing from what is offered, spread over the agents, and gives the rest
     /// back.
     mutating func use(_ offers: [Offer], at now: Int64) {
@@ -64,6 +47,7 @@ extension ServicePolicy {
                 turn.calls.append(
                     .decline(offers: [one.offer.id], filters: Filters(refuse: refusal)))
             } else {
+                book.launched(one.tasks.count, on: one.offer)
                 turn.calls.append(
                     .accept(
                         offers: [one.offer.id],

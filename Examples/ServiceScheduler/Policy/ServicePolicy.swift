@@ -93,6 +93,8 @@ public struct ServicePolicy: FrameworkPolicy {
     var lastVersion: Int64 = 0
     /// Whether the master was told that no offers are wanted; `nil` when it has to be told anew.
     var isSuppressed: Bool?
+    /// What the master was told that is missing.
+    var book = DemandBook()
     /// Set when offers may have been refused that are wanted now.
     var wantsRevive = false
     /// What happens in the present turn.
@@ -192,7 +194,8 @@ public struct ServicePolicy: FrameworkPolicy {
         case .inverseOffers(let offers):
             // Whoever drains an agent kills what is on it; the replacement is made then.
             turn.calls.append(.acceptInverseOffers(offers.map(\.id), filters: nil))
-        case .rescinded, .inverseRescinded, .message, .failure, .operation, .updateRefused, .ended:
+        case .rescinded, .inverseRescinded, .message, .failure, .operation, .updateRefused,
+            .claimAnswer, .cluster, .backedOff, .ended:
             break
         }
         finish(at: time, into: &actions)

@@ -1229,56 +1229,53 @@ package nonisolated struct PBInternalAgentEntry: Sendable {
 }
 
 /// What the master's registry keeps of a framework.
-package nonisolated struct PBInternalFrameworkEntry: Sendable {
+package nonisolated struct PBInternalFrameworkEntry: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var info: PBFrameworkInfo {
-    get {_info ?? PBFrameworkInfo()}
-    set {_info = newValue}
+    get {_storage._info ?? PBFrameworkInfo()}
+    set {_uniqueStorage()._info = newValue}
   }
   /// Returns true if `info` has been explicitly set.
-  package var hasInfo: Bool {self._info != nil}
+  package var hasInfo: Bool {_storage._info != nil}
   /// Clears the value of `info`. Subsequent reads from it will return its default value.
-  package mutating func clearInfo() {self._info = nil}
+  package mutating func clearInfo() {_uniqueStorage()._info = nil}
 
   package var disconnectedSinceNanoseconds: Int64 {
-    get {_disconnectedSinceNanoseconds ?? 0}
-    set {_disconnectedSinceNanoseconds = newValue}
+    get {_storage._disconnectedSinceNanoseconds ?? 0}
+    set {_uniqueStorage()._disconnectedSinceNanoseconds = newValue}
   }
   /// Returns true if `disconnectedSinceNanoseconds` has been explicitly set.
-  package var hasDisconnectedSinceNanoseconds: Bool {self._disconnectedSinceNanoseconds != nil}
+  package var hasDisconnectedSinceNanoseconds: Bool {_storage._disconnectedSinceNanoseconds != nil}
   /// Clears the value of `disconnectedSinceNanoseconds`. Subsequent reads from it will return its default value.
-  package mutating func clearDisconnectedSinceNanoseconds() {self._disconnectedSinceNanoseconds = nil}
+  package mutating func clearDisconnectedSinceNanoseconds() {_uniqueStorage()._disconnectedSinceNanoseconds = nil}
 
   package var removed: Bool {
-    get {_removed ?? false}
-    set {_removed = newValue}
+    get {_storage._removed ?? false}
+    set {_uniqueStorage()._removed = newValue}
   }
   /// Returns true if `removed` has been explicitly set.
-  package var hasRemoved: Bool {self._removed != nil}
+  package var hasRemoved: Bool {_storage._removed != nil}
   /// Clears the value of `removed`. Subsequent reads from it will return its default value.
-  package mutating func clearRemoved() {self._removed = nil}
+  package mutating func clearRemoved() {_uniqueStorage()._removed = nil}
 
   /// The key whose owner alone may be this framework, in Z85.
   package var publicKey: String {
-    get {_publicKey ?? String()}
-    set {_publicKey = newValue}
+    get {_storage._publicKey ?? String()}
+    set {_uniqueStorage()._publicKey = newValue}
   }
   /// Returns true if `publicKey` has been explicitly set.
-  package var hasPublicKey: Bool {self._publicKey != nil}
+  package var hasPublicKey: Bool {_storage._publicKey != nil}
   /// Clears the value of `publicKey`. Subsequent reads from it will return its default value.
-  package mutating func clearPublicKey() {self._publicKey = nil}
+  package mutating func clearPublicKey() {_uniqueStorage()._publicKey = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _info: PBFrameworkInfo? = nil
-  fileprivate var _disconnectedSinceNanoseconds: Int64? = nil
-  fileprivate var _removed: Bool? = nil
-  fileprivate var _publicKey: String? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// What an agent keeps of itself.
@@ -3094,52 +3091,96 @@ nonisolated extension PBInternalFrameworkEntry: SwiftProtobuf.Message, SwiftProt
   package static let protoMessageName: String = _protobuf_package + ".FrameworkEntry"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{3}disconnected_since_nanoseconds\0\u{1}removed\0\u{3}public_key\0")
 
+  fileprivate class _StorageClass {
+    var _info: PBFrameworkInfo? = nil
+    var _disconnectedSinceNanoseconds: Int64? = nil
+    var _removed: Bool? = nil
+    var _publicKey: String? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _info = source._info
+      _disconnectedSinceNanoseconds = source._disconnectedSinceNanoseconds
+      _removed = source._removed
+      _publicKey = source._publicKey
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
   public var isInitialized: Bool {
-    if self._info == nil {return false}
-    if let v = self._info, !v.isInitialized {return false}
-    return true
+    return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._info == nil {return false}
+      if let v = _storage._info, !v.isInitialized {return false}
+      return true
+    }
   }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._info) }()
-      case 2: try { try decoder.decodeSingularInt64Field(value: &self._disconnectedSinceNanoseconds) }()
-      case 3: try { try decoder.decodeSingularBoolField(value: &self._removed) }()
-      case 4: try { try decoder.decodeSingularStringField(value: &self._publicKey) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._info) }()
+        case 2: try { try decoder.decodeSingularInt64Field(value: &_storage._disconnectedSinceNanoseconds) }()
+        case 3: try { try decoder.decodeSingularBoolField(value: &_storage._removed) }()
+        case 4: try { try decoder.decodeSingularStringField(value: &_storage._publicKey) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._info {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    try { if let v = self._disconnectedSinceNanoseconds {
-      try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
-    } }()
-    try { if let v = self._removed {
-      try visitor.visitSingularBoolField(value: v, fieldNumber: 3)
-    } }()
-    try { if let v = self._publicKey {
-      try visitor.visitSingularStringField(value: v, fieldNumber: 4)
-    } }()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._info {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._disconnectedSinceNanoseconds {
+        try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._removed {
+        try visitor.visitSingularBoolField(value: v, fieldNumber: 3)
+      } }()
+      try { if let v = _storage._publicKey {
+        try visitor.visitSingularStringField(value: v, fieldNumber: 4)
+      } }()
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBInternalFrameworkEntry, rhs: PBInternalFrameworkEntry) -> Bool {
-    if lhs._info != rhs._info {return false}
-    if lhs._disconnectedSinceNanoseconds != rhs._disconnectedSinceNanoseconds {return false}
-    if lhs._removed != rhs._removed {return false}
-    if lhs._publicKey != rhs._publicKey {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._info != rhs_storage._info {return false}
+        if _storage._disconnectedSinceNanoseconds != rhs_storage._disconnectedSinceNanoseconds {return false}
+        if _storage._removed != rhs_storage._removed {return false}
+        if _storage._publicKey != rhs_storage._publicKey {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -239,55 +239,82 @@ package nonisolated struct PBTask: @unchecked Sendable {
 }
 
 /// What an operator asks or orders.
-package nonisolated struct PBOperatorCall: Sendable {
+package nonisolated struct PBOperatorCall: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var type: PBOperatorCall.TypeEnum {
-    get {_type ?? .unknown}
-    set {_type = newValue}
+    get {_storage._type ?? .unknown}
+    set {_uniqueStorage()._type = newValue}
   }
   /// Returns true if `type` has been explicitly set.
-  package var hasType: Bool {self._type != nil}
+  package var hasType: Bool {_storage._type != nil}
   /// Clears the value of `type`. Subsequent reads from it will return its default value.
-  package mutating func clearType() {self._type = nil}
+  package mutating func clearType() {_uniqueStorage()._type = nil}
 
   package var updateWeights: PBOperatorCall.UpdateWeights {
-    get {_updateWeights ?? PBOperatorCall.UpdateWeights()}
-    set {_updateWeights = newValue}
+    get {_storage._updateWeights ?? PBOperatorCall.UpdateWeights()}
+    set {_uniqueStorage()._updateWeights = newValue}
   }
   /// Returns true if `updateWeights` has been explicitly set.
-  package var hasUpdateWeights: Bool {self._updateWeights != nil}
+  package var hasUpdateWeights: Bool {_storage._updateWeights != nil}
   /// Clears the value of `updateWeights`. Subsequent reads from it will return its default value.
-  package mutating func clearUpdateWeights() {self._updateWeights = nil}
+  package mutating func clearUpdateWeights() {_uniqueStorage()._updateWeights = nil}
 
   package var teardown: PBOperatorCall.Teardown {
-    get {_teardown ?? PBOperatorCall.Teardown()}
-    set {_teardown = newValue}
+    get {_storage._teardown ?? PBOperatorCall.Teardown()}
+    set {_uniqueStorage()._teardown = newValue}
   }
   /// Returns true if `teardown` has been explicitly set.
-  package var hasTeardown: Bool {self._teardown != nil}
+  package var hasTeardown: Bool {_storage._teardown != nil}
   /// Clears the value of `teardown`. Subsequent reads from it will return its default value.
-  package mutating func clearTeardown() {self._teardown = nil}
+  package mutating func clearTeardown() {_uniqueStorage()._teardown = nil}
+
+  package var updateQuota: PBOperatorCall.UpdateQuota {
+    get {_storage._updateQuota ?? PBOperatorCall.UpdateQuota()}
+    set {_uniqueStorage()._updateQuota = newValue}
+  }
+  /// Returns true if `updateQuota` has been explicitly set.
+  package var hasUpdateQuota: Bool {_storage._updateQuota != nil}
+  /// Clears the value of `updateQuota`. Subsequent reads from it will return its default value.
+  package mutating func clearUpdateQuota() {_uniqueStorage()._updateQuota = nil}
 
   package var getTasks: PBOperatorCall.GetTasks {
-    get {_getTasks ?? PBOperatorCall.GetTasks()}
-    set {_getTasks = newValue}
+    get {_storage._getTasks ?? PBOperatorCall.GetTasks()}
+    set {_uniqueStorage()._getTasks = newValue}
   }
   /// Returns true if `getTasks` has been explicitly set.
-  package var hasGetTasks: Bool {self._getTasks != nil}
+  package var hasGetTasks: Bool {_storage._getTasks != nil}
   /// Clears the value of `getTasks`. Subsequent reads from it will return its default value.
-  package mutating func clearGetTasks() {self._getTasks = nil}
+  package mutating func clearGetTasks() {_uniqueStorage()._getTasks = nil}
 
   package var killTask: PBTaskKey {
-    get {_killTask ?? PBTaskKey()}
-    set {_killTask = newValue}
+    get {_storage._killTask ?? PBTaskKey()}
+    set {_uniqueStorage()._killTask = newValue}
   }
   /// Returns true if `killTask` has been explicitly set.
-  package var hasKillTask: Bool {self._killTask != nil}
+  package var hasKillTask: Bool {_storage._killTask != nil}
   /// Clears the value of `killTask`. Subsequent reads from it will return its default value.
-  package mutating func clearKillTask() {self._killTask = nil}
+  package mutating func clearKillTask() {_uniqueStorage()._killTask = nil}
+
+  package var why: PBOperatorCall.Why {
+    get {_storage._why ?? PBOperatorCall.Why()}
+    set {_uniqueStorage()._why = newValue}
+  }
+  /// Returns true if `why` has been explicitly set.
+  package var hasWhy: Bool {_storage._why != nil}
+  /// Clears the value of `why`. Subsequent reads from it will return its default value.
+  package mutating func clearWhy() {_uniqueStorage()._why = nil}
+
+  package var whyFramework: PBOperatorCall.WhyFramework {
+    get {_storage._whyFramework ?? PBOperatorCall.WhyFramework()}
+    set {_uniqueStorage()._whyFramework = newValue}
+  }
+  /// Returns true if `whyFramework` has been explicitly set.
+  package var hasWhyFramework: Bool {_storage._whyFramework != nil}
+  /// Clears the value of `whyFramework`. Subsequent reads from it will return its default value.
+  package mutating func clearWhyFramework() {_uniqueStorage()._whyFramework = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -299,10 +326,14 @@ package nonisolated struct PBOperatorCall: Sendable {
     case getTasks = 13
     case getRoles = 14
     case updateWeights = 16
+    case getQuota = 28
     case teardown = 31
+    case updateQuota = 36
     case getOffers = 1000
     case getSummary = 1001
     case killTask = 1002
+    case why = 1003
+    case whyFramework = 1004
 
     package init() {
       self = .unknown
@@ -325,6 +356,86 @@ package nonisolated struct PBOperatorCall: Sendable {
 
   /// The body of TEARDOWN.
   package nonisolated struct Teardown: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var frameworkID: PBFrameworkID {
+      get {_frameworkID ?? PBFrameworkID()}
+      set {_frameworkID = newValue}
+    }
+    /// Returns true if `frameworkID` has been explicitly set.
+    package var hasFrameworkID: Bool {self._frameworkID != nil}
+    /// Clears the value of `frameworkID`. Subsequent reads from it will return its default value.
+    package mutating func clearFrameworkID() {self._frameworkID = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _frameworkID: PBFrameworkID? = nil
+  }
+
+  /// The body of UPDATE_QUOTA: all roles or none.
+  package nonisolated struct UpdateQuota: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// Promises more than there is, and limits a role to less than it holds.
+    package var force: Bool {
+      get {_force ?? false}
+      set {_force = newValue}
+    }
+    /// Returns true if `force` has been explicitly set.
+    package var hasForce: Bool {self._force != nil}
+    /// Clears the value of `force`. Subsequent reads from it will return its default value.
+    package mutating func clearForce() {self._force = nil}
+
+    package var quotaConfigs: [PBQuotaConfig] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _force: Bool? = nil
+  }
+
+  /// The body of WHY: why something gets nothing.
+  package nonisolated struct Why: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// Absent for a framework that does not exist yet.
+    package var frameworkID: PBFrameworkID {
+      get {_frameworkID ?? PBFrameworkID()}
+      set {_frameworkID = newValue}
+    }
+    /// Returns true if `frameworkID` has been explicitly set.
+    package var hasFrameworkID: Bool {self._frameworkID != nil}
+    /// Clears the value of `frameworkID`. Subsequent reads from it will return its default value.
+    package mutating func clearFrameworkID() {self._frameworkID = nil}
+
+    package var demand: PBSchedulerDemand {
+      get {_demand ?? PBSchedulerDemand()}
+      set {_demand = newValue}
+    }
+    /// Returns true if `demand` has been explicitly set.
+    package var hasDemand: Bool {self._demand != nil}
+    /// Clears the value of `demand`. Subsequent reads from it will return its default value.
+    package mutating func clearDemand() {self._demand = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _frameworkID: PBFrameworkID? = nil
+    fileprivate var _demand: PBSchedulerDemand? = nil
+  }
+
+  /// The body of WHY_FRAMEWORK: why the tasks it demands wait.
+  package nonisolated struct WhyFramework: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
     // methods supported on all messages.
@@ -370,91 +481,338 @@ package nonisolated struct PBOperatorCall: Sendable {
 
   package init() {}
 
-  fileprivate var _type: PBOperatorCall.TypeEnum? = nil
-  fileprivate var _updateWeights: PBOperatorCall.UpdateWeights? = nil
-  fileprivate var _teardown: PBOperatorCall.Teardown? = nil
-  fileprivate var _getTasks: PBOperatorCall.GetTasks? = nil
-  fileprivate var _killTask: PBTaskKey? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// How many agents each check leaves, what comes nearest and what would help.
+package nonisolated struct PBPlacementExplanation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var agents: Int64 {
+    get {_agents ?? 0}
+    set {_agents = newValue}
+  }
+  /// Returns true if `agents` has been explicitly set.
+  package var hasAgents: Bool {self._agents != nil}
+  /// Clears the value of `agents`. Subsequent reads from it will return its default value.
+  package mutating func clearAgents() {self._agents = nil}
+
+  package var steps: [PBPlacementExplanation.Step] = []
+
+  package var fitting: Int64 {
+    get {_fitting ?? 0}
+    set {_fitting = newValue}
+  }
+  /// Returns true if `fitting` has been explicitly set.
+  package var hasFitting: Bool {self._fitting != nil}
+  /// Clears the value of `fitting`. Subsequent reads from it will return its default value.
+  package mutating func clearFitting() {self._fitting = nil}
+
+  package var obstacle: String {
+    get {_obstacle ?? String()}
+    set {_obstacle = newValue}
+  }
+  /// Returns true if `obstacle` has been explicitly set.
+  package var hasObstacle: Bool {self._obstacle != nil}
+  /// Clears the value of `obstacle`. Subsequent reads from it will return its default value.
+  package mutating func clearObstacle() {self._obstacle = nil}
+
+  package var nearest: [PBPlacementExplanation.NearMiss] = []
+
+  package var quota: [PBPlacementExplanation.QuotaState] = []
+
+  package var shareMillionths: Int64 {
+    get {_shareMillionths ?? 0}
+    set {_shareMillionths = newValue}
+  }
+  /// Returns true if `shareMillionths` has been explicitly set.
+  package var hasShareMillionths: Bool {self._shareMillionths != nil}
+  /// Clears the value of `shareMillionths`. Subsequent reads from it will return its default value.
+  package mutating func clearShareMillionths() {self._shareMillionths = nil}
+
+  package var roleShareMillionths: Int64 {
+    get {_roleShareMillionths ?? 0}
+    set {_roleShareMillionths = newValue}
+  }
+  /// Returns true if `roleShareMillionths` has been explicitly set.
+  package var hasRoleShareMillionths: Bool {self._roleShareMillionths != nil}
+  /// Clears the value of `roleShareMillionths`. Subsequent reads from it will return its default value.
+  package mutating func clearRoleShareMillionths() {self._roleShareMillionths = nil}
+
+  /// So many roles and frameworks that wait come first.
+  package var ahead: Int64 {
+    get {_ahead ?? 0}
+    set {_ahead = newValue}
+  }
+  /// Returns true if `ahead` has been explicitly set.
+  package var hasAhead: Bool {self._ahead != nil}
+  /// Clears the value of `ahead`. Subsequent reads from it will return its default value.
+  package mutating func clearAhead() {self._ahead = nil}
+
+  package var suggestions: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  /// One check.
+  package nonisolated struct Step: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var check: PBPlacementCheck {
+      get {_check ?? .unknown}
+      set {_check = newValue}
+    }
+    /// Returns true if `check` has been explicitly set.
+    package var hasCheck: Bool {self._check != nil}
+    /// Clears the value of `check`. Subsequent reads from it will return its default value.
+    package mutating func clearCheck() {self._check = nil}
+
+    /// Of the agents that passed every check before.
+    package var removed: Int64 {
+      get {_removed ?? 0}
+      set {_removed = newValue}
+    }
+    /// Returns true if `removed` has been explicitly set.
+    package var hasRemoved: Bool {self._removed != nil}
+    /// Clears the value of `removed`. Subsequent reads from it will return its default value.
+    package mutating func clearRemoved() {self._removed = nil}
+
+    /// Of all agents.
+    package var alone: Int64 {
+      get {_alone ?? 0}
+      set {_alone = newValue}
+    }
+    /// Returns true if `alone` has been explicitly set.
+    package var hasAlone: Bool {self._alone != nil}
+    /// Clears the value of `alone`. Subsequent reads from it will return its default value.
+    package mutating func clearAlone() {self._alone = nil}
+
+    /// Some of those removed.
+    package var examples: [PBAgentID] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _check: PBPlacementCheck? = nil
+    fileprivate var _removed: Int64? = nil
+    fileprivate var _alone: Int64? = nil
+  }
+
+  /// An agent that fails few checks.
+  package nonisolated struct NearMiss: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var agentID: PBAgentID {
+      get {_agentID ?? PBAgentID()}
+      set {_agentID = newValue}
+    }
+    /// Returns true if `agentID` has been explicitly set.
+    package var hasAgentID: Bool {self._agentID != nil}
+    /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+    package mutating func clearAgentID() {self._agentID = nil}
+
+    package var hostname: String {
+      get {_hostname ?? String()}
+      set {_hostname = newValue}
+    }
+    /// Returns true if `hostname` has been explicitly set.
+    package var hasHostname: Bool {self._hostname != nil}
+    /// Clears the value of `hostname`. Subsequent reads from it will return its default value.
+    package mutating func clearHostname() {self._hostname = nil}
+
+    package var failed: [PBPlacementCheck] = []
+
+    package var missing: PBOfferFilters.ResourceQuantities {
+      get {_missing ?? PBOfferFilters.ResourceQuantities()}
+      set {_missing = newValue}
+    }
+    /// Returns true if `missing` has been explicitly set.
+    package var hasMissing: Bool {self._missing != nil}
+    /// Clears the value of `missing`. Subsequent reads from it will return its default value.
+    package mutating func clearMissing() {self._missing = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _agentID: PBAgentID? = nil
+    fileprivate var _hostname: String? = nil
+    fileprivate var _missing: PBOfferFilters.ResourceQuantities? = nil
+  }
+
+  /// How far a role is within its quota, for one resource.
+  package nonisolated struct QuotaState: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var name: String {
+      get {_name ?? String()}
+      set {_name = newValue}
+    }
+    /// Returns true if `name` has been explicitly set.
+    package var hasName: Bool {self._name != nil}
+    /// Clears the value of `name`. Subsequent reads from it will return its default value.
+    package mutating func clearName() {self._name = nil}
+
+    package var consumed: PBValue.Scalar {
+      get {_consumed ?? PBValue.Scalar()}
+      set {_consumed = newValue}
+    }
+    /// Returns true if `consumed` has been explicitly set.
+    package var hasConsumed: Bool {self._consumed != nil}
+    /// Clears the value of `consumed`. Subsequent reads from it will return its default value.
+    package mutating func clearConsumed() {self._consumed = nil}
+
+    package var guarantee: PBValue.Scalar {
+      get {_guarantee ?? PBValue.Scalar()}
+      set {_guarantee = newValue}
+    }
+    /// Returns true if `guarantee` has been explicitly set.
+    package var hasGuarantee: Bool {self._guarantee != nil}
+    /// Clears the value of `guarantee`. Subsequent reads from it will return its default value.
+    package mutating func clearGuarantee() {self._guarantee = nil}
+
+    package var limit: PBValue.Scalar {
+      get {_limit ?? PBValue.Scalar()}
+      set {_limit = newValue}
+    }
+    /// Returns true if `limit` has been explicitly set.
+    package var hasLimit: Bool {self._limit != nil}
+    /// Clears the value of `limit`. Subsequent reads from it will return its default value.
+    package mutating func clearLimit() {self._limit = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _name: String? = nil
+    fileprivate var _consumed: PBValue.Scalar? = nil
+    fileprivate var _guarantee: PBValue.Scalar? = nil
+    fileprivate var _limit: PBValue.Scalar? = nil
+  }
+
+  package init() {}
+
+  fileprivate var _agents: Int64? = nil
+  fileprivate var _fitting: Int64? = nil
+  fileprivate var _obstacle: String? = nil
+  fileprivate var _shareMillionths: Int64? = nil
+  fileprivate var _roleShareMillionths: Int64? = nil
+  fileprivate var _ahead: Int64? = nil
 }
 
 /// What the master answers to an operator.
-package nonisolated struct PBOperatorResponse: Sendable {
+package nonisolated struct PBOperatorResponse: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var type: PBOperatorResponse.TypeEnum {
-    get {_type ?? .unknown}
-    set {_type = newValue}
+    get {_storage._type ?? .unknown}
+    set {_uniqueStorage()._type = newValue}
   }
   /// Returns true if `type` has been explicitly set.
-  package var hasType: Bool {self._type != nil}
+  package var hasType: Bool {_storage._type != nil}
   /// Clears the value of `type`. Subsequent reads from it will return its default value.
-  package mutating func clearType() {self._type = nil}
+  package mutating func clearType() {_uniqueStorage()._type = nil}
 
   package var getAgents: PBOperatorResponse.GetAgents {
-    get {_getAgents ?? PBOperatorResponse.GetAgents()}
-    set {_getAgents = newValue}
+    get {_storage._getAgents ?? PBOperatorResponse.GetAgents()}
+    set {_uniqueStorage()._getAgents = newValue}
   }
   /// Returns true if `getAgents` has been explicitly set.
-  package var hasGetAgents: Bool {self._getAgents != nil}
+  package var hasGetAgents: Bool {_storage._getAgents != nil}
   /// Clears the value of `getAgents`. Subsequent reads from it will return its default value.
-  package mutating func clearGetAgents() {self._getAgents = nil}
+  package mutating func clearGetAgents() {_uniqueStorage()._getAgents = nil}
 
   package var getFrameworks: PBOperatorResponse.GetFrameworks {
-    get {_getFrameworks ?? PBOperatorResponse.GetFrameworks()}
-    set {_getFrameworks = newValue}
+    get {_storage._getFrameworks ?? PBOperatorResponse.GetFrameworks()}
+    set {_uniqueStorage()._getFrameworks = newValue}
   }
   /// Returns true if `getFrameworks` has been explicitly set.
-  package var hasGetFrameworks: Bool {self._getFrameworks != nil}
+  package var hasGetFrameworks: Bool {_storage._getFrameworks != nil}
   /// Clears the value of `getFrameworks`. Subsequent reads from it will return its default value.
-  package mutating func clearGetFrameworks() {self._getFrameworks = nil}
+  package mutating func clearGetFrameworks() {_uniqueStorage()._getFrameworks = nil}
 
   package var getTasks: PBOperatorResponse.GetTasks {
-    get {_getTasks ?? PBOperatorResponse.GetTasks()}
-    set {_getTasks = newValue}
+    get {_storage._getTasks ?? PBOperatorResponse.GetTasks()}
+    set {_uniqueStorage()._getTasks = newValue}
   }
   /// Returns true if `getTasks` has been explicitly set.
-  package var hasGetTasks: Bool {self._getTasks != nil}
+  package var hasGetTasks: Bool {_storage._getTasks != nil}
   /// Clears the value of `getTasks`. Subsequent reads from it will return its default value.
-  package mutating func clearGetTasks() {self._getTasks = nil}
+  package mutating func clearGetTasks() {_uniqueStorage()._getTasks = nil}
 
   package var getRoles: PBOperatorResponse.GetRoles {
-    get {_getRoles ?? PBOperatorResponse.GetRoles()}
-    set {_getRoles = newValue}
+    get {_storage._getRoles ?? PBOperatorResponse.GetRoles()}
+    set {_uniqueStorage()._getRoles = newValue}
   }
   /// Returns true if `getRoles` has been explicitly set.
-  package var hasGetRoles: Bool {self._getRoles != nil}
+  package var hasGetRoles: Bool {_storage._getRoles != nil}
   /// Clears the value of `getRoles`. Subsequent reads from it will return its default value.
-  package mutating func clearGetRoles() {self._getRoles = nil}
+  package mutating func clearGetRoles() {_uniqueStorage()._getRoles = nil}
+
+  package var getQuota: PBOperatorResponse.GetQuota {
+    get {_storage._getQuota ?? PBOperatorResponse.GetQuota()}
+    set {_uniqueStorage()._getQuota = newValue}
+  }
+  /// Returns true if `getQuota` has been explicitly set.
+  package var hasGetQuota: Bool {_storage._getQuota != nil}
+  /// Clears the value of `getQuota`. Subsequent reads from it will return its default value.
+  package mutating func clearGetQuota() {_uniqueStorage()._getQuota = nil}
 
   package var getOffers: PBOperatorResponse.GetOffers {
-    get {_getOffers ?? PBOperatorResponse.GetOffers()}
-    set {_getOffers = newValue}
+    get {_storage._getOffers ?? PBOperatorResponse.GetOffers()}
+    set {_uniqueStorage()._getOffers = newValue}
   }
   /// Returns true if `getOffers` has been explicitly set.
-  package var hasGetOffers: Bool {self._getOffers != nil}
+  package var hasGetOffers: Bool {_storage._getOffers != nil}
   /// Clears the value of `getOffers`. Subsequent reads from it will return its default value.
-  package mutating func clearGetOffers() {self._getOffers = nil}
+  package mutating func clearGetOffers() {_uniqueStorage()._getOffers = nil}
 
   package var getSummary: PBOperatorResponse.GetSummary {
-    get {_getSummary ?? PBOperatorResponse.GetSummary()}
-    set {_getSummary = newValue}
+    get {_storage._getSummary ?? PBOperatorResponse.GetSummary()}
+    set {_uniqueStorage()._getSummary = newValue}
   }
   /// Returns true if `getSummary` has been explicitly set.
-  package var hasGetSummary: Bool {self._getSummary != nil}
+  package var hasGetSummary: Bool {_storage._getSummary != nil}
   /// Clears the value of `getSummary`. Subsequent reads from it will return its default value.
-  package mutating func clearGetSummary() {self._getSummary = nil}
+  package mutating func clearGetSummary() {_uniqueStorage()._getSummary = nil}
 
   /// With NOT_FOUND and REFUSED: what, or why.
   package var reason: String {
-    get {_reason ?? String()}
-    set {_reason = newValue}
+    get {_storage._reason ?? String()}
+    set {_uniqueStorage()._reason = newValue}
   }
   /// Returns true if `reason` has been explicitly set.
-  package var hasReason: Bool {self._reason != nil}
+  package var hasReason: Bool {_storage._reason != nil}
   /// Clears the value of `reason`. Subsequent reads from it will return its default value.
-  package mutating func clearReason() {self._reason = nil}
+  package mutating func clearReason() {_uniqueStorage()._reason = nil}
+
+  package var why: PBPlacementExplanation {
+    get {_storage._why ?? PBPlacementExplanation()}
+    set {_uniqueStorage()._why = newValue}
+  }
+  /// Returns true if `why` has been explicitly set.
+  package var hasWhy: Bool {_storage._why != nil}
+  /// Clears the value of `why`. Subsequent reads from it will return its default value.
+  package mutating func clearWhy() {_uniqueStorage()._why = nil}
+
+  package var whyFramework: PBOperatorResponse.WhyFramework {
+    get {_storage._whyFramework ?? PBOperatorResponse.WhyFramework()}
+    set {_uniqueStorage()._whyFramework = newValue}
+  }
+  /// Returns true if `whyFramework` has been explicitly set.
+  package var hasWhyFramework: Bool {_storage._whyFramework != nil}
+  /// Clears the value of `whyFramework`. Subsequent reads from it will return its default value.
+  package mutating func clearWhyFramework() {_uniqueStorage()._whyFramework = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -465,11 +823,14 @@ package nonisolated struct PBOperatorResponse: Sendable {
     case getFrameworks = 10
     case getTasks = 12
     case getRoles = 13
+    case getQuota = 18
     case getOffers = 1000
     case getSummary = 1001
     case done = 1002
     case notFound = 1003
     case refused = 1004
+    case why = 1005
+    case whyFramework = 1006
 
     package init() {
       self = .unknown
@@ -748,6 +1109,96 @@ package nonisolated struct PBOperatorResponse: Sendable {
     package init() {}
   }
 
+  /// The body of GET_QUOTA.
+  package nonisolated struct GetQuota: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var status: PBOperatorResponse.GetQuota.Status {
+      get {_status ?? PBOperatorResponse.GetQuota.Status()}
+      set {_status = newValue}
+    }
+    /// Returns true if `status` has been explicitly set.
+    package var hasStatus: Bool {self._status != nil}
+    /// Clears the value of `status`. Subsequent reads from it will return its default value.
+    package mutating func clearStatus() {self._status = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    /// Every role that has a quota.
+    package nonisolated struct Status: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var configs: [PBQuotaConfig] = []
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+    }
+
+    package init() {}
+
+    fileprivate var _status: PBOperatorResponse.GetQuota.Status? = nil
+  }
+
+  /// The body of WHY_FRAMEWORK.
+  package nonisolated struct WhyFramework: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var demands: [PBOperatorResponse.WhyFramework.Waiting] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    /// What is wanted, and why it waits.
+    package nonisolated struct Waiting: @unchecked Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      /// Its count is what is missing.
+      package var demand: PBSchedulerDemand {
+        get {_storage._demand ?? PBSchedulerDemand()}
+        set {_uniqueStorage()._demand = newValue}
+      }
+      /// Returns true if `demand` has been explicitly set.
+      package var hasDemand: Bool {_storage._demand != nil}
+      /// Clears the value of `demand`. Subsequent reads from it will return its default value.
+      package mutating func clearDemand() {_uniqueStorage()._demand = nil}
+
+      /// Since when, if it waits.
+      package var since: PBTimeInfo {
+        get {_storage._since ?? PBTimeInfo()}
+        set {_uniqueStorage()._since = newValue}
+      }
+      /// Returns true if `since` has been explicitly set.
+      package var hasSince: Bool {_storage._since != nil}
+      /// Clears the value of `since`. Subsequent reads from it will return its default value.
+      package mutating func clearSince() {_uniqueStorage()._since = nil}
+
+      package var explanation: PBPlacementExplanation {
+        get {_storage._explanation ?? PBPlacementExplanation()}
+        set {_uniqueStorage()._explanation = newValue}
+      }
+      /// Returns true if `explanation` has been explicitly set.
+      package var hasExplanation: Bool {_storage._explanation != nil}
+      /// Clears the value of `explanation`. Subsequent reads from it will return its default value.
+      package mutating func clearExplanation() {_uniqueStorage()._explanation = nil}
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _storage = _StorageClass.defaultInstance
+    }
+
+    package init() {}
+  }
+
   /// The body of GET_OFFERS.
   package nonisolated struct GetOffers: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -880,14 +1331,7 @@ package nonisolated struct PBOperatorResponse: Sendable {
 
   package init() {}
 
-  fileprivate var _type: PBOperatorResponse.TypeEnum? = nil
-  fileprivate var _getAgents: PBOperatorResponse.GetAgents? = nil
-  fileprivate var _getFrameworks: PBOperatorResponse.GetFrameworks? = nil
-  fileprivate var _getTasks: PBOperatorResponse.GetTasks? = nil
-  fileprivate var _getRoles: PBOperatorResponse.GetRoles? = nil
-  fileprivate var _getOffers: PBOperatorResponse.GetOffers? = nil
-  fileprivate var _getSummary: PBOperatorResponse.GetSummary? = nil
-  fileprivate var _reason: String? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// What happened in the cluster.
@@ -1608,68 +2052,138 @@ nonisolated extension PBTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
 
 nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OperatorCall"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{5}update_weights\0\u{2}\u{a}teardown\0\u{4}X\u{f}get_tasks\0\u{3}kill_task\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{5}update_weights\0\u{2}\u{a}teardown\0\u{4}\u{4}update_quota\0\u{4}T\u{f}get_tasks\0\u{3}kill_task\0\u{1}why\0\u{3}why_framework\0")
+
+  fileprivate class _StorageClass {
+    var _type: PBOperatorCall.TypeEnum? = nil
+    var _updateWeights: PBOperatorCall.UpdateWeights? = nil
+    var _teardown: PBOperatorCall.Teardown? = nil
+    var _updateQuota: PBOperatorCall.UpdateQuota? = nil
+    var _getTasks: PBOperatorCall.GetTasks? = nil
+    var _killTask: PBTaskKey? = nil
+    var _why: PBOperatorCall.Why? = nil
+    var _whyFramework: PBOperatorCall.WhyFramework? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _type = source._type
+      _updateWeights = source._updateWeights
+      _teardown = source._teardown
+      _updateQuota = source._updateQuota
+      _getTasks = source._getTasks
+      _killTask = source._killTask
+      _why = source._why
+      _whyFramework = source._whyFramework
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public var isInitialized: Bool {
-    if let v = self._updateWeights, !v.isInitialized {return false}
-    if let v = self._teardown, !v.isInitialized {return false}
-    if let v = self._getTasks, !v.isInitialized {return false}
-    if let v = self._killTask, !v.isInitialized {return false}
-    return true
+    return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if let v = _storage._updateWeights, !v.isInitialized {return false}
+      if let v = _storage._teardown, !v.isInitialized {return false}
+      if let v = _storage._updateQuota, !v.isInitialized {return false}
+      if let v = _storage._getTasks, !v.isInitialized {return false}
+      if let v = _storage._killTask, !v.isInitialized {return false}
+      if let v = _storage._why, !v.isInitialized {return false}
+      if let v = _storage._whyFramework, !v.isInitialized {return false}
+      return true
+    }
   }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularEnumField(value: &self._type) }()
-      case 6: try { try decoder.decodeSingularMessageField(value: &self._updateWeights) }()
-      case 16: try { try decoder.decodeSingularMessageField(value: &self._teardown) }()
-      case 1000: try { try decoder.decodeSingularMessageField(value: &self._getTasks) }()
-      case 1001: try { try decoder.decodeSingularMessageField(value: &self._killTask) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularEnumField(value: &_storage._type) }()
+        case 6: try { try decoder.decodeSingularMessageField(value: &_storage._updateWeights) }()
+        case 16: try { try decoder.decodeSingularMessageField(value: &_storage._teardown) }()
+        case 20: try { try decoder.decodeSingularMessageField(value: &_storage._updateQuota) }()
+        case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._getTasks) }()
+        case 1001: try { try decoder.decodeSingularMessageField(value: &_storage._killTask) }()
+        case 1002: try { try decoder.decodeSingularMessageField(value: &_storage._why) }()
+        case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._whyFramework) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._type {
-      try visitor.visitSingularEnumField(value: v, fieldNumber: 1)
-    } }()
-    try { if let v = self._updateWeights {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
-    } }()
-    try { if let v = self._teardown {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-    } }()
-    try { if let v = self._getTasks {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
-    } }()
-    try { if let v = self._killTask {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1001)
-    } }()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._type {
+        try visitor.visitSingularEnumField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._updateWeights {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+      try { if let v = _storage._teardown {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      } }()
+      try { if let v = _storage._updateQuota {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+      } }()
+      try { if let v = _storage._getTasks {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
+      } }()
+      try { if let v = _storage._killTask {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1001)
+      } }()
+      try { if let v = _storage._why {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1002)
+      } }()
+      try { if let v = _storage._whyFramework {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1003)
+      } }()
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBOperatorCall, rhs: PBOperatorCall) -> Bool {
-    if lhs._type != rhs._type {return false}
-    if lhs._updateWeights != rhs._updateWeights {return false}
-    if lhs._teardown != rhs._teardown {return false}
-    if lhs._getTasks != rhs._getTasks {return false}
-    if lhs._killTask != rhs._killTask {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._type != rhs_storage._type {return false}
+        if _storage._updateWeights != rhs_storage._updateWeights {return false}
+        if _storage._teardown != rhs_storage._teardown {return false}
+        if _storage._updateQuota != rhs_storage._updateQuota {return false}
+        if _storage._getTasks != rhs_storage._getTasks {return false}
+        if _storage._killTask != rhs_storage._killTask {return false}
+        if _storage._why != rhs_storage._why {return false}
+        if _storage._whyFramework != rhs_storage._whyFramework {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
 }
 
 nonisolated extension PBOperatorCall.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{a}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{2}UPDATE_WEIGHTS\0\u{2}\u{f}TEARDOWN\0\u{2}I\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}KILL_TASK\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{a}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{2}UPDATE_WEIGHTS\0\u{2}\u{c}GET_QUOTA\0\u{2}\u{3}TEARDOWN\0\u{2}\u{5}UPDATE_QUOTA\0\u{2}D\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}KILL_TASK\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0")
 }
 
 nonisolated extension PBOperatorCall.UpdateWeights: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -1747,6 +2261,136 @@ nonisolated extension PBOperatorCall.Teardown: SwiftProtobuf.Message, SwiftProto
   }
 }
 
+nonisolated extension PBOperatorCall.UpdateQuota: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".UpdateQuota"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}force\0\u{3}quota_configs\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.quotaConfigs) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self._force) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.quotaConfigs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._force {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 1)
+    } }()
+    if !self.quotaConfigs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.quotaConfigs, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.UpdateQuota, rhs: PBOperatorCall.UpdateQuota) -> Bool {
+    if lhs._force != rhs._force {return false}
+    if lhs.quotaConfigs != rhs.quotaConfigs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.Why: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".Why"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_id\0\u{1}demand\0")
+
+  public var isInitialized: Bool {
+    if self._demand == nil {return false}
+    if let v = self._frameworkID, !v.isInitialized {return false}
+    if let v = self._demand, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._frameworkID) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._demand) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._frameworkID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._demand {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.Why, rhs: PBOperatorCall.Why) -> Bool {
+    if lhs._frameworkID != rhs._frameworkID {return false}
+    if lhs._demand != rhs._demand {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.WhyFramework: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".WhyFramework"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_id\0")
+
+  public var isInitialized: Bool {
+    if self._frameworkID == nil {return false}
+    if let v = self._frameworkID, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._frameworkID) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._frameworkID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.WhyFramework, rhs: PBOperatorCall.WhyFramework) -> Bool {
+    if lhs._frameworkID != rhs._frameworkID {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension PBOperatorCall.GetTasks: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".GetTasks"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_id\0")
@@ -1786,17 +2430,14 @@ nonisolated extension PBOperatorCall.GetTasks: SwiftProtobuf.Message, SwiftProto
   }
 }
 
-nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".OperatorResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{9}get_agents\0\u{3}get_frameworks\0\u{4}\u{2}get_tasks\0\u{3}get_roles\0\u{4}Z\u{f}get_offers\0\u{3}get_summary\0\u{1}reason\0")
+nonisolated extension PBPlacementExplanation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PlacementExplanation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}agents\0\u{1}steps\0\u{1}fitting\0\u{1}obstacle\0\u{1}nearest\0\u{1}quota\0\u{3}share_millionths\0\u{3}role_share_millionths\0\u{1}ahead\0\u{1}suggestions\0")
 
   public var isInitialized: Bool {
-    if let v = self._getAgents, !v.isInitialized {return false}
-    if let v = self._getFrameworks, !v.isInitialized {return false}
-    if let v = self._getTasks, !v.isInitialized {return false}
-    if let v = self._getRoles, !v.isInitialized {return false}
-    if let v = self._getOffers, !v.isInitialized {return false}
-    if let v = self._getSummary, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.steps) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.nearest) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.quota) {return false}
     return true
   }
 
@@ -1806,14 +2447,16 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularEnumField(value: &self._type) }()
-      case 10: try { try decoder.decodeSingularMessageField(value: &self._getAgents) }()
-      case 11: try { try decoder.decodeSingularMessageField(value: &self._getFrameworks) }()
-      case 13: try { try decoder.decodeSingularMessageField(value: &self._getTasks) }()
-      case 14: try { try decoder.decodeSingularMessageField(value: &self._getRoles) }()
-      case 1000: try { try decoder.decodeSingularMessageField(value: &self._getOffers) }()
-      case 1001: try { try decoder.decodeSingularMessageField(value: &self._getSummary) }()
-      case 1002: try { try decoder.decodeSingularStringField(value: &self._reason) }()
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self._agents) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.steps) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self._fitting) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self._obstacle) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.nearest) }()
+      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.quota) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self._shareMillionths) }()
+      case 8: try { try decoder.decodeSingularInt64Field(value: &self._roleShareMillionths) }()
+      case 9: try { try decoder.decodeSingularInt64Field(value: &self._ahead) }()
+      case 10: try { try decoder.decodeRepeatedStringField(value: &self.suggestions) }()
       default: break
       }
     }
@@ -1824,49 +2467,381 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._type {
+    try { if let v = self._agents {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 1)
+    } }()
+    if !self.steps.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.steps, fieldNumber: 2)
+    }
+    try { if let v = self._fitting {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._obstacle {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 4)
+    } }()
+    if !self.nearest.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.nearest, fieldNumber: 5)
+    }
+    if !self.quota.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.quota, fieldNumber: 6)
+    }
+    try { if let v = self._shareMillionths {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 7)
+    } }()
+    try { if let v = self._roleShareMillionths {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 8)
+    } }()
+    try { if let v = self._ahead {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 9)
+    } }()
+    if !self.suggestions.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.suggestions, fieldNumber: 10)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBPlacementExplanation, rhs: PBPlacementExplanation) -> Bool {
+    if lhs._agents != rhs._agents {return false}
+    if lhs.steps != rhs.steps {return false}
+    if lhs._fitting != rhs._fitting {return false}
+    if lhs._obstacle != rhs._obstacle {return false}
+    if lhs.nearest != rhs.nearest {return false}
+    if lhs.quota != rhs.quota {return false}
+    if lhs._shareMillionths != rhs._shareMillionths {return false}
+    if lhs._roleShareMillionths != rhs._roleShareMillionths {return false}
+    if lhs._ahead != rhs._ahead {return false}
+    if lhs.suggestions != rhs.suggestions {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBPlacementExplanation.Step: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBPlacementExplanation.protoMessageName + ".Step"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}check\0\u{1}removed\0\u{1}alone\0\u{1}examples\0")
+
+  public var isInitialized: Bool {
+    if self._check == nil {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.examples) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self._check) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self._removed) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self._alone) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.examples) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._check {
       try visitor.visitSingularEnumField(value: v, fieldNumber: 1)
     } }()
-    try { if let v = self._getAgents {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    try { if let v = self._removed {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
     } }()
-    try { if let v = self._getFrameworks {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    try { if let v = self._alone {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 3)
     } }()
-    try { if let v = self._getTasks {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    if !self.examples.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.examples, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBPlacementExplanation.Step, rhs: PBPlacementExplanation.Step) -> Bool {
+    if lhs._check != rhs._check {return false}
+    if lhs._removed != rhs._removed {return false}
+    if lhs._alone != rhs._alone {return false}
+    if lhs.examples != rhs.examples {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBPlacementExplanation.NearMiss: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBPlacementExplanation.protoMessageName + ".NearMiss"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{1}hostname\0\u{1}failed\0\u{1}missing\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if self._hostname == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    if let v = self._missing, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self._hostname) }()
+      case 3: try { try decoder.decodeRepeatedEnumField(value: &self.failed) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._missing) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
-    try { if let v = self._getRoles {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+    try { if let v = self._hostname {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
     } }()
-    try { if let v = self._getOffers {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
-    } }()
-    try { if let v = self._getSummary {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1001)
-    } }()
-    try { if let v = self._reason {
-      try visitor.visitSingularStringField(value: v, fieldNumber: 1002)
+    if !self.failed.isEmpty {
+      try visitor.visitPackedEnumField(value: self.failed, fieldNumber: 3)
+    }
+    try { if let v = self._missing {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
+  package static func ==(lhs: PBPlacementExplanation.NearMiss, rhs: PBPlacementExplanation.NearMiss) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs._hostname != rhs._hostname {return false}
+    if lhs.failed != rhs.failed {return false}
+    if lhs._missing != rhs._missing {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBPlacementExplanation.QuotaState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBPlacementExplanation.protoMessageName + ".QuotaState"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}consumed\0\u{1}guarantee\0\u{1}limit\0")
+
+  public var isInitialized: Bool {
+    if self._name == nil {return false}
+    if let v = self._consumed, !v.isInitialized {return false}
+    if let v = self._guarantee, !v.isInitialized {return false}
+    if let v = self._limit, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._name) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._consumed) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._guarantee) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._limit) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._name {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._consumed {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._guarantee {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._limit {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBPlacementExplanation.QuotaState, rhs: PBPlacementExplanation.QuotaState) -> Bool {
+    if lhs._name != rhs._name {return false}
+    if lhs._consumed != rhs._consumed {return false}
+    if lhs._guarantee != rhs._guarantee {return false}
+    if lhs._limit != rhs._limit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".OperatorResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{9}get_agents\0\u{3}get_frameworks\0\u{4}\u{2}get_tasks\0\u{3}get_roles\0\u{4}\u{5}get_quota\0\u{4}U\u{f}get_offers\0\u{3}get_summary\0\u{1}reason\0\u{1}why\0\u{3}why_framework\0")
+
+  fileprivate class _StorageClass {
+    var _type: PBOperatorResponse.TypeEnum? = nil
+    var _getAgents: PBOperatorResponse.GetAgents? = nil
+    var _getFrameworks: PBOperatorResponse.GetFrameworks? = nil
+    var _getTasks: PBOperatorResponse.GetTasks? = nil
+    var _getRoles: PBOperatorResponse.GetRoles? = nil
+    var _getQuota: PBOperatorResponse.GetQuota? = nil
+    var _getOffers: PBOperatorResponse.GetOffers? = nil
+    var _getSummary: PBOperatorResponse.GetSummary? = nil
+    var _reason: String? = nil
+    var _why: PBPlacementExplanation? = nil
+    var _whyFramework: PBOperatorResponse.WhyFramework? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _type = source._type
+      _getAgents = source._getAgents
+      _getFrameworks = source._getFrameworks
+      _getTasks = source._getTasks
+      _getRoles = source._getRoles
+      _getQuota = source._getQuota
+      _getOffers = source._getOffers
+      _getSummary = source._getSummary
+      _reason = source._reason
+      _why = source._why
+      _whyFramework = source._whyFramework
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public var isInitialized: Bool {
+    return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if let v = _storage._getAgents, !v.isInitialized {return false}
+      if let v = _storage._getFrameworks, !v.isInitialized {return false}
+      if let v = _storage._getTasks, !v.isInitialized {return false}
+      if let v = _storage._getRoles, !v.isInitialized {return false}
+      if let v = _storage._getQuota, !v.isInitialized {return false}
+      if let v = _storage._getOffers, !v.isInitialized {return false}
+      if let v = _storage._getSummary, !v.isInitialized {return false}
+      if let v = _storage._why, !v.isInitialized {return false}
+      if let v = _storage._whyFramework, !v.isInitialized {return false}
+      return true
+    }
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularEnumField(value: &_storage._type) }()
+        case 10: try { try decoder.decodeSingularMessageField(value: &_storage._getAgents) }()
+        case 11: try { try decoder.decodeSingularMessageField(value: &_storage._getFrameworks) }()
+        case 13: try { try decoder.decodeSingularMessageField(value: &_storage._getTasks) }()
+        case 14: try { try decoder.decodeSingularMessageField(value: &_storage._getRoles) }()
+        case 19: try { try decoder.decodeSingularMessageField(value: &_storage._getQuota) }()
+        case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._getOffers) }()
+        case 1001: try { try decoder.decodeSingularMessageField(value: &_storage._getSummary) }()
+        case 1002: try { try decoder.decodeSingularStringField(value: &_storage._reason) }()
+        case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._why) }()
+        case 1004: try { try decoder.decodeSingularMessageField(value: &_storage._whyFramework) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._type {
+        try visitor.visitSingularEnumField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._getAgents {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      } }()
+      try { if let v = _storage._getFrameworks {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      } }()
+      try { if let v = _storage._getTasks {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      } }()
+      try { if let v = _storage._getRoles {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+      } }()
+      try { if let v = _storage._getQuota {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+      } }()
+      try { if let v = _storage._getOffers {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
+      } }()
+      try { if let v = _storage._getSummary {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1001)
+      } }()
+      try { if let v = _storage._reason {
+        try visitor.visitSingularStringField(value: v, fieldNumber: 1002)
+      } }()
+      try { if let v = _storage._why {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1003)
+      } }()
+      try { if let v = _storage._whyFramework {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1004)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
   package static func ==(lhs: PBOperatorResponse, rhs: PBOperatorResponse) -> Bool {
-    if lhs._type != rhs._type {return false}
-    if lhs._getAgents != rhs._getAgents {return false}
-    if lhs._getFrameworks != rhs._getFrameworks {return false}
-    if lhs._getTasks != rhs._getTasks {return false}
-    if lhs._getRoles != rhs._getRoles {return false}
-    if lhs._getOffers != rhs._getOffers {return false}
-    if lhs._getSummary != rhs._getSummary {return false}
-    if lhs._reason != rhs._reason {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._type != rhs_storage._type {return false}
+        if _storage._getAgents != rhs_storage._getAgents {return false}
+        if _storage._getFrameworks != rhs_storage._getFrameworks {return false}
+        if _storage._getTasks != rhs_storage._getTasks {return false}
+        if _storage._getRoles != rhs_storage._getRoles {return false}
+        if _storage._getQuota != rhs_storage._getQuota {return false}
+        if _storage._getOffers != rhs_storage._getOffers {return false}
+        if _storage._getSummary != rhs_storage._getSummary {return false}
+        if _storage._reason != rhs_storage._reason {return false}
+        if _storage._why != rhs_storage._why {return false}
+        if _storage._whyFramework != rhs_storage._whyFramework {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
 }
 
 nonisolated extension PBOperatorResponse.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{9}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}[\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}DONE\0\u{1}NOT_FOUND\0\u{1}REFUSED\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{9}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{5}GET_QUOTA\0\u{2}V\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}DONE\0\u{1}NOT_FOUND\0\u{1}REFUSED\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0")
 }
 
 nonisolated extension PBOperatorResponse.GetAgents: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2345,6 +3320,211 @@ nonisolated extension PBOperatorResponse.GetRoles: SwiftProtobuf.Message, SwiftP
 
   package static func ==(lhs: PBOperatorResponse.GetRoles, rhs: PBOperatorResponse.GetRoles) -> Bool {
     if lhs.roles != rhs.roles {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.GetQuota: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.protoMessageName + ".GetQuota"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0")
+
+  public var isInitialized: Bool {
+    if self._status == nil {return false}
+    if let v = self._status, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._status) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._status {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.GetQuota, rhs: PBOperatorResponse.GetQuota) -> Bool {
+    if lhs._status != rhs._status {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.GetQuota.Status: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.GetQuota.protoMessageName + ".Status"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\u{2}configs\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.configs) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.configs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.configs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.configs, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.GetQuota.Status, rhs: PBOperatorResponse.GetQuota.Status) -> Bool {
+    if lhs.configs != rhs.configs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.WhyFramework: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.protoMessageName + ".WhyFramework"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}demands\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.demands) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.demands) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.demands.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.demands, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.WhyFramework, rhs: PBOperatorResponse.WhyFramework) -> Bool {
+    if lhs.demands != rhs.demands {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.WhyFramework.Waiting: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.WhyFramework.protoMessageName + ".Waiting"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}demand\0\u{1}since\0\u{1}explanation\0")
+
+  fileprivate class _StorageClass {
+    var _demand: PBSchedulerDemand? = nil
+    var _since: PBTimeInfo? = nil
+    var _explanation: PBPlacementExplanation? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _demand = source._demand
+      _since = source._since
+      _explanation = source._explanation
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public var isInitialized: Bool {
+    return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._demand == nil {return false}
+      if _storage._explanation == nil {return false}
+      if let v = _storage._demand, !v.isInitialized {return false}
+      if let v = _storage._since, !v.isInitialized {return false}
+      if let v = _storage._explanation, !v.isInitialized {return false}
+      return true
+    }
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._demand) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._since) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._explanation) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._demand {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._since {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._explanation {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.WhyFramework.Waiting, rhs: PBOperatorResponse.WhyFramework.Waiting) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._demand != rhs_storage._demand {return false}
+        if _storage._since != rhs_storage._since {return false}
+        if _storage._explanation != rhs_storage._explanation {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

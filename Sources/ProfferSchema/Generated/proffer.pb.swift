@@ -67,6 +67,28 @@ package nonisolated enum PBOperationState: Int, SwiftProtobuf.Enum, Swift.CaseIt
 
 }
 
+/// What an agent has to pass before a framework is offered something of it, in this order.
+package nonisolated enum PBPlacementCheck: Int, SwiftProtobuf.Enum, Swift.CaseIterable {
+  case unknown = 0
+  case agentActive = 1
+  case constraints = 2
+  case region = 3
+  case gpus = 4
+  case reservations = 5
+  case resources = 6
+  case perAgent = 7
+  case refusal = 8
+  case quotaLimit = 9
+  case headroom = 10
+  case offeredLimit = 11
+  case gang = 12
+
+  package init() {
+    self = .unknown
+  }
+
+}
+
 /// Names one framework.
 package nonisolated struct PBFrameworkID: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -527,6 +549,16 @@ package nonisolated struct PBFrameworkInfo: Sendable {
 
   package var offerFilters: Dictionary<String,PBOfferFilters> = [:]
 
+  /// Of its tasks that have none of their own.
+  package var priority: Int64 {
+    get {_priority ?? 0}
+    set {_priority = newValue}
+  }
+  /// Returns true if `priority` has been explicitly set.
+  package var hasPriority: Bool {self._priority != nil}
+  /// Clears the value of `priority`. Subsequent reads from it will return its default value.
+  package mutating func clearPriority() {self._priority = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// The capability of framework info.
@@ -581,6 +613,7 @@ package nonisolated struct PBFrameworkInfo: Sendable {
   fileprivate var _principal: String? = nil
   fileprivate var _webuiURL: String? = nil
   fileprivate var _labels: PBLabels? = nil
+  fileprivate var _priority: Int64? = nil
 }
 
 /// Watches something about a task without judging.
@@ -1500,6 +1533,9 @@ package nonisolated struct PBAgentInfo: Sendable {
   /// Clears the value of `domain`. Subsequent reads from it will return its default value.
   package mutating func clearDomain() {self._domain = nil}
 
+  /// Without an entry it can do everything; an agent that can do nothing says UNKNOWN.
+  package var capabilities: [PBAgentInfo.Capability] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// The capability of agent info.
@@ -2413,6 +2449,36 @@ package nonisolated struct PBOffer: @unchecked Sendable {
   /// Clears the value of `allocationInfo`. Subsequent reads from it will return its default value.
   package mutating func clearAllocationInfo() {_uniqueStorage()._allocationInfo = nil}
 
+  /// For which demand it is made, by the framework's name for it.
+  package var demandID: String {
+    get {_storage._demandID ?? String()}
+    set {_uniqueStorage()._demandID = newValue}
+  }
+  /// Returns true if `demandID` has been explicitly set.
+  package var hasDemandID: Bool {_storage._demandID != nil}
+  /// Clears the value of `demandID`. Subsequent reads from it will return its default value.
+  package mutating func clearDemandID() {_uniqueStorage()._demandID = nil}
+
+  /// How many instances of that it is meant for.
+  package var instances: Int64 {
+    get {_storage._instances ?? 0}
+    set {_uniqueStorage()._instances = newValue}
+  }
+  /// Returns true if `instances` has been explicitly set.
+  package var hasInstances: Bool {_storage._instances != nil}
+  /// Clears the value of `instances`. Subsequent reads from it will return its default value.
+  package mutating func clearInstances() {_uniqueStorage()._instances = nil}
+
+  /// Of use only together with the others that have the same.
+  package var gangID: UInt64 {
+    get {_storage._gangID ?? 0}
+    set {_uniqueStorage()._gangID = newValue}
+  }
+  /// Returns true if `gangID` has been explicitly set.
+  package var hasGangID: Bool {_storage._gangID != nil}
+  /// Clears the value of `gangID`. Subsequent reads from it will return its default value.
+  package mutating func clearGangID() {_uniqueStorage()._gangID = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// What is to happen with offered resources.
@@ -2841,6 +2907,9 @@ package nonisolated struct PBInverseOffer: Sendable {
 
   package var resources: [PBResource] = []
 
+  /// What will be killed then, to make room for others.
+  package var taskIds: [PBTaskID] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2984,6 +3053,16 @@ package nonisolated struct PBTaskInfo: @unchecked Sendable {
     get {_storage._limits}
     set {_uniqueStorage()._limits = newValue}
   }
+
+  /// That of its framework, when it is absent.
+  package var priority: Int64 {
+    get {_storage._priority ?? 0}
+    set {_uniqueStorage()._priority = newValue}
+  }
+  /// Returns true if `priority` has been explicitly set.
+  package var hasPriority: Bool {_storage._priority != nil}
+  /// Clears the value of `priority`. Subsequent reads from it will return its default value.
+  package mutating func clearPriority() {_uniqueStorage()._priority = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -5355,6 +5434,35 @@ package nonisolated struct PBAgentUsage: Sendable {
   fileprivate var _diskTotalBytes: Int64? = nil
 }
 
+/// What a top-level role is promised, and the most it may hold.
+package nonisolated struct PBQuotaConfig: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var role: String {
+    get {_role ?? String()}
+    set {_role = newValue}
+  }
+  /// Returns true if `role` has been explicitly set.
+  package var hasRole: Bool {self._role != nil}
+  /// Clears the value of `role`. Subsequent reads from it will return its default value.
+  package mutating func clearRole() {self._role = nil}
+
+  package var guarantees: Dictionary<String,PBValue.Scalar> = [:]
+
+  package var limits: Dictionary<String,PBValue.Scalar> = [:]
+
+  /// Only in answers: what it holds or has reserved.
+  package var consumed: Dictionary<String,PBValue.Scalar> = [:]
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _role: String? = nil
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "proffer.v1"
@@ -5365,6 +5473,10 @@ nonisolated extension PBTaskState: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension PBOperationState: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0OPERATION_UNSUPPORTED\0\u{1}OPERATION_PENDING\0\u{1}OPERATION_FINISHED\0\u{1}OPERATION_FAILED\0\u{1}OPERATION_ERROR\0\u{1}OPERATION_DROPPED\0\u{1}OPERATION_UNREACHABLE\0\u{1}OPERATION_GONE_BY_OPERATOR\0\u{1}OPERATION_RECOVERING\0\u{1}OPERATION_UNKNOWN\0")
+}
+
+nonisolated extension PBPlacementCheck: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PLACEMENT_CHECK_UNKNOWN\0\u{1}PLACEMENT_CHECK_AGENT_ACTIVE\0\u{1}PLACEMENT_CHECK_CONSTRAINTS\0\u{1}PLACEMENT_CHECK_REGION\0\u{1}PLACEMENT_CHECK_GPUS\0\u{1}PLACEMENT_CHECK_RESERVATIONS\0\u{1}PLACEMENT_CHECK_RESOURCES\0\u{1}PLACEMENT_CHECK_PER_AGENT\0\u{1}PLACEMENT_CHECK_REFUSAL\0\u{1}PLACEMENT_CHECK_QUOTA_LIMIT\0\u{1}PLACEMENT_CHECK_HEADROOM\0\u{1}PLACEMENT_CHECK_OFFERED_LIMIT\0\u{1}PLACEMENT_CHECK_GANG\0")
 }
 
 nonisolated extension PBFrameworkID: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -5962,7 +6074,7 @@ nonisolated extension PBUnavailability: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension PBFrameworkInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FrameworkInfo"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}user\0\u{1}name\0\u{1}id\0\u{3}failover_timeout\0\u{1}checkpoint\0\u{1}role\0\u{1}hostname\0\u{1}principal\0\u{3}webui_url\0\u{1}capabilities\0\u{1}labels\0\u{1}roles\0\u{3}offer_filters\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}user\0\u{1}name\0\u{1}id\0\u{3}failover_timeout\0\u{1}checkpoint\0\u{1}role\0\u{1}hostname\0\u{1}principal\0\u{3}webui_url\0\u{1}capabilities\0\u{1}labels\0\u{1}roles\0\u{3}offer_filters\0\u{2}[\u{f}priority\0")
 
   public var isInitialized: Bool {
     if self._user == nil {return false}
@@ -5992,6 +6104,7 @@ nonisolated extension PBFrameworkInfo: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 11: try { try decoder.decodeSingularMessageField(value: &self._labels) }()
       case 12: try { try decoder.decodeRepeatedStringField(value: &self.roles) }()
       case 13: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBOfferFilters>.self, value: &self.offerFilters) }()
+      case 1000: try { try decoder.decodeSingularInt64Field(value: &self._priority) }()
       default: break
       }
     }
@@ -6041,6 +6154,9 @@ nonisolated extension PBFrameworkInfo: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if !self.offerFilters.isEmpty {
       try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBOfferFilters>.self, value: self.offerFilters, fieldNumber: 13)
     }
+    try { if let v = self._priority {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 1000)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -6058,6 +6174,7 @@ nonisolated extension PBFrameworkInfo: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.capabilities != rhs.capabilities {return false}
     if lhs._labels != rhs._labels {return false}
     if lhs.offerFilters != rhs.offerFilters {return false}
+    if lhs._priority != rhs._priority {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -7162,7 +7279,7 @@ nonisolated extension PBMasterInfo.Capability.TypeEnum: SwiftProtobuf._ProtoName
 
 nonisolated extension PBAgentInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AgentInfo"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hostname\0\u{2}\u{2}resources\0\u{2}\u{2}attributes\0\u{1}id\0\u{2}\u{2}port\0\u{2}\u{2}domain\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hostname\0\u{2}\u{2}resources\0\u{2}\u{2}attributes\0\u{1}id\0\u{2}\u{2}port\0\u{2}\u{2}domain\0\u{2}^\u{f}capabilities\0")
 
   public var isInitialized: Bool {
     if self._hostname == nil {return false}
@@ -7185,6 +7302,7 @@ nonisolated extension PBAgentInfo: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 6: try { try decoder.decodeSingularMessageField(value: &self._id) }()
       case 8: try { try decoder.decodeSingularInt32Field(value: &self._port) }()
       case 10: try { try decoder.decodeSingularMessageField(value: &self._domain) }()
+      case 1000: try { try decoder.decodeRepeatedMessageField(value: &self.capabilities) }()
       default: break
       }
     }
@@ -7213,6 +7331,9 @@ nonisolated extension PBAgentInfo: SwiftProtobuf.Message, SwiftProtobuf._Message
     try { if let v = self._domain {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
     } }()
+    if !self.capabilities.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.capabilities, fieldNumber: 1000)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -7223,6 +7344,7 @@ nonisolated extension PBAgentInfo: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.attributes != rhs.attributes {return false}
     if lhs._id != rhs._id {return false}
     if lhs._domain != rhs._domain {return false}
+    if lhs.capabilities != rhs.capabilities {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -8279,7 +8401,7 @@ nonisolated extension PBRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension PBOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Offer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{3}framework_id\0\u{3}agent_id\0\u{1}hostname\0\u{1}resources\0\u{3}executor_ids\0\u{1}attributes\0\u{1}url\0\u{1}unavailability\0\u{3}allocation_info\0\u{1}domain\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{3}framework_id\0\u{3}agent_id\0\u{1}hostname\0\u{1}resources\0\u{3}executor_ids\0\u{1}attributes\0\u{1}url\0\u{1}unavailability\0\u{3}allocation_info\0\u{1}domain\0\u{4}]\u{f}demand_id\0\u{1}instances\0\u{3}gang_id\0")
 
   fileprivate class _StorageClass {
     var _id: PBOfferID? = nil
@@ -8293,6 +8415,9 @@ nonisolated extension PBOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     var _executorIds: [PBExecutorID] = []
     var _unavailability: PBUnavailability? = nil
     var _allocationInfo: PBResource.AllocationInfo? = nil
+    var _demandID: String? = nil
+    var _instances: Int64? = nil
+    var _gangID: UInt64? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -8314,6 +8439,9 @@ nonisolated extension PBOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       _executorIds = source._executorIds
       _unavailability = source._unavailability
       _allocationInfo = source._allocationInfo
+      _demandID = source._demandID
+      _instances = source._instances
+      _gangID = source._gangID
     }
   }
 
@@ -8362,6 +8490,9 @@ nonisolated extension PBOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
         case 9: try { try decoder.decodeSingularMessageField(value: &_storage._unavailability) }()
         case 10: try { try decoder.decodeSingularMessageField(value: &_storage._allocationInfo) }()
         case 11: try { try decoder.decodeSingularMessageField(value: &_storage._domain) }()
+        case 1000: try { try decoder.decodeSingularStringField(value: &_storage._demandID) }()
+        case 1001: try { try decoder.decodeSingularInt64Field(value: &_storage._instances) }()
+        case 1002: try { try decoder.decodeSingularUInt64Field(value: &_storage._gangID) }()
         default: break
         }
       }
@@ -8407,6 +8538,15 @@ nonisolated extension PBOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       try { if let v = _storage._domain {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
       } }()
+      try { if let v = _storage._demandID {
+        try visitor.visitSingularStringField(value: v, fieldNumber: 1000)
+      } }()
+      try { if let v = _storage._instances {
+        try visitor.visitSingularInt64Field(value: v, fieldNumber: 1001)
+      } }()
+      try { if let v = _storage._gangID {
+        try visitor.visitSingularUInt64Field(value: v, fieldNumber: 1002)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -8427,6 +8567,9 @@ nonisolated extension PBOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
         if _storage._executorIds != rhs_storage._executorIds {return false}
         if _storage._unavailability != rhs_storage._unavailability {return false}
         if _storage._allocationInfo != rhs_storage._allocationInfo {return false}
+        if _storage._demandID != rhs_storage._demandID {return false}
+        if _storage._instances != rhs_storage._instances {return false}
+        if _storage._gangID != rhs_storage._gangID {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -9019,7 +9162,7 @@ nonisolated extension PBOffer.Operation.DestroyDisk: SwiftProtobuf.Message, Swif
 
 nonisolated extension PBInverseOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InverseOffer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}url\0\u{3}framework_id\0\u{3}agent_id\0\u{1}unavailability\0\u{1}resources\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}url\0\u{3}framework_id\0\u{3}agent_id\0\u{1}unavailability\0\u{1}resources\0\u{4}b\u{f}task_ids\0")
 
   public var isInitialized: Bool {
     if self._id == nil {return false}
@@ -9031,6 +9174,7 @@ nonisolated extension PBInverseOffer: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if let v = self._agentID, !v.isInitialized {return false}
     if let v = self._unavailability, !v.isInitialized {return false}
     if !SwiftProtobuf.Internal.areAllInitialized(self.resources) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.taskIds) {return false}
     return true
   }
 
@@ -9046,6 +9190,7 @@ nonisolated extension PBInverseOffer: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 4: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
       case 5: try { try decoder.decodeSingularMessageField(value: &self._unavailability) }()
       case 6: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
+      case 1000: try { try decoder.decodeRepeatedMessageField(value: &self.taskIds) }()
       default: break
       }
     }
@@ -9074,6 +9219,9 @@ nonisolated extension PBInverseOffer: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if !self.resources.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 6)
     }
+    if !self.taskIds.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.taskIds, fieldNumber: 1000)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -9084,6 +9232,7 @@ nonisolated extension PBInverseOffer: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs._agentID != rhs._agentID {return false}
     if lhs._unavailability != rhs._unavailability {return false}
     if lhs.resources != rhs.resources {return false}
+    if lhs.taskIds != rhs.taskIds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -9091,7 +9240,7 @@ nonisolated extension PBInverseOffer: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TaskInfo"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{3}task_id\0\u{3}agent_id\0\u{1}resources\0\u{1}executor\0\u{1}data\0\u{1}command\0\u{3}health_check\0\u{1}container\0\u{1}labels\0\u{1}discovery\0\u{3}kill_policy\0\u{1}check\0\u{3}max_completion_time\0\u{1}limits\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{3}task_id\0\u{3}agent_id\0\u{1}resources\0\u{1}executor\0\u{1}data\0\u{1}command\0\u{3}health_check\0\u{1}container\0\u{1}labels\0\u{1}discovery\0\u{3}kill_policy\0\u{1}check\0\u{3}max_completion_time\0\u{1}limits\0\u{2}Y\u{f}priority\0")
 
   fileprivate class _StorageClass {
     var _name: String? = nil
@@ -9109,6 +9258,7 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     var _discovery: PBDiscoveryInfo? = nil
     var _maxCompletionTime: PBDurationInfo? = nil
     var _limits: Dictionary<String,PBValue.Scalar> = [:]
+    var _priority: Int64? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -9134,6 +9284,7 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       _discovery = source._discovery
       _maxCompletionTime = source._maxCompletionTime
       _limits = source._limits
+      _priority = source._priority
     }
   }
 
@@ -9189,6 +9340,7 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         case 13: try { try decoder.decodeSingularMessageField(value: &_storage._check) }()
         case 14: try { try decoder.decodeSingularMessageField(value: &_storage._maxCompletionTime) }()
         case 15: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBValue.Scalar>.self, value: &_storage._limits) }()
+        case 1000: try { try decoder.decodeSingularInt64Field(value: &_storage._priority) }()
         default: break
         }
       }
@@ -9246,6 +9398,9 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       if !_storage._limits.isEmpty {
         try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBValue.Scalar>.self, value: _storage._limits, fieldNumber: 15)
       }
+      try { if let v = _storage._priority {
+        try visitor.visitSingularInt64Field(value: v, fieldNumber: 1000)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -9270,6 +9425,7 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         if _storage._discovery != rhs_storage._discovery {return false}
         if _storage._maxCompletionTime != rhs_storage._maxCompletionTime {return false}
         if _storage._limits != rhs_storage._limits {return false}
+        if _storage._priority != rhs_storage._priority {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -12029,6 +12185,63 @@ nonisolated extension PBAgentUsage: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs._diskUsedBytes != rhs._diskUsedBytes {return false}
     if lhs._diskTotalBytes != rhs._diskTotalBytes {return false}
     if lhs.tasks != rhs.tasks {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBQuotaConfig: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".QuotaConfig"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}guarantees\0\u{1}limits\0\u{2}e\u{f}consumed\0")
+
+  public var isInitialized: Bool {
+    if self._role == nil {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.guarantees) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.limits) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.consumed) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._role) }()
+      case 2: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBValue.Scalar>.self, value: &self.guarantees) }()
+      case 3: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBValue.Scalar>.self, value: &self.limits) }()
+      case 1000: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBValue.Scalar>.self, value: &self.consumed) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._role {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    if !self.guarantees.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBValue.Scalar>.self, value: self.guarantees, fieldNumber: 2)
+    }
+    if !self.limits.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBValue.Scalar>.self, value: self.limits, fieldNumber: 3)
+    }
+    if !self.consumed.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBValue.Scalar>.self, value: self.consumed, fieldNumber: 1000)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBQuotaConfig, rhs: PBQuotaConfig) -> Bool {
+    if lhs._role != rhs._role {return false}
+    if lhs.guarantees != rhs.guarantees {return false}
+    if lhs.limits != rhs.limits {return false}
+    if lhs.consumed != rhs.consumed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

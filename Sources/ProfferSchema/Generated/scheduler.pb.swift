@@ -139,6 +139,33 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
   /// Clears the value of `updateFrameworkAnswer`. Subsequent reads from it will return its default value.
   package mutating func clearUpdateFrameworkAnswer() {_uniqueStorage()._updateFrameworkAnswer = nil}
 
+  package var claimAnswer: PBSchedulerEvent.ClaimAnswer {
+    get {_storage._claimAnswer ?? PBSchedulerEvent.ClaimAnswer()}
+    set {_uniqueStorage()._claimAnswer = newValue}
+  }
+  /// Returns true if `claimAnswer` has been explicitly set.
+  package var hasClaimAnswer: Bool {_storage._claimAnswer != nil}
+  /// Clears the value of `claimAnswer`. Subsequent reads from it will return its default value.
+  package mutating func clearClaimAnswer() {_uniqueStorage()._claimAnswer = nil}
+
+  package var clusterState: PBSchedulerEvent.ClusterState {
+    get {_storage._clusterState ?? PBSchedulerEvent.ClusterState()}
+    set {_uniqueStorage()._clusterState = newValue}
+  }
+  /// Returns true if `clusterState` has been explicitly set.
+  package var hasClusterState: Bool {_storage._clusterState != nil}
+  /// Clears the value of `clusterState`. Subsequent reads from it will return its default value.
+  package mutating func clearClusterState() {_uniqueStorage()._clusterState = nil}
+
+  package var backedOff: PBSchedulerEvent.BackedOff {
+    get {_storage._backedOff ?? PBSchedulerEvent.BackedOff()}
+    set {_uniqueStorage()._backedOff = newValue}
+  }
+  /// Returns true if `backedOff` has been explicitly set.
+  package var hasBackedOff: Bool {_storage._backedOff != nil}
+  /// Clears the value of `backedOff`. Subsequent reads from it will return its default value.
+  package mutating func clearBackedOff() {_uniqueStorage()._backedOff = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Which kind it is.
@@ -156,6 +183,9 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
     case error = 7
     case heartbeat = 8
     case updateFrameworkAnswer = 1000
+    case claimAnswer = 1001
+    case clusterState = 1002
+    case backedOff = 1003
 
     package init() {
       self = .unknown
@@ -446,6 +476,225 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
     package init() {}
 
     fileprivate var _problem: String? = nil
+  }
+
+  /// The body of CLAIM_ANSWER: one for each CLAIM.
+  package nonisolated struct ClaimAnswer: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var id: String {
+      get {_id ?? String()}
+      set {_id = newValue}
+    }
+    /// Returns true if `id` has been explicitly set.
+    package var hasID: Bool {self._id != nil}
+    /// Clears the value of `id`. Subsequent reads from it will return its default value.
+    package mutating func clearID() {self._id = nil}
+
+    /// All parts or none.
+    package var committed: Bool {
+      get {_committed ?? false}
+      set {_committed = newValue}
+    }
+    /// Returns true if `committed` has been explicitly set.
+    package var hasCommitted: Bool {self._committed != nil}
+    /// Clears the value of `committed`. Subsequent reads from it will return its default value.
+    package mutating func clearCommitted() {self._committed = nil}
+
+    package var conflicts: [PBSchedulerEvent.ClaimAnswer.Conflict] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    /// Why one part cannot be had.
+    package nonisolated struct Conflict: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var agentID: PBAgentID {
+        get {_agentID ?? PBAgentID()}
+        set {_agentID = newValue}
+      }
+      /// Returns true if `agentID` has been explicitly set.
+      package var hasAgentID: Bool {self._agentID != nil}
+      /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+      package mutating func clearAgentID() {self._agentID = nil}
+
+      /// Absent when the part itself is wrong.
+      package var check: PBPlacementCheck {
+        get {_check ?? .unknown}
+        set {_check = newValue}
+      }
+      /// Returns true if `check` has been explicitly set.
+      package var hasCheck: Bool {self._check != nil}
+      /// Clears the value of `check`. Subsequent reads from it will return its default value.
+      package mutating func clearCheck() {self._check = nil}
+
+      package var message: String {
+        get {_message ?? String()}
+        set {_message = newValue}
+      }
+      /// Returns true if `message` has been explicitly set.
+      package var hasMessage: Bool {self._message != nil}
+      /// Clears the value of `message`. Subsequent reads from it will return its default value.
+      package mutating func clearMessage() {self._message = nil}
+
+      /// What the role could have of that agent now.
+      package var available: [PBResource] = []
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _agentID: PBAgentID? = nil
+      fileprivate var _check: PBPlacementCheck? = nil
+      fileprivate var _message: String? = nil
+    }
+
+    package init() {}
+
+    fileprivate var _id: String? = nil
+    fileprivate var _committed: Bool? = nil
+  }
+
+  /// The body of CLUSTER_STATE: a step of the stream that WATCH_CLUSTER begins.
+  package nonisolated struct ClusterState: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// One more than that of the step before; a gap means that the stream has to begin anew.
+    package var serial: UInt64 {
+      get {_serial ?? 0}
+      set {_serial = newValue}
+    }
+    /// Returns true if `serial` has been explicitly set.
+    package var hasSerial: Bool {self._serial != nil}
+    /// Clears the value of `serial`. Subsequent reads from it will return its default value.
+    package mutating func clearSerial() {self._serial = nil}
+
+    /// What was known before is void.
+    package var snapshot: Bool {
+      get {_snapshot ?? false}
+      set {_snapshot = newValue}
+    }
+    /// Returns true if `snapshot` has been explicitly set.
+    package var hasSnapshot: Bool {self._snapshot != nil}
+    /// Clears the value of `snapshot`. Subsequent reads from it will return its default value.
+    package mutating func clearSnapshot() {self._snapshot = nil}
+
+    /// The state is whole with this step.
+    package var complete: Bool {
+      get {_complete ?? true}
+      set {_complete = newValue}
+    }
+    /// Returns true if `complete` has been explicitly set.
+    package var hasComplete: Bool {self._complete != nil}
+    /// Clears the value of `complete`. Subsequent reads from it will return its default value.
+    package mutating func clearComplete() {self._complete = nil}
+
+    package var agents: [PBSchedulerEvent.ClusterState.Agent] = []
+
+    package var removed: [PBAgentID] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    /// An agent as a framework sees it.
+    package nonisolated struct Agent: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var agentID: PBAgentID {
+        get {_agentID ?? PBAgentID()}
+        set {_agentID = newValue}
+      }
+      /// Returns true if `agentID` has been explicitly set.
+      package var hasAgentID: Bool {self._agentID != nil}
+      /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+      package mutating func clearAgentID() {self._agentID = nil}
+
+      package var hostname: String {
+        get {_hostname ?? String()}
+        set {_hostname = newValue}
+      }
+      /// Returns true if `hostname` has been explicitly set.
+      package var hasHostname: Bool {self._hostname != nil}
+      /// Clears the value of `hostname`. Subsequent reads from it will return its default value.
+      package mutating func clearHostname() {self._hostname = nil}
+
+      package var attributes: [PBAttribute] = []
+
+      package var domain: PBDomainInfo {
+        get {_domain ?? PBDomainInfo()}
+        set {_domain = newValue}
+      }
+      /// Returns true if `domain` has been explicitly set.
+      package var hasDomain: Bool {self._domain != nil}
+      /// Clears the value of `domain`. Subsequent reads from it will return its default value.
+      package mutating func clearDomain() {self._domain = nil}
+
+      /// What could be claimed.
+      package var free: [PBResource] = []
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _agentID: PBAgentID? = nil
+      fileprivate var _hostname: String? = nil
+      fileprivate var _domain: PBDomainInfo? = nil
+    }
+
+    package init() {}
+
+    fileprivate var _serial: UInt64? = nil
+    fileprivate var _snapshot: Bool? = nil
+    fileprivate var _complete: Bool? = nil
+  }
+
+  /// The body of BACKED_OFF: offers of a role come later now, because all were given back.
+  package nonisolated struct BackedOff: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var role: String {
+      get {_role ?? String()}
+      set {_role = newValue}
+    }
+    /// Returns true if `role` has been explicitly set.
+    package var hasRole: Bool {self._role != nil}
+    /// Clears the value of `role`. Subsequent reads from it will return its default value.
+    package mutating func clearRole() {self._role = nil}
+
+    package var declines: Int64 {
+      get {_declines ?? 0}
+      set {_declines = newValue}
+    }
+    /// Returns true if `declines` has been explicitly set.
+    package var hasDeclines: Bool {self._declines != nil}
+    /// Clears the value of `declines`. Subsequent reads from it will return its default value.
+    package mutating func clearDeclines() {self._declines = nil}
+
+    package var pause: PBDurationInfo {
+      get {_pause ?? PBDurationInfo()}
+      set {_pause = newValue}
+    }
+    /// Returns true if `pause` has been explicitly set.
+    package var hasPause: Bool {self._pause != nil}
+    /// Clears the value of `pause`. Subsequent reads from it will return its default value.
+    package mutating func clearPause() {self._pause = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _role: String? = nil
+    fileprivate var _declines: Int64? = nil
+    fileprivate var _pause: PBDurationInfo? = nil
   }
 
   package init() {}
@@ -778,6 +1027,114 @@ package nonisolated struct PBSchedulerOfferConstraints: Sendable {
   package init() {}
 }
 
+/// So many instances of one shape that a framework wants to be offered in one role.
+package nonisolated struct PBSchedulerDemand: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: String {
+    get {_id ?? String()}
+    set {_id = newValue}
+  }
+  /// Returns true if `id` has been explicitly set.
+  package var hasID: Bool {self._id != nil}
+  /// Clears the value of `id`. Subsequent reads from it will return its default value.
+  package mutating func clearID() {self._id = nil}
+
+  package var role: String {
+    get {_role ?? "*"}
+    set {_role = newValue}
+  }
+  /// Returns true if `role` has been explicitly set.
+  package var hasRole: Bool {self._role != nil}
+  /// Clears the value of `role`. Subsequent reads from it will return its default value.
+  package mutating func clearRole() {self._role = nil}
+
+  /// Of one instance, unreserved.
+  package var resources: PBOfferFilters.ResourceQuantities {
+    get {_resources ?? PBOfferFilters.ResourceQuantities()}
+    set {_resources = newValue}
+  }
+  /// Returns true if `resources` has been explicitly set.
+  package var hasResources: Bool {self._resources != nil}
+  /// Clears the value of `resources`. Subsequent reads from it will return its default value.
+  package mutating func clearResources() {self._resources = nil}
+
+  /// Of one instance, whichever they are.
+  package var ports: Int64 {
+    get {_ports ?? 0}
+    set {_ports = newValue}
+  }
+  /// Returns true if `ports` has been explicitly set.
+  package var hasPorts: Bool {self._ports != nil}
+  /// Clears the value of `ports`. Subsequent reads from it will return its default value.
+  package mutating func clearPorts() {self._ports = nil}
+
+  package var count: Int64 {
+    get {_count ?? 1}
+    set {_count = newValue}
+  }
+  /// Returns true if `count` has been explicitly set.
+  package var hasCount: Bool {self._count != nil}
+  /// Clears the value of `count`. Subsequent reads from it will return its default value.
+  package mutating func clearCount() {self._count = nil}
+
+  /// Alternatives; each is a conjunction, and none at all is every agent.
+  package var constraints: [PBSchedulerOfferConstraints.RoleConstraints.Group] = []
+
+  package var priority: Int64 {
+    get {_priority ?? 0}
+    set {_priority = newValue}
+  }
+  /// Returns true if `priority` has been explicitly set.
+  package var hasPriority: Bool {self._priority != nil}
+  /// Clears the value of `priority`. Subsequent reads from it will return its default value.
+  package mutating func clearPriority() {self._priority = nil}
+
+  /// So many instances at once, or none.
+  package var gang: Int64 {
+    get {_gang ?? 1}
+    set {_gang = newValue}
+  }
+  /// Returns true if `gang` has been explicitly set.
+  package var hasGang: Bool {self._gang != nil}
+  /// Clears the value of `gang`. Subsequent reads from it will return its default value.
+  package mutating func clearGang() {self._gang = nil}
+
+  package var perOffer: Int64 {
+    get {_perOffer ?? 0}
+    set {_perOffer = newValue}
+  }
+  /// Returns true if `perOffer` has been explicitly set.
+  package var hasPerOffer: Bool {self._perOffer != nil}
+  /// Clears the value of `perOffer`. Subsequent reads from it will return its default value.
+  package mutating func clearPerOffer() {self._perOffer = nil}
+
+  package var perAgent: Int64 {
+    get {_perAgent ?? 0}
+    set {_perAgent = newValue}
+  }
+  /// Returns true if `perAgent` has been explicitly set.
+  package var hasPerAgent: Bool {self._perAgent != nil}
+  /// Clears the value of `perAgent`. Subsequent reads from it will return its default value.
+  package mutating func clearPerAgent() {self._perAgent = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _id: String? = nil
+  fileprivate var _role: String? = nil
+  fileprivate var _resources: PBOfferFilters.ResourceQuantities? = nil
+  fileprivate var _ports: Int64? = nil
+  fileprivate var _count: Int64? = nil
+  fileprivate var _priority: Int64? = nil
+  fileprivate var _gang: Int64? = nil
+  fileprivate var _perOffer: Int64? = nil
+  fileprivate var _perAgent: Int64? = nil
+}
+
 /// What a framework says to the master.
 package nonisolated struct PBSchedulerCall: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -946,6 +1303,42 @@ package nonisolated struct PBSchedulerCall: @unchecked Sendable {
   /// Clears the value of `updateFramework`. Subsequent reads from it will return its default value.
   package mutating func clearUpdateFramework() {_uniqueStorage()._updateFramework = nil}
 
+  package var demand: PBSchedulerCall.Demand {
+    get {_storage._demand ?? PBSchedulerCall.Demand()}
+    set {_uniqueStorage()._demand = newValue}
+  }
+  /// Returns true if `demand` has been explicitly set.
+  package var hasDemand: Bool {_storage._demand != nil}
+  /// Clears the value of `demand`. Subsequent reads from it will return its default value.
+  package mutating func clearDemand() {_uniqueStorage()._demand = nil}
+
+  package var acceptTogether: PBSchedulerCall.AcceptTogether {
+    get {_storage._acceptTogether ?? PBSchedulerCall.AcceptTogether()}
+    set {_uniqueStorage()._acceptTogether = newValue}
+  }
+  /// Returns true if `acceptTogether` has been explicitly set.
+  package var hasAcceptTogether: Bool {_storage._acceptTogether != nil}
+  /// Clears the value of `acceptTogether`. Subsequent reads from it will return its default value.
+  package mutating func clearAcceptTogether() {_uniqueStorage()._acceptTogether = nil}
+
+  package var claim: PBSchedulerCall.Claim {
+    get {_storage._claim ?? PBSchedulerCall.Claim()}
+    set {_uniqueStorage()._claim = newValue}
+  }
+  /// Returns true if `claim` has been explicitly set.
+  package var hasClaim: Bool {_storage._claim != nil}
+  /// Clears the value of `claim`. Subsequent reads from it will return its default value.
+  package mutating func clearClaim() {_uniqueStorage()._claim = nil}
+
+  package var watchCluster: PBSchedulerCall.WatchCluster {
+    get {_storage._watchCluster ?? PBSchedulerCall.WatchCluster()}
+    set {_uniqueStorage()._watchCluster = newValue}
+  }
+  /// Returns true if `watchCluster` has been explicitly set.
+  package var hasWatchCluster: Bool {_storage._watchCluster != nil}
+  /// Clears the value of `watchCluster`. Subsequent reads from it will return its default value.
+  package mutating func clearWatchCluster() {_uniqueStorage()._watchCluster = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Which kind it is.
@@ -968,6 +1361,10 @@ package nonisolated struct PBSchedulerCall: @unchecked Sendable {
     case request = 11
     case suppress = 12
     case updateFramework = 17
+    case demand = 1000
+    case acceptTogether = 1001
+    case claim = 1002
+    case watchCluster = 1003
 
     package init() {
       self = .unknown
@@ -1490,6 +1887,141 @@ package nonisolated struct PBSchedulerCall: @unchecked Sendable {
     fileprivate var _offerConstraints: PBSchedulerOfferConstraints? = nil
   }
 
+  /// The body of DEMAND: all that is wanted from now on.
+  package nonisolated struct Demand: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var demands: [PBSchedulerDemand] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  /// The body of ACCEPT_TOGETHER: all parts or none.
+  package nonisolated struct AcceptTogether: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var parts: [PBSchedulerCall.AcceptTogether.Part] = []
+
+    package var filters: PBFilters {
+      get {_filters ?? PBFilters()}
+      set {_filters = newValue}
+    }
+    /// Returns true if `filters` has been explicitly set.
+    package var hasFilters: Bool {self._filters != nil}
+    /// Clears the value of `filters`. Subsequent reads from it will return its default value.
+    package mutating func clearFilters() {self._filters = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    /// Offers of one agent and role.
+    package nonisolated struct Part: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var offerIds: [PBOfferID] = []
+
+      package var operations: [PBOffer.Operation] = []
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+    }
+
+    package init() {}
+
+    fileprivate var _filters: PBFilters? = nil
+  }
+
+  /// The body of CLAIM: all parts or none.
+  package nonisolated struct Claim: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var id: String {
+      get {_id ?? String()}
+      set {_id = newValue}
+    }
+    /// Returns true if `id` has been explicitly set.
+    package var hasID: Bool {self._id != nil}
+    /// Clears the value of `id`. Subsequent reads from it will return its default value.
+    package mutating func clearID() {self._id = nil}
+
+    package var parts: [PBSchedulerCall.Claim.Part] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    /// What is taken of one agent in one role.
+    package nonisolated struct Part: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var agentID: PBAgentID {
+        get {_agentID ?? PBAgentID()}
+        set {_agentID = newValue}
+      }
+      /// Returns true if `agentID` has been explicitly set.
+      package var hasAgentID: Bool {self._agentID != nil}
+      /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+      package mutating func clearAgentID() {self._agentID = nil}
+
+      package var role: String {
+        get {_role ?? String()}
+        set {_role = newValue}
+      }
+      /// Returns true if `role` has been explicitly set.
+      package var hasRole: Bool {self._role != nil}
+      /// Clears the value of `role`. Subsequent reads from it will return its default value.
+      package mutating func clearRole() {self._role = nil}
+
+      package var resources: [PBResource] = []
+
+      package var operations: [PBOffer.Operation] = []
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _agentID: PBAgentID? = nil
+      fileprivate var _role: String? = nil
+    }
+
+    package init() {}
+
+    fileprivate var _id: String? = nil
+  }
+
+  /// The body of WATCH_CLUSTER.
+  package nonisolated struct WatchCluster: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// Begins the stream anew, or ends it.
+    package var enabled: Bool {
+      get {_enabled ?? false}
+      set {_enabled = newValue}
+    }
+    /// Returns true if `enabled` has been explicitly set.
+    package var hasEnabled: Bool {self._enabled != nil}
+    /// Clears the value of `enabled`. Subsequent reads from it will return its default value.
+    package mutating func clearEnabled() {self._enabled = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _enabled: Bool? = nil
+  }
+
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
@@ -1501,7 +2033,7 @@ fileprivate nonisolated let _protobuf_package = "proffer.v1.scheduler"
 
 nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Event"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}subscribed\0\u{1}offers\0\u{1}rescind\0\u{1}update\0\u{1}message\0\u{1}failure\0\u{1}error\0\u{3}inverse_offers\0\u{3}rescind_inverse_offer\0\u{3}update_operation_status\0\u{4}]\u{f}update_framework_answer\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}subscribed\0\u{1}offers\0\u{1}rescind\0\u{1}update\0\u{1}message\0\u{1}failure\0\u{1}error\0\u{3}inverse_offers\0\u{3}rescind_inverse_offer\0\u{3}update_operation_status\0\u{4}]\u{f}update_framework_answer\0\u{3}claim_answer\0\u{3}cluster_state\0\u{3}backed_off\0")
 
   fileprivate class _StorageClass {
     var _type: PBSchedulerEvent.TypeEnum? = nil
@@ -1516,6 +2048,9 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
     var _failure: PBSchedulerEvent.Failure? = nil
     var _error: PBSchedulerEvent.Error? = nil
     var _updateFrameworkAnswer: PBSchedulerEvent.UpdateFrameworkAnswer? = nil
+    var _claimAnswer: PBSchedulerEvent.ClaimAnswer? = nil
+    var _clusterState: PBSchedulerEvent.ClusterState? = nil
+    var _backedOff: PBSchedulerEvent.BackedOff? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1538,6 +2073,9 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       _failure = source._failure
       _error = source._error
       _updateFrameworkAnswer = source._updateFrameworkAnswer
+      _claimAnswer = source._claimAnswer
+      _clusterState = source._clusterState
+      _backedOff = source._backedOff
     }
   }
 
@@ -1560,6 +2098,9 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       if let v = _storage._message, !v.isInitialized {return false}
       if let v = _storage._failure, !v.isInitialized {return false}
       if let v = _storage._error, !v.isInitialized {return false}
+      if let v = _storage._claimAnswer, !v.isInitialized {return false}
+      if let v = _storage._clusterState, !v.isInitialized {return false}
+      if let v = _storage._backedOff, !v.isInitialized {return false}
       return true
     }
   }
@@ -1584,6 +2125,9 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
         case 10: try { try decoder.decodeSingularMessageField(value: &_storage._rescindInverseOffer) }()
         case 11: try { try decoder.decodeSingularMessageField(value: &_storage._updateOperationStatus) }()
         case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._updateFrameworkAnswer) }()
+        case 1001: try { try decoder.decodeSingularMessageField(value: &_storage._claimAnswer) }()
+        case 1002: try { try decoder.decodeSingularMessageField(value: &_storage._clusterState) }()
+        case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._backedOff) }()
         default: break
         }
       }
@@ -1632,6 +2176,15 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       try { if let v = _storage._updateFrameworkAnswer {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
       } }()
+      try { if let v = _storage._claimAnswer {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1001)
+      } }()
+      try { if let v = _storage._clusterState {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1002)
+      } }()
+      try { if let v = _storage._backedOff {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1003)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1653,6 +2206,9 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
         if _storage._failure != rhs_storage._failure {return false}
         if _storage._error != rhs_storage._error {return false}
         if _storage._updateFrameworkAnswer != rhs_storage._updateFrameworkAnswer {return false}
+        if _storage._claimAnswer != rhs_storage._claimAnswer {return false}
+        if _storage._clusterState != rhs_storage._clusterState {return false}
+        if _storage._backedOff != rhs_storage._backedOff {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -1663,7 +2219,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
 }
 
 nonisolated extension PBSchedulerEvent.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SUBSCRIBED\0\u{1}OFFERS\0\u{1}RESCIND\0\u{1}UPDATE\0\u{1}MESSAGE\0\u{1}FAILURE\0\u{1}ERROR\0\u{1}HEARTBEAT\0\u{1}INVERSE_OFFERS\0\u{1}RESCIND_INVERSE_OFFER\0\u{1}UPDATE_OPERATION_STATUS\0\u{2}]\u{f}UPDATE_FRAMEWORK_ANSWER\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SUBSCRIBED\0\u{1}OFFERS\0\u{1}RESCIND\0\u{1}UPDATE\0\u{1}MESSAGE\0\u{1}FAILURE\0\u{1}ERROR\0\u{1}HEARTBEAT\0\u{1}INVERSE_OFFERS\0\u{1}RESCIND_INVERSE_OFFER\0\u{1}UPDATE_OPERATION_STATUS\0\u{2}]\u{f}UPDATE_FRAMEWORK_ANSWER\0\u{1}CLAIM_ANSWER\0\u{1}CLUSTER_STATE\0\u{1}BACKED_OFF\0")
 }
 
 nonisolated extension PBSchedulerEvent.Subscribed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2118,6 +2674,291 @@ nonisolated extension PBSchedulerEvent.UpdateFrameworkAnswer: SwiftProtobuf.Mess
 
   package static func ==(lhs: PBSchedulerEvent.UpdateFrameworkAnswer, rhs: PBSchedulerEvent.UpdateFrameworkAnswer) -> Bool {
     if lhs._problem != rhs._problem {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerEvent.ClaimAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerEvent.protoMessageName + ".ClaimAnswer"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}committed\0\u{1}conflicts\0")
+
+  public var isInitialized: Bool {
+    if self._id == nil {return false}
+    if self._committed == nil {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.conflicts) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._id) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self._committed) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.conflicts) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._id {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._committed {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 2)
+    } }()
+    if !self.conflicts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.conflicts, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerEvent.ClaimAnswer, rhs: PBSchedulerEvent.ClaimAnswer) -> Bool {
+    if lhs._id != rhs._id {return false}
+    if lhs._committed != rhs._committed {return false}
+    if lhs.conflicts != rhs.conflicts {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerEvent.ClaimAnswer.Conflict: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerEvent.ClaimAnswer.protoMessageName + ".Conflict"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{1}check\0\u{1}message\0\u{1}available\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if self._message == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.available) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self._check) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self._message) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.available) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._check {
+      try visitor.visitSingularEnumField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._message {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+    } }()
+    if !self.available.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.available, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerEvent.ClaimAnswer.Conflict, rhs: PBSchedulerEvent.ClaimAnswer.Conflict) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs._check != rhs._check {return false}
+    if lhs._message != rhs._message {return false}
+    if lhs.available != rhs.available {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerEvent.ClusterState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerEvent.protoMessageName + ".ClusterState"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}serial\0\u{1}snapshot\0\u{1}complete\0\u{1}agents\0\u{1}removed\0")
+
+  public var isInitialized: Bool {
+    if self._serial == nil {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.agents) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.removed) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self._serial) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self._snapshot) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self._complete) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.agents) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.removed) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._serial {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._snapshot {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._complete {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 3)
+    } }()
+    if !self.agents.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.agents, fieldNumber: 4)
+    }
+    if !self.removed.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.removed, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerEvent.ClusterState, rhs: PBSchedulerEvent.ClusterState) -> Bool {
+    if lhs._serial != rhs._serial {return false}
+    if lhs._snapshot != rhs._snapshot {return false}
+    if lhs._complete != rhs._complete {return false}
+    if lhs.agents != rhs.agents {return false}
+    if lhs.removed != rhs.removed {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerEvent.ClusterState.Agent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerEvent.ClusterState.protoMessageName + ".Agent"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{1}hostname\0\u{1}attributes\0\u{1}domain\0\u{1}free\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if self._hostname == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.attributes) {return false}
+    if let v = self._domain, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.free) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self._hostname) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.attributes) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._domain) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.free) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._hostname {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    } }()
+    if !self.attributes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.attributes, fieldNumber: 3)
+    }
+    try { if let v = self._domain {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    if !self.free.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.free, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerEvent.ClusterState.Agent, rhs: PBSchedulerEvent.ClusterState.Agent) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs._hostname != rhs._hostname {return false}
+    if lhs.attributes != rhs.attributes {return false}
+    if lhs._domain != rhs._domain {return false}
+    if lhs.free != rhs.free {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerEvent.BackedOff: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerEvent.protoMessageName + ".BackedOff"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}declines\0\u{1}pause\0")
+
+  public var isInitialized: Bool {
+    if self._role == nil {return false}
+    if self._declines == nil {return false}
+    if self._pause == nil {return false}
+    if let v = self._pause, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._role) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self._declines) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._pause) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._role {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._declines {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._pause {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerEvent.BackedOff, rhs: PBSchedulerEvent.BackedOff) -> Bool {
+    if lhs._role != rhs._role {return false}
+    if lhs._declines != rhs._declines {return false}
+    if lhs._pause != rhs._pause {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2669,9 +3510,95 @@ nonisolated extension PBSchedulerOfferConstraints.RoleConstraints.Group: SwiftPr
   }
 }
 
+nonisolated extension PBSchedulerDemand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Demand"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}role\0\u{1}resources\0\u{1}ports\0\u{1}count\0\u{1}constraints\0\u{1}priority\0\u{1}gang\0\u{3}per_offer\0\u{3}per_agent\0")
+
+  public var isInitialized: Bool {
+    if self._id == nil {return false}
+    if let v = self._resources, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.constraints) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._id) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self._role) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._resources) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self._ports) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self._count) }()
+      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.constraints) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self._priority) }()
+      case 8: try { try decoder.decodeSingularInt64Field(value: &self._gang) }()
+      case 9: try { try decoder.decodeSingularInt64Field(value: &self._perOffer) }()
+      case 10: try { try decoder.decodeSingularInt64Field(value: &self._perAgent) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._id {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._role {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._resources {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._ports {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 4)
+    } }()
+    try { if let v = self._count {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 5)
+    } }()
+    if !self.constraints.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.constraints, fieldNumber: 6)
+    }
+    try { if let v = self._priority {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 7)
+    } }()
+    try { if let v = self._gang {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 8)
+    } }()
+    try { if let v = self._perOffer {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 9)
+    } }()
+    try { if let v = self._perAgent {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 10)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerDemand, rhs: PBSchedulerDemand) -> Bool {
+    if lhs._id != rhs._id {return false}
+    if lhs._role != rhs._role {return false}
+    if lhs._resources != rhs._resources {return false}
+    if lhs._ports != rhs._ports {return false}
+    if lhs._count != rhs._count {return false}
+    if lhs.constraints != rhs.constraints {return false}
+    if lhs._priority != rhs._priority {return false}
+    if lhs._gang != rhs._gang {return false}
+    if lhs._perOffer != rhs._perOffer {return false}
+    if lhs._perAgent != rhs._perAgent {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension PBSchedulerCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Call"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_id\0\u{1}type\0\u{1}subscribe\0\u{1}accept\0\u{1}decline\0\u{1}kill\0\u{1}shutdown\0\u{1}acknowledge\0\u{1}reconcile\0\u{1}message\0\u{1}request\0\u{4}\u{2}accept_inverse_offers\0\u{3}decline_inverse_offers\0\u{1}revive\0\u{1}suppress\0\u{3}acknowledge_operation_status\0\u{3}reconcile_operations\0\u{3}update_framework\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_id\0\u{1}type\0\u{1}subscribe\0\u{1}accept\0\u{1}decline\0\u{1}kill\0\u{1}shutdown\0\u{1}acknowledge\0\u{1}reconcile\0\u{1}message\0\u{1}request\0\u{4}\u{2}accept_inverse_offers\0\u{3}decline_inverse_offers\0\u{1}revive\0\u{1}suppress\0\u{3}acknowledge_operation_status\0\u{3}reconcile_operations\0\u{3}update_framework\0\u{2}U\u{f}demand\0\u{3}accept_together\0\u{1}claim\0\u{3}watch_cluster\0")
 
   fileprivate class _StorageClass {
     var _frameworkID: PBFrameworkID? = nil
@@ -2692,6 +3619,10 @@ nonisolated extension PBSchedulerCall: SwiftProtobuf.Message, SwiftProtobuf._Mes
     var _request: PBSchedulerCall.Request? = nil
     var _suppress: PBSchedulerCall.Suppress? = nil
     var _updateFramework: PBSchedulerCall.UpdateFramework? = nil
+    var _demand: PBSchedulerCall.Demand? = nil
+    var _acceptTogether: PBSchedulerCall.AcceptTogether? = nil
+    var _claim: PBSchedulerCall.Claim? = nil
+    var _watchCluster: PBSchedulerCall.WatchCluster? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2720,6 +3651,10 @@ nonisolated extension PBSchedulerCall: SwiftProtobuf.Message, SwiftProtobuf._Mes
       _request = source._request
       _suppress = source._suppress
       _updateFramework = source._updateFramework
+      _demand = source._demand
+      _acceptTogether = source._acceptTogether
+      _claim = source._claim
+      _watchCluster = source._watchCluster
     }
   }
 
@@ -2747,6 +3682,10 @@ nonisolated extension PBSchedulerCall: SwiftProtobuf.Message, SwiftProtobuf._Mes
       if let v = _storage._message, !v.isInitialized {return false}
       if let v = _storage._request, !v.isInitialized {return false}
       if let v = _storage._updateFramework, !v.isInitialized {return false}
+      if let v = _storage._demand, !v.isInitialized {return false}
+      if let v = _storage._acceptTogether, !v.isInitialized {return false}
+      if let v = _storage._claim, !v.isInitialized {return false}
+      if let v = _storage._watchCluster, !v.isInitialized {return false}
       return true
     }
   }
@@ -2777,6 +3716,10 @@ nonisolated extension PBSchedulerCall: SwiftProtobuf.Message, SwiftProtobuf._Mes
         case 17: try { try decoder.decodeSingularMessageField(value: &_storage._acknowledgeOperationStatus) }()
         case 18: try { try decoder.decodeSingularMessageField(value: &_storage._reconcileOperations) }()
         case 19: try { try decoder.decodeSingularMessageField(value: &_storage._updateFramework) }()
+        case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._demand) }()
+        case 1001: try { try decoder.decodeSingularMessageField(value: &_storage._acceptTogether) }()
+        case 1002: try { try decoder.decodeSingularMessageField(value: &_storage._claim) }()
+        case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._watchCluster) }()
         default: break
         }
       }
@@ -2843,6 +3786,18 @@ nonisolated extension PBSchedulerCall: SwiftProtobuf.Message, SwiftProtobuf._Mes
       try { if let v = _storage._updateFramework {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
       } }()
+      try { if let v = _storage._demand {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
+      } }()
+      try { if let v = _storage._acceptTogether {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1001)
+      } }()
+      try { if let v = _storage._claim {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1002)
+      } }()
+      try { if let v = _storage._watchCluster {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1003)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2870,6 +3825,10 @@ nonisolated extension PBSchedulerCall: SwiftProtobuf.Message, SwiftProtobuf._Mes
         if _storage._request != rhs_storage._request {return false}
         if _storage._suppress != rhs_storage._suppress {return false}
         if _storage._updateFramework != rhs_storage._updateFramework {return false}
+        if _storage._demand != rhs_storage._demand {return false}
+        if _storage._acceptTogether != rhs_storage._acceptTogether {return false}
+        if _storage._claim != rhs_storage._claim {return false}
+        if _storage._watchCluster != rhs_storage._watchCluster {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2880,7 +3839,7 @@ nonisolated extension PBSchedulerCall: SwiftProtobuf.Message, SwiftProtobuf._Mes
 }
 
 nonisolated extension PBSchedulerCall.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SUBSCRIBE\0\u{1}TEARDOWN\0\u{1}ACCEPT\0\u{1}DECLINE\0\u{1}REVIVE\0\u{1}KILL\0\u{1}SHUTDOWN\0\u{1}ACKNOWLEDGE\0\u{1}RECONCILE\0\u{1}MESSAGE\0\u{1}REQUEST\0\u{1}SUPPRESS\0\u{1}ACCEPT_INVERSE_OFFERS\0\u{1}DECLINE_INVERSE_OFFERS\0\u{1}ACKNOWLEDGE_OPERATION_STATUS\0\u{1}RECONCILE_OPERATIONS\0\u{1}UPDATE_FRAMEWORK\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SUBSCRIBE\0\u{1}TEARDOWN\0\u{1}ACCEPT\0\u{1}DECLINE\0\u{1}REVIVE\0\u{1}KILL\0\u{1}SHUTDOWN\0\u{1}ACKNOWLEDGE\0\u{1}RECONCILE\0\u{1}MESSAGE\0\u{1}REQUEST\0\u{1}SUPPRESS\0\u{1}ACCEPT_INVERSE_OFFERS\0\u{1}DECLINE_INVERSE_OFFERS\0\u{1}ACKNOWLEDGE_OPERATION_STATUS\0\u{1}RECONCILE_OPERATIONS\0\u{1}UPDATE_FRAMEWORK\0\u{2}W\u{f}DEMAND\0\u{1}ACCEPT_TOGETHER\0\u{1}CLAIM\0\u{1}WATCH_CLUSTER\0")
 }
 
 nonisolated extension PBSchedulerCall.Subscribe: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -3688,6 +4647,268 @@ nonisolated extension PBSchedulerCall.UpdateFramework: SwiftProtobuf.Message, Sw
     if lhs._frameworkInfo != rhs._frameworkInfo {return false}
     if lhs.suppressedRoles != rhs.suppressedRoles {return false}
     if lhs._offerConstraints != rhs._offerConstraints {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerCall.Demand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerCall.protoMessageName + ".Demand"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}demands\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.demands) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.demands) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.demands.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.demands, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerCall.Demand, rhs: PBSchedulerCall.Demand) -> Bool {
+    if lhs.demands != rhs.demands {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerCall.AcceptTogether: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerCall.protoMessageName + ".AcceptTogether"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{1}filters\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.parts) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.parts) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._filters) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.parts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.parts, fieldNumber: 1)
+    }
+    try { if let v = self._filters {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerCall.AcceptTogether, rhs: PBSchedulerCall.AcceptTogether) -> Bool {
+    if lhs.parts != rhs.parts {return false}
+    if lhs._filters != rhs._filters {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerCall.AcceptTogether.Part: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerCall.AcceptTogether.protoMessageName + ".Part"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}offer_ids\0\u{1}operations\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.offerIds) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.operations) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.offerIds) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.operations) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.offerIds.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.offerIds, fieldNumber: 1)
+    }
+    if !self.operations.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.operations, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerCall.AcceptTogether.Part, rhs: PBSchedulerCall.AcceptTogether.Part) -> Bool {
+    if lhs.offerIds != rhs.offerIds {return false}
+    if lhs.operations != rhs.operations {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerCall.Claim: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerCall.protoMessageName + ".Claim"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}parts\0")
+
+  public var isInitialized: Bool {
+    if self._id == nil {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.parts) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._id) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.parts) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._id {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    if !self.parts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.parts, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerCall.Claim, rhs: PBSchedulerCall.Claim) -> Bool {
+    if lhs._id != rhs._id {return false}
+    if lhs.parts != rhs.parts {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerCall.Claim.Part: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerCall.Claim.protoMessageName + ".Part"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{1}role\0\u{1}resources\0\u{1}operations\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if self._role == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.resources) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.operations) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self._role) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.operations) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._role {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    } }()
+    if !self.resources.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 3)
+    }
+    if !self.operations.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.operations, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerCall.Claim.Part, rhs: PBSchedulerCall.Claim.Part) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs._role != rhs._role {return false}
+    if lhs.resources != rhs.resources {return false}
+    if lhs.operations != rhs.operations {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerCall.WatchCluster: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerCall.protoMessageName + ".WatchCluster"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}enabled\0")
+
+  public var isInitialized: Bool {
+    if self._enabled == nil {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self._enabled) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._enabled {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerCall.WatchCluster, rhs: PBSchedulerCall.WatchCluster) -> Bool {
+    if lhs._enabled != rhs._enabled {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
