@@ -30,8 +30,11 @@ lint: setup ## Check the format and the rules of the source tree
 format: setup ## Format all Swift files
 	@Scripts/swift-files | xargs -0 swift format --in-place --parallel
 
-bench: build ## Run the benchmarks; BENCH="--runs 3" is passed on to them
+bench: build ## Run the benchmarks; BENCH="--runs 3" is passed on to those of a cluster
 	@swift run -c release --package-path Benchmarks bench --binaries .build/release $(BENCH)
+	@swift run -c release --package-path Benchmarks allocator-bench --json .build/allocator-bench.json
+	@if [[ -d Benchmarks/Sources/resource-bench ]]; then \
+		swift run -c release --package-path Benchmarks resource-bench; fi
 
 docs: setup ## Build the documentation of the public products
 	@Scripts/docs

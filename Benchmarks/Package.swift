@@ -12,7 +12,12 @@ let package = Package(
     ],
     targets: [
         // What several benches share: how fast the machine is.
-        .target(name: "BenchSupport", swiftSettings: [.swiftLanguageMode(.v6)]),
+        .systemLibrary(name: "CMalloc"),
+        .target(
+            name: "BenchSupport", dependencies: ["CMalloc"],
+            swiftSettings: [
+                .swiftLanguageMode(.v6), .enableUpcomingFeature("InternalImportsByDefault"),
+            ]),
         .executableTarget(
             name: "bench",
             dependencies: [
@@ -25,6 +30,14 @@ let package = Package(
         .executableTarget(
             name: "resource-bench",
             dependencies: ["BenchSupport", .product(name: "ProfferCore", package: "proffer")],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .executableTarget(
+            name: "allocator-bench",
+            dependencies: [
+                "BenchSupport",
+                .product(name: "ProfferCore", package: "proffer"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: [.swiftLanguageMode(.v6)]),
     ]
 )

@@ -44,7 +44,9 @@ struct SourceTree: Sendable {
     init(files: [SourceFile]) { self.files = files }
 
     init(root: String) {
-        let textEndings = ["swift", "md", "sh", "proto", "yml", "yaml", "json", "h", "modulemap"]
+        let textEndings = [
+            "swift", "md", "sh", "proto", "yml", "yaml", "json", "h", "modulemap", "svg",
+        ]
         let bareNames = ["Makefile", "LICENSE", "run", "setup", "docs", "swift-files"]
         var found: [SourceFile] = []
         let walk = FileManager.default.enumerator(atPath: root)

@@ -14,17 +14,21 @@ public struct Calibration: Codable, Sendable {
     }
 
     /// Measures both; takes a few seconds and 64 MiB.
+    ///
+    /// In CPU time, as on a shared machine the elapsed time says more about others.
     public static func measured() -> Calibration {
-        let clock = ContinuousClock()
         var checksum: UInt64 = 0
-        let xorshift = clock.measure { checksum &+= sumOfXorshift(steps: 1_000_000_000) }
+        let begin = Usage.threadSeconds()
+        checksum &+= sumOfXorshift(steps: 1_000_000_000)
+        let xorshift = Usage.threadSeconds() - begin
         let cycle = randomCycle(count: 1 << 23)
         let steps = 20_000_000
-        let chase = clock.measure { checksum &+= follow(cycle, steps: steps) }
+        let start = Usage.threadSeconds()
+        checksum &+= follow(cycle, steps: steps)
+        let chase = Usage.threadSeconds() - start
         keep(checksum)
         return Calibration(
-            xorshiftSeconds: seconds(xorshift),
-            chaseNanoseconds: seconds(chase) * 1e9 / Double(steps))
+            xorshiftSeconds: xorshift, chaseNanoseconds: chase * 1e9 / Double(steps))
     }
 
     /// A duration as a number of seconds.

@@ -1,0 +1,2 @@
+// The module of the C library leaves this header out.
+#include <malloc.h>
