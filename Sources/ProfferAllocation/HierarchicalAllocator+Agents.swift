@@ -195,7 +195,10 @@ extension HierarchicalAllocator {
 
     /// Gives a part back; what was held beyond what there is does not become free.
     ///
-    /// - Parameter whole: The same, put together, for the next offer of it.
+    /// - Parameters:
+    ///   - index: The agent.
+    ///   - parcel: What is given back.
+    ///   - whole: The same, put together, for the next offer of it.
     mutating func returnFree(_ index: Int, _ parcel: Parcel, whole: Resources? = nil) {
         if agents[index].isOvercommitted {
             refreshFree(index)

@@ -73,7 +73,10 @@ extension HierarchicalAllocator {
             free.hasScalarExtras = agents[agent].free.hasScalarExtras
         }
         var count = fitting(row, limit, free)
-        if count == 0 { return .fails(.resources) }
+        if count == 0 {
+            let isReserved = offerable(slot, agent).isEmpty && !agents[agent].free.isEmpty
+            return .fails(isReserved ? .reservations : .resources)
+        }
         if gangs.keeps(agent, against: slot) {
             free.plain = (free.plain - gangs.kept(agent)).raisedToZero
             count = fitting(row, limit, free)

@@ -20,7 +20,9 @@ extension HierarchicalAllocator {
         for role in framework.roles {
             let slot = makeSlot(index, role)
             let isSuppressed = framework.suppressedRoles.contains(role)
-            if slots[slot].isSuppressed, !isSuppressed { forgetRefusals(slot: slot) }
+            if !isActive || slots[slot].isSuppressed && !isSuppressed {
+                forgetRefusals(slot: slot)
+            }
             slots[slot].isSubscribed = true
             slots[slot].isSuppressed = isSuppressed
             slots[slot].minimums = framework.minimums.first { $0.role == role }

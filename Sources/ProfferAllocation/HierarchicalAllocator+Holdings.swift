@@ -59,7 +59,7 @@ extension HierarchicalAllocator {
         }
         agents[agent].info.resources -= allocation.resources
         agents[agent].info.resources += resources
-        add(into, agent, slot, allocation.demandID, isOffered: isOffered)
+        add(into, agent, slot, allocation.demandID, isOffered: isOffered, grants: 0)
         refreshFree(agent)
     }
 
@@ -117,7 +117,8 @@ extension HierarchicalAllocator {
 
     /// Adds to what a framework in a role holds of an agent; what is free there is not changed.
     mutating func add(
-        _ parcel: Parcel, _ agent: Int, _ slot: Int, _ demand: String?, isOffered: Bool
+        _ parcel: Parcel, _ agent: Int, _ slot: Int, _ demand: String?, isOffered: Bool,
+        grants: Int? = nil
     ) {
         let amounts = scalars(parcel, agent, slot, offeredOnly: false)
         let offered = isOffered ? scalars(parcel, agent, slot, offeredOnly: true) : Amounts()
@@ -141,7 +142,7 @@ extension HierarchicalAllocator {
         let framework = slots[slot].framework
         frameworks[framework].held += amounts
         frameworks[framework].offered += offered
-        tree.charge(slot, plus: amounts, grants: isOffered ? 1 : 0)
+        tree.charge(slot, plus: amounts, grants: grants ?? (isOffered ? 1 : 0))
         consume(slot, plus: unreserved(parcel))
     }
 

@@ -38,6 +38,17 @@ extension HierarchicalAllocator {
         let wanted = dirtySlots
         dirtyAgents.removeAll()
         dirtySlots.removeAll()
+        // First whoever has less than it is guaranteed, everywhere, and then everyone.
+        if quotas.unmetCount > 0 {
+            serve(dirty, wanted, isGuaranteed: true, &visit, into: &grants)
+        }
+        serve(dirty, wanted, isGuaranteed: false, &visit, into: &grants)
+    }
+
+    private mutating func serve(
+        _ dirty: Bits, _ wanted: Bits, isGuaranteed: Bool, _ visit: inout Visit,
+        into grants: inout [Grant]
+    ) {
         guard !priorities.isEmpty else { return }
         // Only for many: a list that is given again and again has to grow by its own measure.
         if dirty.count > grants.count { grants.reserveCapacity(grants.count + dirty.count) }
@@ -48,7 +59,9 @@ extension HierarchicalAllocator {
             let agent = min(nextDirty ?? .max, nextFree ?? .max)
             let isDirty = agent == nextDirty
             let before = grants.count
-            look(at: agent, among: isDirty ? nil : wanted, &visit, into: &grants)
+            look(
+                at: agent, among: isDirty ? nil : wanted, isGuaranteed: isGuaranteed, &visit,
+                into: &grants)
             if grants.count > before {
                 if priorities.isEmpty { return }
                 isAnyWanted = isAnyWanted && isWaiting(wanted)
@@ -76,7 +89,8 @@ extension HierarchicalAllocator {
     }
 
     private mutating func look(
-        at agent: Int, among wanted: Bits?, _ visit: inout Visit, into grants: inout [Grant]
+        at agent: Int, among wanted: Bits?, isGuaranteed: Bool, _ visit: inout Visit,
+        into grants: inout [Grant]
     ) {
         guard agents[agent].isUsed, agents[agent].isActive, freeAgents.contains(agent) else {
             return
@@ -89,11 +103,7 @@ extension HierarchicalAllocator {
             bound = priority
             guard wants(level, agent, among: wanted) else { continue }
             if !visit.failed.isEmpty { visit.failed.removeAll() }
-            // First whoever has less than it is guaranteed, and then everyone.
-            if quotas.unmetCount > 0 {
-                serve(agent, priority, wanted, isGuaranteed: true, &visit, into: &grants)
-            }
-            serve(agent, priority, wanted, isGuaranteed: false, &visit, into: &grants)
+            serve(agent, priority, wanted, isGuaranteed: isGuaranteed, &visit, into: &grants)
             if !freeAgents.contains(agent) { return }
         }
     }
@@ -122,7 +132,9 @@ extension HierarchicalAllocator {
             guard members.contains(slot), wanted?.contains(slot) ?? true,
                 !agents[agent].refused.blocked.contains(slot), !visit.failed.contains(slot)
             else { continue }
-            if isPlain, !agents[agent].free.plain.covers(needs[slot]) {
+            if isPlain, demandSlots.contains(slot),
+                !agents[agent].free.plain.raisedToZero.covers(needs[slot])
+            {
                 visit.failed.insert(slot)
                 continue
             }

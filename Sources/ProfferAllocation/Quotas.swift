@@ -151,8 +151,10 @@ extension HierarchicalAllocator {
         return parcel.plain + columns.amounts(parcel.extras) { $0.countsForQuota }
     }
 
-    /// Lowers a parcel to what a role may be given: within its limit, and leaving what other roles
-    /// are guaranteed. Particular disks are given whole or not at all.
+    /// Lowers a parcel to what a role may be given.
+    ///
+    /// It stays within its limit and leaves what other roles are guaranteed. Particular disks are
+    /// given whole or not at all.
     ///
     /// - Returns: The check that made it less, if one did.
     func restrict(_ slot: Int, _ parcel: inout Parcel) -> PlacementCheck? {

@@ -16,7 +16,9 @@ struct RefusalGroups: Sendable {
     var isStale = false
 
     mutating func group(of parcel: Parcel) -> Int {
-        if let index = groups.firstIndex(where: { !$0.members.isEmpty && $0.parcel.isSame(as: parcel) }) {
+        if let index = groups.firstIndex(where: {
+            !$0.members.isEmpty && $0.parcel.isSame(as: parcel)
+        }) {
             return index
         }
         if let index = groups.firstIndex(where: { $0.members.isEmpty }) {
@@ -60,6 +62,8 @@ struct RefusalTable: Sendable {
     private struct Bucket: Sendable {
         var end: Instant
         var keys: [UInt64] = []
+        /// How many refusals end then.
+        var count = 0
     }
 
     private struct End: Comparable, Sendable {
@@ -121,6 +125,8 @@ struct RefusalTable: Sendable {
         let packed = list.map { entry in
             Packed(bucket: bucket(entry.end), group: Int32(clamping: entry.group))
         }
+        for one in old { buckets[Int(one.bucket)].count -= 1 }
+        for one in packed { buckets[Int(one.bucket)].count += 1 }
         for one in packed where !old.contains(where: { $0.bucket == one.bucket }) {
             buckets[Int(one.bucket)].keys.append(key)
             keyCount += 1
@@ -136,6 +142,7 @@ struct RefusalTable: Sendable {
         let bucket = bucket(entry.end)
         entries[key] = Packed(bucket: bucket, group: Int32(clamping: entry.group))
         buckets[Int(bucket)].keys.append(key)
+        buckets[Int(bucket)].count += 1
         keyCount += 1
         count += 1
     }
@@ -173,6 +180,7 @@ struct RefusalTable: Sendable {
     }
 
     private mutating func forget(_ bucket: Int32) {
+        keyCount -= buckets[Int(bucket)].keys.count
         bucketsByEnd[buckets[Int(bucket)].end.nanoseconds] = nil
         buckets[Int(bucket)].keys = []
         freeBuckets.append(bucket)
@@ -180,6 +188,10 @@ struct RefusalTable: Sendable {
 
     /// Refusals that were taken back leave their pairs behind, and their ends may be a year away.
     private mutating func discardStale() {
+        while let first = ends.min, buckets[Int(first.bucket)].count == 0 {
+            ends.removeMin()
+            forget(first.bucket)
+        }
         guard keyCount > 1024, keyCount > count * 2 else { return }
         keyCount = 0
         var kept: [End] = []
@@ -318,7 +330,6 @@ extension HierarchicalAllocator {
     /// A framework that only declines is offered nothing for a while: otherwise, having the least
     /// share of all, it would be offered everything first, for ever.
     private mutating func pause(_ slot: Int, for pause: Duration, at now: Instant) {
-        guard slots[slot].demands.isEmpty else { return }
         slots[slot].pausedUntil = now + pause
         pauses.set(slot, to: now + pause)
         refreshWaiting(slot)

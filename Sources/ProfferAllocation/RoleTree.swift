@@ -139,7 +139,10 @@ struct RoleTree: Sendable {
     }
 
     /// Forgets a role in which nothing is left, and those above it that are empty then.
+    ///
+    /// The grants of a role that nobody is in or holds anything in are forgotten.
     mutating func removeIfEmpty(_ index: Int) {
+        if nodes[index].members == 0, nodes[index].held.isZero { forgetGrants(index) }
         var node = index
         while node != Self.root, nodes[node].members == 0, !nodes[node].isPinned,
             nodes[node].weight == 1000 || nodes[node].isLeaf, nodes[node].held.isZero,
@@ -162,6 +165,19 @@ struct RoleTree: Sendable {
             nodes[node].isUsed = false
             freeNodes.append(node)
             node = parent
+            if nodes[node].members == 0, nodes[node].held.isZero { forgetGrants(node) }
+        }
+    }
+
+    private mutating func forgetGrants(_ index: Int) {
+        let grants = nodes[index].grants
+        guard grants != 0 else { return }
+        var node = index
+        while node != Self.root {
+            let stands = takeOut(node: node)
+            nodes[node].grants -= grants
+            if stands { putIn(node: node) }
+            node = nodes[node].parent
         }
     }
 

@@ -89,7 +89,8 @@ struct RandomWalkTests {
     @Test("a planted mistake is found", arguments: Fault.allCases)
     func faults(fault: Fault) {
         let isFound = (9000..<9100 as Range<UInt64>).contains { seed in
-            let style: Walk.Style = fault == .ordersByName ? [.tree] : [.kinds, .quota, .tree]
+            let isOfOrder = fault == .ordersByName || fault == .ignoresWeights
+            let style: Walk.Style = isOfOrder ? [.tree] : [.kinds, .quota, .tree]
             var walk = Walk(.reference, seed: seed, style: style) { $0.fault = fault }
             for _ in 0..<100 where walk.problems.isEmpty { walk.step() }
             return !walk.problems.isEmpty

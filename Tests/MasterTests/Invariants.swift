@@ -171,8 +171,8 @@ extension Stage {
             #expect(row.isActive == master.frameworks[id]?.isConnected)
             var offers: OrderedDictionary<AgentID, OrderedDictionary<String, Resources>> = [:]
             for offer in master.offers.values where offer.offer.frameworkID == id {
-                offers[offer.offer.agentID, default: [:]][offer.offer.role, default: Resources()]
-                    += offer.offer.resources
+                let (agent, role) = (offer.offer.agentID, offer.offer.role)
+                offers[agent, default: [:]][role, default: Resources()] += offer.offer.resources
             }
             var offered = ResourceQuantities()
             for resources in offers.values.flatMap(\.values) { offered += resources.quantities }

@@ -133,6 +133,7 @@ struct ReferenceAllocator: Allocator {
         guard agents.removeValue(forKey: id) != nil else { return }
         refusals.removeAll { $0.key.agent == id }
         for key in held.keys where key.agent == id { held[key] = nil }
+        forgetGrants()
         needsAllocation = true
     }
 
@@ -170,6 +171,7 @@ struct ReferenceAllocator: Allocator {
         guard var rest = held[key(allocation)], rest.contains(allocation.resources) else { return }
         rest.remove(allocation.resources)
         held[key(allocation)] = rest.isEmpty ? nil : rest
+        forgetGrants()
         if knobs.fault == .losesWhatIsReturned, wasOffered { held[key(allocation)] = nil }
         if wasOffered, let refuse, refuse > .zero, knobs.fault != .forgetsRefusals {
             refusals.append(
@@ -231,13 +233,17 @@ struct ReferenceAllocator: Allocator {
         Key(framework: allocation.framework, role: allocation.role, agent: allocation.agent)
     }
 
-    /// Whoever leaves a role is new when it comes back; the role itself keeps its count.
+    /// Whoever leaves a role with nothing in its hands is new when it comes back, and so is a role
+    /// that everyone has left.
     private mutating func forgetGrants() {
-        let members = Set(
+        var members = Set(
             frameworks.flatMap { id, row in
                 row.description.roles.map { Member(framework: id, role: $0) }
             })
+        for key in held.keys { members.insert(Member(framework: key.framework, role: key.role)) }
+        let roles = Set(members.map(\.role))
         grantCounts = grantCounts.filter { members.contains($0.key) }
+        roleGrantCounts = roleGrantCounts.filter { roles.contains($0.key) }
     }
 
     private mutating func forgetRefusals(_ id: FrameworkID, _ roles: [String]) {

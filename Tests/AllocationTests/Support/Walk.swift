@@ -29,6 +29,9 @@ struct Walk {
     var now = Instant.zero
     let style: Style
     /// Whether each grant has to be the one that the model makes, not only one by the rules.
+    ///
+    /// With quota it is left open who is served first when more becomes available than others are
+    /// guaranteed: the agent that brings it, or those that were kept before.
     let isExact: Bool
     var offers: [Grant] = []
     var tasks: [Allocation] = []
@@ -45,7 +48,8 @@ struct Walk {
         change(&knobs)
         self.subject = subject.make(knobs)
         self.style = style
-        isExact = subject.features.contains(.tree) && !knobs.hasRandomRoles
+        isExact =
+            subject.features.contains(.tree) && !knobs.hasRandomRoles && !style.contains(.quota)
         knobs.fault = nil
         model = ReferenceAllocator(knobs)
         dice = SeededGenerator(seed: seed)
