@@ -8,7 +8,7 @@ extension Master {
     private static let offersPerEvent = 1000
 
     /// The pause between two allocations grows up to so many windows.
-    private static let longestPause = 3
+    private static let longestPause = 5
 
     /// Allocates at once after a quiet time, and otherwise when the window has passed: a lone
     /// change is answered immediately and a burst costs one round.
