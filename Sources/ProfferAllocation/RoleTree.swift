@@ -36,7 +36,7 @@ struct RoleTree: Sendable {
         var children = LookupTable<String, Int>()
         var virtualLeaf: Int?
         /// Children, or frameworks of a virtual leaf, that wait for offers; in order.
-        var order: [Int] = []
+        var order = Line()
         /// Children, or frameworks of a virtual leaf, by name.
         var names = NameOrder()
         /// Its place among its siblings by name.
@@ -74,9 +74,9 @@ struct RoleTree: Sendable {
     static let root = 0
 
     /// Top-level roles that wait and have less than they are guaranteed; in order.
-    private(set) var unmet: [Int] = []
+    private(set) var unmet = Line()
     /// Top-level roles that wait and are not at their limit; in order.
-    private(set) var open: [Int] = []
+    private(set) var open = Line()
 
     let roleOrder: ShareOrder
     let clientOrder: ShareOrder
@@ -374,22 +374,22 @@ struct RoleTree: Sendable {
             nodes[index].share = share(nodes[index].held)
         }
         for index in nodes.indices where nodes[index].isUsed && nodes[index].order.count > 1 {
-            var order = nodes[index].order
-            nodes[index].order = []
+            var order = nodes[index].order.members
+            nodes[index].order = Line()
             if nodes[index].isLeaf {
                 if clientOrder == .dominantShare { order.sort { precedes(client: $0, $1) } }
             } else if roleOrder == .dominantShare {
                 order.sort { precedes(node: $0, $1) }
             }
-            nodes[index].order = order
+            nodes[index].order = Line(order)
         }
         sortTops()
     }
 
     private mutating func sortTops() {
-        let order = nodes[Self.root].order
-        unmet = order.filter { !nodes[$0].unmet.isZero }
-        open = order.filter { !nodes[$0].isAtLimit }
+        let order = nodes[Self.root].order.members
+        unmet = Line(order.filter { !nodes[$0].unmet.isZero })
+        open = Line(order.filter { !nodes[$0].isAtLimit })
     }
 
     func precedes(client first: Int, _ second: Int) -> Bool {
@@ -416,12 +416,12 @@ struct RoleTree: Sendable {
         return nodes[first].rank < nodes[second].rank
     }
 
-    private func place(client: Int, in order: [Int]) -> Int {
+    private func place(client: Int, in order: Line) -> Int {
         if clientOrder == .weightedRandom { return order.firstIndex(of: client) ?? order.count }
         return partition(order.count) { precedes(client: order[$0], client) }
     }
 
-    private func place(node: Int, in order: [Int]) -> Int {
+    private func place(node: Int, in order: Line) -> Int {
         if roleOrder == .weightedRandom { return order.firstIndex(of: node) ?? order.count }
         return partition(order.count) { precedes(node: order[$0], node) }
     }
@@ -489,8 +489,8 @@ struct RoleTree: Sendable {
     mutating func drawLots() {
         guard roleOrder == .weightedRandom || clientOrder == .weightedRandom else { return }
         for index in nodes.indices where nodes[index].order.count > 1 {
-            var order = nodes[index].order
-            nodes[index].order = []
+            var order = nodes[index].order.members
+            nodes[index].order = Line()
             if !nodes[index].isLeaf, roleOrder == .weightedRandom {
                 order.sort { nodes[$0].path < nodes[$1].path }
                 order = drawn(order)
@@ -498,7 +498,7 @@ struct RoleTree: Sendable {
                 order.sort { clients[$0].name < clients[$1].name }
                 order.shuffle(using: &generator)
             }
-            nodes[index].order = order
+            nodes[index].order = Line(order)
         }
         sortTops()
     }
@@ -540,6 +540,29 @@ struct RoleTree: Sendable {
         }
         return order
     }
+}
+
+/// Numbers in the order in which they come to offers; small, for it is moved with every grant.
+struct Line: Sendable {
+    private var numbers: [Int32] = []
+
+    init() {}
+    init(_ members: [Int]) { numbers = members.map { Int32(truncatingIfNeeded: $0) } }
+
+    var count: Int { numbers.count }
+    var members: [Int] { numbers.map { Int($0) } }
+
+    subscript(place: Int) -> Int { Int(numbers[place]) }
+
+    func firstIndex(of member: Int) -> Int? {
+        numbers.firstIndex(of: Int32(truncatingIfNeeded: member))
+    }
+
+    mutating func insert(_ member: Int, at place: Int) {
+        numbers.insert(Int32(truncatingIfNeeded: member), at: place)
+    }
+
+    mutating func remove(at place: Int) { numbers.remove(at: place) }
 }
 
 /// Siblings by name, with ranks that leave gaps: comparing two of them needs no comparison of

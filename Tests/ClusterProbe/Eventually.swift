@@ -9,9 +9,10 @@ public struct NeverHappened: Error, CustomStringConvertible {
 
 /// Waits until `find` has found something.
 ///
-/// The deadline is far beyond what is needed; it only turns a hang into a failure.
+/// The deadline is far beyond what is needed, beside hundreds of other tests; it only turns a hang
+/// into a failure.
 public func eventually<Found>(
-    _ what: @autoclosure () -> String, within limit: Duration = .seconds(90),
+    _ what: @autoclosure () -> String, within limit: Duration = .seconds(300),
     isolation: isolated (any Actor)? = #isolation, _ find: () async throws -> Found?
 ) async throws -> Found {
     let end = ContinuousClock.now + limit
@@ -26,7 +27,7 @@ public func eventually<Found>(
 
 /// Waits until `holds` is true.
 public func eventually(
-    _ what: @autoclosure () -> String, within limit: Duration = .seconds(90),
+    _ what: @autoclosure () -> String, within limit: Duration = .seconds(300),
     isolation: isolated (any Actor)? = #isolation, holds: () async throws -> Bool
 ) async throws {
     let _: Bool = try await eventually(what(), within: limit, isolation: isolation) {
