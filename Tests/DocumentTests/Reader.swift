@@ -75,7 +75,9 @@ final class Reader {
         }
         for daemon in daemons.reversed() {
             let code = try await daemon.process.interrupt()
-            if code != 0 {
+            // A program that has not come to its first line yet is ended by the signal itself.
+            let hasBegun = !daemon.process.output.isEmpty
+            if code != 0, hasBegun || code != SIGINT {
                 problems.append(
                     "\(page.path): '\(daemon.text)' ended with \(code) after Ctrl-C and wrote: "
                         + daemon.process.output)
