@@ -292,7 +292,8 @@ let package = Package(
         .testTarget(
             name: "RuntimeTests",
             dependencies: [
-                "ClusterProbe", "ProfferRuntime", "ProfferAgent", "ProfferContainers",
+                "ClusterProbe", "ProfferRuntime", "ProfferAgent", "ProfferAllocation",
+                "ProfferContainers",
                 "ProfferKernel", "ProfferMaster", "ProfferModel", "ProfferTransport",
                 "ProfferWire", "ProfferZeroMQ", log, coreMetrics,
             ], swiftSettings: edge),
@@ -305,7 +306,8 @@ let package = Package(
             name: "ProcessTests",
             dependencies: [
                 "ClusterProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, log,
-                "proffer-master", "proffer-agent", "proffer-executor", "HelloFramework",
+                "proffer-master", "proffer-agent", "proffer-executor", "proffer-cli",
+                "HelloFramework",
             ], swiftSettings: edge),
         .testTarget(
             name: "BatchServerTests",

@@ -12,11 +12,16 @@ extension FrameworkDriver {
         subscribePause = min(subscribePause * 2, .seconds(15))
         phase = .subscribing(peer, retryAt: now + pause)
         updates = []
+        var subscription = description
+        // Until its demand is known a framework counts as a classic one and could be offered whole
+        // agents.
+        heldBack = demands.stated?.isEmpty == false ? options.info.roles : []
+        if !heldBack.isEmpty { subscription.suppressedRoles = heldBack }
         outbox.append(
             .send(
                 FrameworkCall(
                     frameworkID: options.info.id,
-                    call: .subscribe(description)), peer))
+                    call: .subscribe(subscription)), peer))
     }
 
     mutating func lose(
@@ -165,6 +170,9 @@ extension FrameworkDriver {
         }
         outbox.append(.observe(.subscribed(id)))
         if let wanted = demands.stated { send(.demand(wanted), into: &outbox) }
+        let wantedRoles = heldBack.filter { !suppressed.contains($0) }
+        // A call without roles would mean all of them.
+        if !wantedRoles.isEmpty { send(.revive(roles: wantedRoles), into: &outbox) }
         if isWatching { send(.watchCluster(true), into: &outbox) }
         tell(.subscribed(id, master: master), at: now, into: &outbox)
         for task in kills.keys { repeatKill(of: task, at: now, into: &outbox) }

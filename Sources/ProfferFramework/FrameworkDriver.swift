@@ -79,6 +79,8 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     var suppressed: [String]
     /// What the framework wants, said again after every subscription.
     var demands = DemandBook()
+    /// Roles in which the subscription was made without offers, until the demand is stated.
+    var heldBack: [String] = []
     /// For which demand each offer was made that is not answered.
     var offerDemands: OrderedTable<OfferID, String> = [:]
     /// The tasks of each claim without an answer.

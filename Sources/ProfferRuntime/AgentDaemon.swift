@@ -73,17 +73,7 @@ public struct AgentDaemonConfiguration: Sendable {
                 .configuration, "--attributes is not valid", because: "\(error)",
                 try: "write for example 'rack:r1;zone:a'")
         }
-        domain = try settings.text("domain").map(Self.domain)
-    }
-
-    private static func domain(_ text: String) throws -> FaultDomain {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty }) else {
-            throw DaemonProblem(
-                .configuration, "--domain is not valid", because: "'\(text)' is not region/zone",
-                try: "write for example 'eu-west/a'")
-        }
-        return FaultDomain(region: String(parts[0]), zone: String(parts[1]))
+        domain = try settings.domain()
     }
 }
 

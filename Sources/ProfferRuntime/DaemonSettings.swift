@@ -2,7 +2,6 @@ internal import Configuration
 internal import Foundation
 public import Logging
 internal import ProfferKernel
-internal import SystemPackage
 
 /// The settings of a daemon: from its flags, else from its environment, else from its file.
 ///
@@ -31,13 +30,14 @@ public struct DaemonSettings: Sendable {
             EnvironmentVariablesProvider().prefixKeys(with: ConfigKey(["proffer", section])),
         ]
         if let file {
-            try Self.check(file, names: flags.keys.sorted())
-            do {
-                providers.append(
-                    try await FileProvider<JSONSnapshot>(filePath: FilePath(file)))
-            } catch {
-                throw Self.fileProblem(file, "\(error)")
-            }
+            let texts = try Self.texts(file, names: flags.keys.sorted())
+            providers.append(
+                InMemoryProvider(
+                    name: "file",
+                    values: Dictionary(
+                        uniqueKeysWithValues: texts.map {
+                            (AbsoluteConfigKey([$0]), ConfigValue(.string($1), isSecret: false))
+                        })))
         }
         reader = ConfigReader(providers: providers)
     }
@@ -48,17 +48,32 @@ public struct DaemonSettings: Sendable {
             try: "give a JSON file with one object, such as {\"http-port\": 5050}")
     }
 
-    private static func check(_ file: String, names: [String]) throws {
+    /// A value of the file as its flag would have it; `nil` when it is a list, an object or null.
+    private struct FileValue: Decodable {
+        let text: String?
+
+        init(from decoder: any Decoder) throws {
+            let value = try decoder.singleValueContainer()
+            if let text = try? value.decode(String.self) {
+                self.text = text
+            } else if let flag = try? value.decode(Bool.self) {
+                text = "\(flag)"
+            } else if let number = try? value.decode(Int.self) {
+                text = "\(number)"
+            } else {
+                text = (try? value.decode(Double.self)).map { "\($0)" }
+            }
+        }
+    }
+
+    private static func texts(_ file: String, names: [String]) throws -> [(String, String)] {
         guard let data = FileManager.default.contents(atPath: file) else {
             throw fileProblem(file, "it cannot be read")
         }
-        let parsed: Any
+        let object: [String: FileValue]
         do {
-            parsed = try JSONSerialization.jsonObject(with: data)
+            object = try JSONDecoder().decode([String: FileValue].self, from: data)
         } catch {
-            throw fileProblem(file, "it is no JSON")
-        }
-        guard let object = parsed as? [String: Any] else {
             throw fileProblem(file, "it is no JSON object")
         }
         for key in object.keys.sorted() where !names.contains(key) {
@@ -69,13 +84,21 @@ public struct DaemonSettings: Sendable {
                 try: near.map { "did you mean '\($0)'?" }
                     ?? "use one of \(names.joined(separator: ", "))")
         }
+        // What is not read would be passed over in silence.
+        return try object.sorted { $0.key < $1.key }.map { key, value in
+            guard let text = value.text else {
+                throw DaemonProblem(
+                    .configuration, "the configuration file \(file) cannot be used",
+                    because: "the setting '\(key)' is neither text nor a number nor true or false",
+                    try: "write it as the flag would have it, in quotes")
+            }
+            return (key, text)
+        }
     }
 
     /// The text of a setting.
     public func text(_ name: String) -> String? {
-        let key = ConfigKey([name])
-        if let text = reader.string(forKey: key) { return text }
-        return reader.int(forKey: key).map(String.init)
+        reader.string(forKey: ConfigKey([name]))
     }
 
     /// The text of a setting that must be there.
@@ -126,7 +149,7 @@ public struct DaemonSettings: Sendable {
         throw invalid("log-level", text, "one of \(levels)")
     }
 
-    private func invalid(_ name: String, _ text: String, _ wanted: String) -> DaemonProblem {
+    func invalid(_ name: String, _ text: String, _ wanted: String) -> DaemonProblem {
         DaemonProblem(
             .configuration, "--\(name) is not valid", because: "'\(text)' is not \(wanted)",
             try: "correct the flag, \(variable(name)) or the configuration file")

@@ -1,5 +1,6 @@
 internal import Hummingbird
 public import Logging
+public import ProfferAllocation
 internal import ProfferContainers
 internal import ProfferHTTP
 internal import ProfferKernel
@@ -24,6 +25,8 @@ public struct MasterDaemonConfiguration: Sendable {
     public var agentPort = 5061
     /// How it behaves.
     public var master = MasterConfiguration()
+    /// How it decides what is offered to whom.
+    public var allocation = HierarchicalAllocator.Options()
 
     /// The defaults.
     public init(dataDirectory: String) { self.dataDirectory = dataDirectory }
@@ -43,11 +46,8 @@ public struct MasterDaemonConfiguration: Sendable {
         agentPort = try settings.port("agent-port", default: agentPort)
         master.clusterName = settings.text("cluster-name") ?? master.clusterName
         master.hostname = settings.text("hostname") ?? host
-        if settings.text("offer-timeout") == "none" {
-            master.offerTimeout = nil
-        } else if let standard = master.offerTimeout {
-            master.offerTimeout = try settings.duration("offer-timeout", default: standard)
-        }
+        master.offerTimeout = try settings.durationOrNone(
+            "offer-timeout", default: master.offerTimeout)
         master.agentPingInterval = try settings.duration(
             "ping-interval", default: master.agentPingInterval)
         master.agentPingsMissed = try settings.number(
@@ -56,6 +56,12 @@ public struct MasterDaemonConfiguration: Sendable {
             "agent-return-window", default: master.agentReturnWindow)
         master.heartbeatInterval = try settings.duration(
             "heartbeat-interval", default: master.heartbeatInterval)
+        master.preemptionDelay = try settings.durationOrNone(
+            "preemption-delay", default: master.preemptionDelay)
+        master.preemptionNotice =
+            try settings.durationOrNone(
+                "preemption-notice", default: master.preemptionNotice) ?? .zero
+        allocation = try settings.allocation()
     }
 }
 
@@ -144,8 +150,11 @@ public struct MasterDaemon: Sendable {
         }
         let store = try directory.store("registry.sqlite")
         let host = configuration.host
+        var allocation = configuration.allocation
+        allocation.seed = SystemClock.seed()
         return try MasterNode(
             configuration: configuration.master,
+            allocator: HierarchicalAllocator(options: allocation),
             listeners: MasterListeners(
                 frameworks: "tcp://\(host):\(configuration.frameworkPort)",
                 frameworkSecurity: .curve(keys, domain: Self.frameworkDomain, allowList),

@@ -74,6 +74,19 @@ struct MasterCommand: AsyncParsableCommand {
     var heartbeatInterval: String?
 
     @Option(
+        name: .customLong("preemption-delay"),
+        help: "How long a demand or guarantee waits before tasks make room, or none (10s).")
+    var preemptionDelay: String?
+
+    @Option(
+        name: .customLong("preemption-notice"),
+        help: "How long frameworks know of it before such a task is killed, or none (30s).")
+    var preemptionNotice: String?
+
+    @OptionGroup
+    var allocation: AllocationFlags
+
+    @Option(
         name: .customLong("log-level"),
         help: "trace, debug, info, notice, warning, error or critical (default: info).")
     var logLevel: String?
@@ -100,6 +113,7 @@ struct MasterCommand: AsyncParsableCommand {
             "ping-interval": pingInterval, "pings-missed": pingsMissed,
             "agent-return-window": agentReturnWindow,
             "heartbeat-interval": heartbeatInterval, "log-level": logLevel,
-        ]
+            "preemption-delay": preemptionDelay, "preemption-notice": preemptionNotice,
+        ].merging(allocation.flags) { $1 }
     }
 }

@@ -66,6 +66,11 @@ public final class Probe: Sendable {
         }
     }
 
+    /// Waits for what became of a claim.
+    public func outcome(of claim: String) async throws -> ClaimOutcome {
+        try await eventually("an answer to the claim \(claim)") { history.claims[claim] }
+    }
+
     /// Waits until everything the master had to say about earlier calls is in the journal: asks
     /// about a task that nobody knows, which is answered after them.
     public func settled() async throws {
@@ -113,6 +118,18 @@ public struct ProbeHistory: Sendable {
     public internal(set) var failures: [(agent: AgentID?, executor: ExecutorID?)] = []
     /// The outcome of operations.
     public internal(set) var operations: [OperationStatus] = []
+    /// The outcome of claims, by their ids.
+    public internal(set) var claims: [String: ClaimOutcome] = [:]
+    /// The steps of the stream of cluster state.
+    public internal(set) var steps: [ClusterState] = []
+    /// Every request to leave.
+    public internal(set) var inverseOffers: [InverseOffer] = []
+    /// The requests to leave that were taken back.
+    public internal(set) var inverseRescinded: [OfferID] = []
+    /// The pauses that it was told of.
+    public internal(set) var backOffs: [(role: String, declines: Int, pause: Duration)] = []
+    /// Why demands and changes of its description were refused.
+    public internal(set) var refusals: [String] = []
     /// Why it was ended.
     public internal(set) var ended: String?
 
@@ -167,9 +184,14 @@ final class ProbeJournal: Sendable {
                 state.history.failures.append((agent, executor))
             case .operation(let status): state.history.operations.append(status)
             case .ended(let reason): state.history.ended = reason
-            case .inverseOffers, .inverseRescinded, .updateRefused, .claimAnswer, .cluster,
-                .backedOff, .command:
-                break
+            case .inverseOffers(let offers): state.history.inverseOffers += offers
+            case .inverseRescinded(let id): state.history.inverseRescinded.append(id)
+            case .updateRefused(let problem): state.history.refusals.append(problem)
+            case .claimAnswer(let id, let outcome): state.history.claims[id] = outcome
+            case .cluster(let step): state.history.steps.append(step)
+            case .backedOff(let role, let declines, let pause):
+                state.history.backOffs.append((role, declines, pause))
+            case .command: break
             }
         }
     }

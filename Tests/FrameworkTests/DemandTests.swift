@@ -56,6 +56,29 @@ struct DemandTests {
         #expect(bench.calls.contains(.demand([Self.demand()])))
     }
 
+    @Test("a framework with demand subscribes without offers, which begin when it is stated")
+    func heldBack() {
+        var bench = Bench()
+        bench.give(.command(.suppress(roles: ["q"])))
+        bench.give(.command(.demand([Self.demand()])))
+        bench.connect()
+        #expect(bench.subscriptions.map(\.1.suppressedRoles) == [["r", "q"]])
+        #expect(
+            Array(bench.calls.dropFirst().prefix(2)) == [
+                .demand([Self.demand()]), .revive(roles: ["r"]),
+            ])
+    }
+
+    @Test("a role that is suppressed stays so when the demand of a framework is stated again")
+    func suppressedStays() {
+        var bench = Bench()
+        bench.give(.command(.suppress(roles: [])))
+        bench.give(.command(.demand([Self.demand()])))
+        bench.connect()
+        #expect(bench.calls.contains(.demand([Self.demand()])))
+        #expect(!bench.calls.contains { if case .revive = $0 { true } else { false } })
+    }
+
     @Test("a framework that never stated demand says nothing of it; one that took it back does")
     func nothing() {
         var classic = Bench()
