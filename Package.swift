@@ -208,6 +208,13 @@ let package = Package(
             name: "EmbeddedClusterExample", dependencies: ["Proffer", "ProfferEmbedded", log],
             path: "Examples/EmbeddedCluster", swiftSettings: edge),
         .executableTarget(
+            name: "CustomAllocatorExample",
+            dependencies: [
+                "Proffer", "ProfferAllocation", "ProfferEmbedded", "ProfferKernel", "ProfferModel",
+                log,
+            ] + collections,
+            path: "Examples/CustomAllocator", swiftSettings: edge),
+        .executableTarget(
             name: "http-echo", path: "Examples/HTTPEcho", swiftSettings: edge),
         .target(
             name: "ServicePolicy", dependencies: ["Proffer"],
@@ -299,8 +306,10 @@ let package = Package(
             ], swiftSettings: edge),
         .testTarget(
             name: "EmbeddedTests",
-            dependencies: ["ClusterProbe", "ProfferEmbedded", "ProfferMaster", "Proffer", log],
-            swiftSettings: edge),
+            dependencies: [
+                "ClusterProbe", "CustomAllocatorExample", "ProfferEmbedded", "ProfferMaster",
+                "Proffer", log,
+            ], swiftSettings: edge),
         // The programs are dependencies so that they are built; the tests start them.
         .testTarget(
             name: "ProcessTests",

@@ -95,11 +95,23 @@ extension HierarchicalAllocator {
         let has = consumed(node)
         let unmet = (row.guarantee - has).raisedToZero
         quotas.set(place, unmet: unmet)
+        let wasAtLimit = tree.nodes[node].isAtLimit
         // The columns of cpus and mem: without either of them no classic offer is worthwhile.
         let isAtLimit =
             row.limited & 3 == 3 && row.limit[0] <= has[0] && row.limit[1] <= has[1]
         tree.setQuotaState(
             node, unmet: unmet, isAtLimit: isAtLimit && !hasUnusualNeeds)
+        if wasAtLimit, !tree.nodes[node].isAtLimit { markBelow(node) }
+    }
+
+    /// Roles at their limit are not visited, so nobody below has been noted; O(those who wait).
+    private mutating func markBelow(_ top: Int) {
+        var rest = [top]
+        while let node = rest.popLast() {
+            for entry in tree.nodes[node].order.members {
+                if tree.nodes[node].isLeaf { dirtySlots.insert(entry) } else { rest.append(entry) }
+            }
+        }
     }
 
     /// Notes what somebody wants at least, in case that is neither cpus nor mem.
@@ -140,7 +152,10 @@ extension HierarchicalAllocator {
             amounts[column] = isThere ? amount.thousandths : 0 &- amount.thousandths
             tree.changeConsumption(top, reserved: amounts)
             refreshQuota(top)
-            if !isThere { tree.removeIfEmpty(top) }
+            if !isThere {
+                markRole(top)
+                tree.removeIfEmpty(top)
+            }
         }
     }
 
