@@ -185,13 +185,29 @@ struct ScalarColumns: Sendable {
         return quantities
     }
 
+    /// Gives every scalar a column, whoever it is reserved for; whether one is new.
+    ///
+    /// Only what agents have and operators say is given one: a framework could use them all up.
+    mutating func learn(_ resources: Resources) -> Bool {
+        let before = names.count
+        for item in resources.items {
+            if case .scalar = item.value { _ = intern(item.name) }
+        }
+        return names.count > before
+    }
+
     /// Amounts by column; names without a column are left out.
-    mutating func amounts(_ quantities: ResourceQuantities) -> Amounts {
+    func amounts(_ quantities: ResourceQuantities) -> Amounts {
         var amounts = Amounts()
         for entry in quantities.entries {
-            if let column = intern(entry.name) { amounts[column] &+= entry.amount.thousandths }
+            if let column = find(entry.name) { amounts[column] &+= entry.amount.thousandths }
         }
         return amounts
+    }
+
+    /// The names without a column.
+    func unknown(_ quantities: ResourceQuantities) -> [String] {
+        quantities.entries.map(\.name).filter { find($0) == nil }
     }
 }
 
@@ -237,10 +253,10 @@ struct Parcel: Sendable {
 
 extension ScalarColumns {
     /// Takes resources apart.
-    mutating func parcel(_ resources: Resources) -> Parcel {
+    func parcel(_ resources: Resources) -> Parcel {
         var parcel = Parcel()
         for item in resources.items {
-            if case .scalar(let amount) = item.value, item.isPlain, let column = intern(item.name) {
+            if case .scalar(let amount) = item.value, item.isPlain, let column = find(item.name) {
                 parcel.plain[column] &+= amount.thousandths
             } else {
                 parcel.extras += item

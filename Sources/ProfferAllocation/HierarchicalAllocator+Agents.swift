@@ -7,6 +7,7 @@ extension HierarchicalAllocator {
     /// O(resources); O(frameworks) when attributes change.
     public mutating func setAgent(_ info: AgentInfo, isActive: Bool) {
         guard let id = info.id else { return }
+        learn(info.resources)
         let parcel = columns.parcel(info.resources)
         let index: Int
         if let known = agentIndex[id] {

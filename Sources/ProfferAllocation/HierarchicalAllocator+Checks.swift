@@ -157,7 +157,7 @@ extension HierarchicalAllocator {
     }
 
     func isWorthwhile(_ parcel: Parcel, _ slot: Int) -> Bool {
-        if parcel.isEmpty { return false }
+        if parcel.isEmpty || slots[slot].isInsatiable { return false }
         let least = slots[slot].minimums ?? minimums
         if least.isEmpty || least.contains(where: parcel.plain.covers) { return true }
         guard parcel.hasScalarExtras else { return false }

@@ -78,14 +78,32 @@ extension HierarchicalAllocator {
         gangs.note(slot, hasGangs: rows.contains { $0.demand.gang > 1 })
     }
 
-    mutating func row(for demand: Demand, at now: Instant) -> DemandRow {
-        var unknown: [String] = []
-        for entry in demand.resources.entries where columns.find(entry.name) == nil {
-            unknown.append(entry.name)
+    /// Gives the scalars of an agent columns, and whoever asked for one of them another look.
+    ///
+    /// O(frameworks and their demands), for each new name once.
+    mutating func learn(_ resources: Resources) {
+        guard columns.learn(resources) else { return }
+        for slot in slots.indices where slots[slot].isUsed {
+            readMinimums(slot)
+            var isNew = false
+            for row in slots[slot].demands.indices {
+                let wanted = slots[slot].demands[row].demand.resources
+                guard !slots[slot].demands[row].unknown.isEmpty else { continue }
+                slots[slot].demands[row].unknown = columns.unknown(wanted)
+                slots[slot].demands[row].shape = columns.amounts(wanted)
+                isNew = true
+            }
+            guard isNew else { continue }
+            refreshWaiting(slot)
+            if tree.clients[slot].isWaiting { dirtySlots.insert(slot) }
+            if gangs.hasDemands { gangs.needsLook = true }
         }
-        return DemandRow(
+    }
+
+    func row(for demand: Demand, at now: Instant) -> DemandRow {
+        DemandRow(
             demand: demand, shape: columns.amounts(demand.resources),
-            unknown: unknown.filter { columns.find($0) == nil },
+            unknown: columns.unknown(demand.resources),
             filter: demand.constraints.isEmpty
                 ? nil
                 : AgentFilter(OfferConstraint(role: demand.role, groups: demand.constraints)),

@@ -25,15 +25,24 @@ extension HierarchicalAllocator {
             }
             slots[slot].isSubscribed = true
             slots[slot].isSuppressed = isSuppressed
-            slots[slot].minimums = framework.minimums.first { $0.role == role }
-                .map { $0.quantities.map { columns.amounts($0) } }
-            noteNeeds(slots[slot].minimums ?? [])
+            readMinimums(slot)
             slots[slot].filter = framework.constraints.first { $0.role == role }
                 .map(AgentFilter.init)
             slots[slot].verdicts = AgentVerdicts()
             refreshWaiting(slot)
             dirtySlots.insert(slot)
         }
+    }
+
+    /// The least that an offer must hold, as far as there are columns for it: an alternative that
+    /// no agent can meet is none.
+    mutating func readMinimums(_ slot: Int) {
+        let description = frameworks[slots[slot].framework].description
+        let least = description.minimums.first { $0.role == slots[slot].role }?.quantities
+        let known = least.map { $0.filter { columns.unknown($0).isEmpty } }
+        slots[slot].minimums = known.map { $0.map { columns.amounts($0) } }
+        slots[slot].isInsatiable = known?.isEmpty == true && least?.isEmpty == false
+        noteNeeds(slots[slot].minimums ?? [])
     }
 
     private mutating func frameworkRow(_ framework: AllocatorFramework) -> Int {

@@ -7,6 +7,7 @@ extension HierarchicalAllocator {
         guard let agent = agentIndex[allocation.agent],
             let framework = frameworkIndex[allocation.framework], !allocation.resources.isEmpty
         else { return }
+        learn(allocation.resources)
         let parcel = columns.parcel(allocation.resources)
         if parcel.isNegative { return }
         let slot = makeSlot(framework, allocation.role)
@@ -42,6 +43,7 @@ extension HierarchicalAllocator {
         guard let agent = agentIndex[allocation.agent], let slot = knownSlot(allocation) else {
             return
         }
+        learn(resources)
         let from = columns.parcel(allocation.resources)
         let into = columns.parcel(resources)
         let isOffered = holds(agent, slot, from, isOffered: true)

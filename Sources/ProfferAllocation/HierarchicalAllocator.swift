@@ -106,6 +106,9 @@ public struct HierarchicalAllocator: Allocator {
         self.options = options
         tree = RoleTree(
             roles: options.roleSorter, clients: options.frameworkSorter, seed: options.seed)
+        for name in options.minimums.flatMap({ $0.entries.map(\.name) }) {
+            _ = columns.intern(name)
+        }
         minimums = options.minimums.map { columns.amounts($0) }
         noteNeeds(minimums)
         if minimums.isEmpty { hasUnusualNeeds = true }
@@ -174,6 +177,8 @@ public struct HierarchicalAllocator: Allocator {
         var isSuppressed = false
         /// The least that an offer must hold, where the framework says so itself.
         var minimums: [Amounts]?
+        /// Whether it asks for at least what no agent has.
+        var isInsatiable = false
         /// Which agents it wants to hear of; all without.
         var filter: AgentFilter?
         var verdicts = AgentVerdicts()

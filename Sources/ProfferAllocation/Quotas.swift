@@ -75,6 +75,7 @@ extension HierarchicalAllocator {
                 limit[column] = entry.amount.thousandths
                 limited |= 1 << UInt64(column)
             }
+            for entry in quota.guarantees.entries { _ = columns.intern(entry.name) }
             quotas.append(
                 QuotaTable.Row(
                     node: node, quota: quota, guarantee: columns.amounts(quota.guarantees),
