@@ -1,4 +1,5 @@
 internal import ProfferAPI
+internal import ProfferKernel
 
 /// A JSON text that a client sent, read strictly: a key that occurs twice is a mistake, and so is
 /// one that nobody knows.
@@ -214,7 +215,7 @@ struct RequestFields {
         for entry in entries where !known.contains(entry.key) {
             throw badBody(
                 name(entry.key), "is not known",
-                advice: nearest(entry.key, in: known).map { "did you mean '\($0)'?" }
+                advice: Spelling.nearest(to: entry.key, in: known).map { "did you mean '\($0)'?" }
                     ?? "there are \(known.joined(separator: ", "))")
         }
     }
@@ -272,28 +273,4 @@ struct RequestFields {
         }
         return entries
     }
-}
-
-/// The candidate that `word` may be a slip of.
-private func nearest(_ word: String, in candidates: [String]) -> String? {
-    guard word.utf8.count <= 63 else { return nil }
-    let scored = candidates.map { (edits(Array(word.utf8), Array($0.utf8)), $0) }
-    guard let best = scored.min(by: { $0.0 < $1.0 }), best.0 <= max(1, best.1.utf8.count / 3)
-    else { return nil }
-    return best.1
-}
-
-/// Insertions, deletions and replacements from one word to the other (Wagner and Fischer).
-private func edits(_ left: [UInt8], _ right: [UInt8]) -> Int {
-    var row = Array(0...right.count)
-    for (line, byte) in left.enumerated() {
-        var diagonal = row[0]
-        row[0] = line + 1
-        for (column, other) in right.enumerated() {
-            let replaced = diagonal + (byte == other ? 0 : 1)
-            diagonal = row[column + 1]
-            row[column + 1] = min(replaced, row[column] + 1, diagonal + 1)
-        }
-    }
-    return row[right.count]
 }

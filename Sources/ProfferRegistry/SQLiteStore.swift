@@ -158,7 +158,9 @@ public final class SQLiteStore: Sendable {
     private func writeAll() {
         var pause: UInt32 = 0
         while true {
-            // Whoever submits little by little and quickly gets fewer and larger writes.
+            // Whoever submits little by little and quickly gets fewer and larger writes. It sleeps
+            // rather than leave the queue, so that `close`, which waits for the queue, comes after
+            // what was submitted before it.
             if pause > 0 { usleep(pause) }
             let batches = state.withLock { state -> [Batch] in
                 if state.waiting.isEmpty { state.isWriting = false }
