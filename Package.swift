@@ -59,6 +59,7 @@ let package = Package(
                 "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
             ]
         ),
+        .library(name: "ProfferSimulation", targets: ["ProfferSimulation"]),
         .executable(name: "proffer", targets: ["proffer-cli"]),
         .executable(name: "proffer-master", targets: ["proffer-master"]),
         .executable(name: "proffer-agent", targets: ["proffer-agent"]),
@@ -102,6 +103,13 @@ let package = Package(
         .target(
             name: "ProfferFramework",
             dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
+        // Whole clusters in virtual time, made of the modules above.
+        .target(
+            name: "ProfferSimulation",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+            ] + collections, swiftSettings: pure),
 
         // Edge ring: talks to the world.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
@@ -194,8 +202,8 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ",
-                arguments, httpClient,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferSimulation", "ProfferTransport",
+                "ProfferZeroMQ", arguments, httpClient,
                 nioCore, nioHTTP1,
             ],
             swiftSettings: edge),
@@ -214,6 +222,9 @@ let package = Package(
                 log,
             ] + collections,
             path: "Examples/CustomAllocator", swiftSettings: edge),
+        .executableTarget(
+            name: "SimulatedClusterExample", dependencies: ["Proffer", "ProfferSimulation"],
+            path: "Examples/SimulatedCluster", swiftSettings: edge),
         .executableTarget(
             name: "http-echo", path: "Examples/HTTPEcho", swiftSettings: edge),
         .target(
@@ -259,6 +270,10 @@ let package = Package(
             name: "ContainersTests", dependencies: ["ProfferContainers"], swiftSettings: edge),
         .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["ProfferSimulation", "ServicePolicy", "BatchPolicy"],
+            exclude: ["seeds.txt", "transcripts.txt"], swiftSettings: edge),
         .testTarget(
             name: "ZeroMQTests", dependencies: ["ProfferZeroMQ"], swiftSettings: edge),
         .testTarget(

@@ -43,6 +43,7 @@ public struct ProfferCommand: AsyncParsableCommand {
                     FrameworksCommand.self, OffersCommand.self, RolesCommand.self,
                     QuotaCommand.self, WeightCommand.self, KeygenCommand.self,
                 ]),
+            CommandGroup(name: "Proof", subcommands: [SimulateCommand.self]),
         ])
 
     /// Made by the argument parser.

@@ -25,11 +25,15 @@ final class AgentProcess: SimulatedProcess {
     private(set) var dialer: DialerModel?
     private var listener: ListenerModel?
     private var outbox = Outbox<AgentEffect>()
+    private var decided: [AgentEffect] = []
     private var gate = CommitGate<AgentEffect>()
     private var sides = LookupTable<PeerID, Side>()
     private var commands: [Command] = []
     private var usageAt = Instant.zero
     private var isStopping = false
+    /// For planted bugs only.
+    private var masterPeer: PeerID?
+    private var runs: [RunTask] = []
 
     init(
         _ world: World, _ name: String, node: Node, info: AgentInfo, key: String,
@@ -92,6 +96,7 @@ final class AgentProcess: SimulatedProcess {
         listener = nil
         transport = TransportState()
         outbox = Outbox()
+        decided = []
         gate = CommitGate()
         sides.removeAll()
         commands = []
@@ -140,6 +145,7 @@ final class AgentProcess: SimulatedProcess {
             }
             if let due = machine?.nextDeadline, due <= now {
                 machine?.wake(at: now, into: &outbox)
+                noteDecisions()
             }
             guard perform(), carryOutAll(at: now) else { return }
         } while !transport.events.isEmpty
@@ -172,10 +178,30 @@ final class AgentProcess: SimulatedProcess {
     }
 
     private func give(_ input: AgentInput, at now: Instant) {
-        let inputs = world.bug.map { $0.mutate(input) } ?? [input]
-        for input in inputs {
+        for input in altered(input) {
             world.note(.agentInput(index, epoch: dialer?.epoch ?? 0, input))
             machine?.handle(input, at: now, into: &outbox)
+        }
+        noteDecisions()
+    }
+
+    /// The input as it is, or what a planted bug makes of it.
+    private func altered(_ input: AgentInput) -> [AgentInput] {
+        guard let bug = world.bug else { return [input] }
+        switch input {
+        case .masterOpened(let peer): masterPeer = peer
+        case .master(.run(let run), _): runs.append(run)
+        default: break
+        }
+        return bug.mutate(input, master: masterPeer, runs: runs)
+    }
+
+    private func noteDecisions() {
+        for raw in outbox.all() {
+            for effect in world.bug.map({ $0.mutate(raw) }) ?? [raw] {
+                world.note(.agentEffect(index, effect))
+                decided.append(effect)
+            }
         }
     }
 
@@ -199,28 +225,26 @@ final class AgentProcess: SimulatedProcess {
     }
 
     private func perform() -> Bool {
-        let effects = outbox.all()
+        let effects = decided
+        decided = []
         var records: [AgentRecord] = []
         for case .commit(let some) in effects { records += some }
-        for raw in effects {
-            for effect in world.bug.map({ $0.mutate(raw) }) ?? [raw] {
-                world.note(.agentEffect(index, effect))
-                switch effect {
-                case .commit:
-                    if records.isEmpty { continue }
-                    writes?.submit(records, ticket: gate.openTicket())
-                    records = []
-                case .observe: break
-                case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,
-                    .killExecutor, .sweepTasks, .answer, .terminate:
-                    if world.bug == .effectsBeforeCommit {
-                        carryOut(effect)
-                    } else if let free = gate.admit(effect) {
-                        carryOut(free)
-                    }
+        for effect in effects {
+            switch effect {
+            case .commit:
+                if records.isEmpty { continue }
+                writes?.submit(records, ticket: gate.openTicket())
+                records = []
+            case .observe: break
+            case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,
+                .killExecutor, .sweepTasks, .answer, .terminate:
+                if world.bug == .effectsBeforeCommit {
+                    carryOut(effect)
+                } else if let free = gate.admit(effect) {
+                    carryOut(free)
                 }
-                if !isUp { return false }
             }
+            if !isUp { return false }
         }
         return true
     }
@@ -291,6 +315,11 @@ final class AgentProcess: SimulatedProcess {
             .operation(.summary, QueryID(value: .max)), at: .zero, into: &effects)
         for case .answer(.summary(let report), _) in effects.all() { return report }
         return nil
+    }
+
+    /// The ids of this agent's executors that have a process.
+    var livingExecutorIDs: [String] {
+        home.executors.filter { $0.agent === self && $0.isUp }.map(\.executorKey.executor.value)
     }
 
     var longestQueue: Int { listener?.longestQueue ?? 0 }

@@ -24,7 +24,8 @@ final class CandidateModel {
     }
 
     func wake(_ master: MasterProcess, at now: Instant) {
-        if let due = giveUpAt, due <= now, master.world.bug != .leaseNotWatched {
+        if master.world.bug == .leaseNotWatched { giveUpAt = nil }
+        if let due = giveUpAt, due <= now {
             giveUpAt = nil
             master.world.hit(.leadershipGivenUp)
             master.stop()

@@ -16,6 +16,7 @@ final class DialerModel {
     private(set) var peer: PeerID?
     /// The epoch of the master at the other end of the open session.
     private(set) var epoch: UInt64 = 0
+    private var highest: UInt64 = 0
 
     init(
         _ process: SimulatedProcess, to addresses: [Address], credential: [UInt8] = [],
@@ -41,13 +42,16 @@ final class DialerModel {
 
     func take(_ envelope: Envelope, at now: Instant) {
         var envelope = envelope
-        if process.world.bug == .epochNotChecked {
-            envelope.epoch = max(envelope.epoch, epoch)
-        }
+        let told = envelope.epoch
+        if process.world.bug == .epochNotChecked { envelope.epoch = max(told, highest) }
+        highest = max(highest, told)
         var effects = Outbox<SessionEffect>()
         let wasOpen = session.isOpen
         session.handle(envelope, at: now, into: &effects)
-        if !wasOpen, session.isOpen { epoch = envelope.epoch }
+        if !wasOpen, session.isOpen {
+            epoch = told
+            process.world.note(.sessionOpened(process.index, epoch: told))
+        }
         perform(&effects)
     }
 

@@ -54,7 +54,10 @@ struct Judge {
     private let findings = Findings()
     private let checkers: [any Checker]
 
-    init(plan: Plan) { checkers = CheckerList.make(plan) }
+    init(plan: Plan, bug: PlantedBug?) {
+        checkers = CheckerList.make(plan)
+        if bug == .canary { report("M2", "the canary sings") }
+    }
 
     /// The first thing that was found wrong.
     var first: Violation? { findings.all.first }

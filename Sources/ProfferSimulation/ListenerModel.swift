@@ -120,7 +120,9 @@ final class ListenerModel {
         if !opening.clusterID.isEmpty, opening.clusterID != clusterID {
             return "this is cluster '\(clusterID)'"
         }
-        if opening.epoch > epoch { return "a newer master is known" }
+        if opening.epoch > epoch, process.world.bug != .epochNotChecked {
+            return "a newer master is known"
+        }
         if ended.contains(opening.session), process.world.bug != .endedSessionReopened {
             return "the session has ended"
         }

@@ -26,6 +26,7 @@ final class MasterProcess: SimulatedProcess {
     private var frameworkEnd: ListenerModel?
     private var agentEnd: ListenerModel?
     private var outbox = Outbox<MasterEffect>()
+    private var decided: [MasterEffect] = []
     private var gate = CommitGate<MasterEffect>()
     private var sides = LookupTable<PeerID, Side>()
     private var lastQuery: UInt64 = 0
@@ -85,11 +86,16 @@ final class MasterProcess: SimulatedProcess {
         configuration.hostname = name
         machine = Master(
             configuration: configuration, replaying: records,
-            allocator: world.plan.makeAllocator(), wallClock: clock.wallClock(at: world.now),
+            allocator: makeAllocator(), wallClock: clock.wallClock(at: world.now),
             seed: world.chance.seeds.next(), at: now)
         frameworkEnd = listen(.frameworks)
         agentEnd = listen(.agents)
         world.note(.masterLeads(index, epoch: epoch, records))
+    }
+
+    private func makeAllocator() -> any Allocator {
+        let allocator = world.plan.makeAllocator()
+        return world.bug.map { FaultyAllocator(allocator, $0) } ?? allocator
     }
 
     private func listen(_ port: Port) -> ListenerModel {
@@ -108,7 +114,9 @@ final class MasterProcess: SimulatedProcess {
         transport = TransportState()
         gate = CommitGate()
         outbox = Outbox()
+        decided = []
         sides.removeAll()
+        frameworkOfPeer.removeAll()
         commands = []
         candidate = CandidateModel()
     }
@@ -150,7 +158,9 @@ final class MasterProcess: SimulatedProcess {
             }
             mail = []
             if let due = machine?.nextDeadline, due <= now {
+                world.note(.masterWakes(index, epoch: epoch))
                 machine?.wake(at: now, into: &outbox)
+                noteDecisions()
             }
             perform(at: now)
             guard carryOutAll(at: now) else { return }
@@ -176,10 +186,23 @@ final class MasterProcess: SimulatedProcess {
     }
 
     private func give(_ input: MasterInput, at now: Instant) {
-        let inputs = world.bug.map { $0.mutate(input) } ?? [input]
-        for input in inputs {
-            world.note(.masterInput(index, epoch: epoch, input))
+        world.note(.masterInput(index, epoch: epoch, input))
+        for input in world.bug.map({ $0.mutate(input) }) ?? [input] {
             machine?.handle(input, at: now, into: &outbox)
+        }
+        noteDecisions()
+    }
+
+    /// Keeps what the machine has just decided; it is told at once, to tell what follows from what.
+    private func noteDecisions() {
+        for raw in outbox.all() {
+            for effect in world.bug.map({ $0.mutate(raw) }) ?? [raw] {
+                if case .tellFramework(.subscribed(let id, _, _), let peer) = effect {
+                    frameworkOfPeer[peer] = id
+                }
+                world.note(.masterEffect(index, epoch: epoch, effect))
+                decided.append(effect)
+            }
         }
     }
 
@@ -212,17 +235,14 @@ final class MasterProcess: SimulatedProcess {
     }
 
     private func perform(at now: Instant) {
-        while !outbox.isEmpty {
-            for effect in outbox.all() {
-                for effect in world.bug.map({ $0.mutate(effect) }) ?? [effect] {
-                    perform(effect, at: now)
-                }
-            }
+        while !decided.isEmpty {
+            let list = decided
+            decided = []
+            for effect in list { perform(effect, at: now) }
         }
     }
 
     private func perform(_ effect: MasterEffect, at now: Instant) {
-        world.note(.masterEffect(index, epoch: epoch, effect))
         switch effect {
         case .commit(let records):
             let ticket = gate.openTicket()
@@ -275,6 +295,11 @@ final class MasterProcess: SimulatedProcess {
         }
         return isUp
     }
+
+    /// The framework that has subscribed over a session, by what it was told.
+    private(set) var frameworkOfPeer = LookupTable<PeerID, FrameworkID>()
+
+    func framework(of peer: PeerID) -> FrameworkID? { frameworkOfPeer[peer] }
 
     /// What is waiting in queues, for the bounds.
     var longestQueue: Int { max(frameworkEnd?.longestQueue ?? 0, agentEnd?.longestQueue ?? 0) }

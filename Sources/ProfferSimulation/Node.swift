@@ -215,6 +215,13 @@ final class Node {
         if case .task(let task)? = table[pid]?.content { task } else { nil }
     }
 
+    /// Whether the executor of a task's process is there to tell of its end.
+    func hasLivingExecutor(_ pid: Int) -> Bool {
+        guard let task = task(at: pid) else { return false }
+        let executor = world.processes[task.executor]
+        return executor.isUp && executor.incarnation == task.executorIncarnation
+    }
+
     /// The tasks that have a process, with its number.
     var tasks: [(pid: Int, task: TaskProcess)] {
         table.compactMap { pid, entry in

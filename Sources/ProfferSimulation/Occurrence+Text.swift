@@ -8,10 +8,12 @@ extension Occurrence {
     var digest: (kind: UInt64, value: UInt64, text: String?) {
         switch self {
         case .processEnded(let index): (1, UInt64(index), nil)
+        case .sessionOpened(let index, let epoch): (26, UInt64(index) << 32 | epoch, nil)
         case .masterLeads(let index, let epoch, let records):
             (2, UInt64(index) << 32 | epoch, "\(records.count)")
         case .masterEnded(let index, let epoch): (3, UInt64(index) << 32 | epoch, nil)
         case .masterInput(let index, _, let input): (4, UInt64(index), input.subject)
+        case .masterWakes(let index, _): (25, UInt64(index), nil)
         case .masterEffect(let index, _, let effect): (5, UInt64(index), effect.subject)
         case .masterSent(let index, let epoch, _, let peer):
             (6, UInt64(index) << 48 | epoch << 24 | peer.value, nil)
@@ -47,6 +49,8 @@ extension Occurrence {
     var line: String? {
         switch self {
         case .processEnded(let index): "process \(index) ended"
+        case .sessionOpened(let index, let epoch):
+            "process \(index) has a session in epoch \(epoch)"
         case .masterLeads(let index, let epoch, let records):
             "master \(index) leads in epoch \(epoch) with \(records.count) records"
         case .masterEnded(let index, let epoch): "master \(index) of epoch \(epoch) ended"
@@ -54,7 +58,7 @@ extension Occurrence {
             input.isRoutine ? nil : "master \(index)/\(epoch) <- \(input.text)"
         case .masterEffect(let index, let epoch, let effect):
             effect.isRoutine ? nil : "master \(index)/\(epoch) decides \(effect.text)"
-        case .masterSent, .agentSent, .executorSent: nil
+        case .masterSent, .agentSent, .executorSent, .masterWakes: nil
         case .masterDurable(let index, let epoch, let revision, let records):
             "registry keeps \(records.count) records of master \(index)/\(epoch) (\(revision))"
         case .operatorAnswer(let index, let query, let answer):

@@ -7,9 +7,13 @@ internal import ProfferModel
 /// kernel and its processes.
 enum Occurrence {
     case processEnded(Int)
+    /// A client has a session with a master or agent of an epoch.
+    case sessionOpened(Int, epoch: UInt64)
     case masterLeads(Int, epoch: UInt64, [MasterRecord])
     case masterEnded(Int, epoch: UInt64)
     case masterInput(Int, epoch: UInt64, MasterInput)
+    /// A deadline of a master has come.
+    case masterWakes(Int, epoch: UInt64)
     /// What a master has decided; it may have to wait for a commit.
     case masterEffect(Int, epoch: UInt64, MasterEffect)
     /// What a master lets out.

@@ -155,7 +155,28 @@ package enum PlantedBug: String, CaseIterable, Sendable {
 
     // MARK: At the agent
 
-    func mutate(_ input: AgentInput) -> [AgentInput] { [input] }
+    /// - Parameters:
+    ///   - input: What has happened to the agent.
+    ///   - master: Its session with the master.
+    ///   - runs: What it was told to run before.
+    func mutate(
+        _ input: AgentInput, master: PeerID?, runs: [RunTask]
+    ) -> [AgentInput] {
+        guard let master else { return [input] }
+        switch (self, input) {
+        case (.acknowledgedForFramework, .executor(let message, _, _)):
+            guard case .update(let status) = message.call, let uuid = status.uuid else { break }
+            let key = TaskKey(message.frameworkID, status.taskID)
+            return [input, .master(.acknowledge(key, uuid: uuid), from: master)]
+        case (.launchRepeated, .master(.acknowledge(let key, _), _)):
+            let again = runs.filter { run in
+                run.framework.id == key.framework && run.tasks.contains { $0.id == key.task }
+            }
+            return [input] + again.map { .master(.run($0), from: master) }
+        default: break
+        }
+        return [input]
+    }
 
     func mutate(_ effect: AgentEffect) -> [AgentEffect] {
         switch (self, effect) {

@@ -39,6 +39,11 @@ struct WorkloadShape: Sendable {
 /// A framework that keeps services running and works through jobs, and behaves in every way that
 /// the protocol allows: the load of simulated clusters that bring none of their own.
 struct Workload: FrameworkPolicy {
+    enum Command: Sendable {
+        /// The run is about to end: nothing is killed any more.
+        case rest
+    }
+
     enum Output: Sendable {
         /// A task is about to be launched.
         case intended(TaskID, AgentID, isService: Bool)
@@ -61,6 +66,7 @@ struct Workload: FrameworkPolicy {
     private var lookAt = Instant.zero
     private var isSubscribed = false
     private var isSuppressed = false
+    private var isResting = false
     private var claimCount = 0
     private var agents = OrderedTable<AgentID, AgentView>()
     private let prefix: String
@@ -107,20 +113,22 @@ struct Workload: FrameworkPolicy {
     /// What is not as it should be when everything has had its time, or `nil`.
     var complaint: String? {
         if missingServices > 0 { return "\(missingServices) services are missing" }
-        if jobsDone < shape.jobs { return "\(shape.jobs - jobsDone) jobs are not done" }
-        return nil
+        // A job on an agent that never comes back is waited for, when that is the policy.
+        let lost = tasks.values.count { !$0.isService && $0.isUnreachable }
+        let open = shape.jobs - jobsDone - lost
+        return open > 0 ? "\(open) jobs are not done" : nil
     }
 
     // MARK: Happenings
 
     mutating func handle(
-        _ happening: Happening<Never>, at now: Instant,
+        _ happening: Happening<Command>, at now: Instant,
         into actions: inout Outbox<FrameworkAction<Output>>
     ) {
         switch happening {
         case .subscribed:
+            // Suppression outlives a session; the driver says it again.
             isSubscribed = true
-            isSuppressed = false
             state(into: &actions)
             if shape.claims { actions.append(.call(.watchCluster(true))) }
         case .disconnected:
@@ -136,15 +144,16 @@ struct Workload: FrameworkPolicy {
         case .inverseOffers(let offers):
             actions.append(.call(.acceptInverseOffers(offers.map(\.id), filters: nil)))
         case .rescinded, .message, .failure, .inverseRescinded, .operation, .claimAnswer,
-            .backedOff, .updateRefused, .ended, .command:
+            .backedOff, .updateRefused, .ended:
             break
+        case .command(.rest): isResting = true
         }
     }
 
     mutating func wake(at now: Instant, into actions: inout Outbox<FrameworkAction<Output>>) {
         guard lookAt <= now else { return }
         lookAt = now + .milliseconds(generator.number(in: Int64(1000)...4000))
-        let isWished = generator.hits(shape.killPermille)
+        let isWished = !isResting && generator.hits(shape.killPermille)
         if isWished, let row = Array(tasks).filter({ !$0.value.isKilled }).pick(&generator) {
             tasks[row.key]?.isKilled = true
             actions.append(

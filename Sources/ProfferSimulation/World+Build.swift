@@ -30,10 +30,11 @@ extension World {
 
     private func addAgent(_ index: Int) {
         let node = nodes[plan.masters + index]
-        let cpus = chance.plan.pick([1, 2, 4, 8]) ?? 4
+        // The first has room for all services, in the rack that some insist on.
+        let cpus = index == 0 ? 8 : chance.plan.pick([1, 2, 4, 8]) ?? 4
         var resources = Resources(
             cpus: Milli(cpus), mem: Milli(cpus * 512), disk: Milli(10_000))
-        if chance.plan.hits(500) {
+        if chance.plan.hits(500) || index == 0 {
             resources += Resource(
                 "ports", .ranges(IntervalSet([31000...(31009 as UInt64)])))
         }
@@ -42,7 +43,7 @@ extension World {
             item.reservations = [Reservation(kind: .static, role: "prod")]
             resources += item
         }
-        let rack = chance.plan.hits(500) ? "a" : "b"
+        let rack = chance.plan.hits(500) || index == 0 ? "a" : "b"
         let info = AgentInfo(
             hostname: node.name, resources: resources,
             attributes: [Attribute(name: "rack", value: .text(rack))])
@@ -55,7 +56,9 @@ extension World {
     private func addFramework(_ index: Int) {
         let node = plan.masters + plan.agents + index
         let framework =
-            workloads.isEmpty ? Self.workload(index, &chance.plan) : workloads[index]
+            workloads.isEmpty
+            ? Self.workload(index, restAt: plan.faultPhase + plan.quietPhase / 3, &chance.plan)
+            : workloads[index]
         let process = framework.make(self, framework.name, node, "kf\(index)", nextClock())
         process.behavior = framework.behavior
         process.complaint = framework.complaint
@@ -64,12 +67,12 @@ extension World {
     }
 
     private static func workload(
-        _ index: Int, _ chance: inout ProfferKernel.SeededGenerator
+        _ index: Int, restAt: Int64, _ chance: inout SeededGenerator
     ) -> SimulatedFramework {
         var shape = WorkloadShape()
         shape.services = chance.number(in: 0...4)
-        shape.jobs = chance.number(in: 5...40)
         shape.parallel = chance.number(in: 1...8)
+        shape.jobs = shape.parallel * chance.number(in: 1...6)
         shape.cpus = Milli(thousandths: Int64(chance.pick([100, 250, 333]) ?? 250))
         shape.mem = Milli(chance.number(in: 16...64))
         shape.ports = chance.hits(200) ? chance.number(in: 1...2) : 0
@@ -88,15 +91,18 @@ extension World {
         let checkpoint = !chance.hits(100)
         return workload(
             shape, name: "framework\(index)", failover: failover, checkpoint: checkpoint,
-            seed: chance.next())
+            restAt: restAt, seed: chance.next())
     }
 
     static func workload(
-        _ shape: WorkloadShape, name: String, failover: Duration, checkpoint: Bool, seed: UInt64
+        _ shape: WorkloadShape, name: String, failover: Duration, checkpoint: Bool,
+        restAt: Int64, seed: UInt64
     ) -> SimulatedFramework {
-        SimulatedFramework(name: name, complaint: { (policy: Workload) in policy.complaint }) {
-            (kept: [Workload.Output], _) in
-            let policy = Workload(shape, seed: seed, prefix: "t", kept: kept)
+        SimulatedFramework(
+            name: name, commands: [.init(at: .nanoseconds(restAt), Workload.Command.rest)],
+            complaint: { (policy: Workload) in policy.complaint }
+        ) { (kept: [Workload.Output], _) in
+            let policy = Workload(shape, seed: seed, prefix: "\(name.suffix(1))t", kept: kept)
             var capabilities: FrameworkCapabilities = [
                 .taskKillingState, .multiRole, .reservationRefinement,
             ]
@@ -134,7 +140,7 @@ extension World {
         var task = SimulatedTask()
         let isService = launch.command.value == "service"
         if !isService {
-            task.duration = .milliseconds(500 + chance.tasks.below(20_000))
+            task.duration = .milliseconds(300 + chance.tasks.below(isQuiet ? 4000 : 12_000))
         }
         if chance.tasks.hits(plan.rate(.taskDoesNotStart)) { task.failsToStart = true }
         if chance.tasks.hits(plan.rate(.taskExitsAtOnce)) { task.duration = .zero }

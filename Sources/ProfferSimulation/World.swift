@@ -63,7 +63,7 @@ final class World {
         chance = Chance(seed: plan.seed)
         network = Network(nodes: plan.nodeCount, latency: plan.latency)
         coordinator = Coordinator(isShared: plan.masters > 1)
-        judge = Judge(plan: plan)
+        judge = Judge(plan: plan, bug: bug)
     }
 
     // MARK: Time

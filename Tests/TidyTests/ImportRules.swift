@@ -19,6 +19,10 @@ enum ImportRules {
         "ProfferAgent": ["ProfferKernel", "ProfferModel"],
         "ProfferExecutor": ["ProfferKernel", "ProfferModel"],
         "ProfferFramework": ["ProfferKernel", "ProfferModel"],
+        "ProfferSimulation": [
+            "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+            "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+        ],
     ]
 
     /// The targets that talk to the world, and those that put them together; everything that they
@@ -60,8 +64,8 @@ enum ImportRules {
             "ProfferContainers", "ProfferHTTP",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
-            "CLinux", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ", "ArgumentParser",
-            "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
+            "CLinux", "ProfferAPI", "ProfferSimulation", "ProfferTransport", "ProfferZeroMQ",
+            "ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),
