@@ -184,8 +184,8 @@ extension HierarchicalAllocator {
             keptSlots.insert(slot)
         case .offeredLimit: cappedSlots.insert(slot)
         case .gang: gangs.noteHeldBack(slot)
-        case .agentActive, .constraints, .capabilities, .region, .gpus, .reservations, .resources,
-            .perAgent, .refusal:
+        case .agentActive, .whitelist, .constraints, .capabilities, .region, .gpus, .reservations,
+            .resources, .perAgent, .refusal:
             break
         }
     }
@@ -229,8 +229,8 @@ extension PlacementCheck {
     fileprivate var isOfCluster: Bool {
         switch self {
         case .quotaLimit, .headroom, .offeredLimit, .gang: true
-        case .agentActive, .constraints, .capabilities, .region, .gpus, .reservations, .resources,
-            .perAgent, .refusal:
+        case .agentActive, .whitelist, .constraints, .capabilities, .region, .gpus, .reservations,
+            .resources, .perAgent, .refusal:
             false
         }
     }

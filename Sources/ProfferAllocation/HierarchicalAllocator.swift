@@ -120,6 +120,8 @@ public struct HierarchicalAllocator: Allocator {
     struct AgentRow: Sendable {
         var info: AgentInfo
         var isActive: Bool
+        /// What it fails by while it is not active.
+        var inactiveBecause = PlacementCheck.agentActive
         /// False once it is removed; the row is dropped when many are.
         var isUsed = true
         var hasGPUs = false
