@@ -79,6 +79,45 @@ struct LimitTests {
         #expect(view.asked.isEmpty)
     }
 
+    @Test("reservations are ordered, and a body that is none is a bad request")
+    func reservations() async throws {
+        func cpus(_ role: String, _ principal: String? = nil) -> Resources {
+            Resources([
+                Resource(
+                    "cpus", .scalar(Milli(2)),
+                    reservations: [.init(role: role, principal: principal)])
+            ])
+        }
+        let view = FakeView()
+        func post(_ path: String, _ body: String) async throws -> Reply {
+            try await request(view, .post, path, authorization: Self.bearer, body: body)
+        }
+        let bodies = [
+            #"{"role": "web", "principal": "p", "resources": {"cpus": 2}}"#,
+            #"{"role": "web", "resources": {"cpus": 2}, "from": "ops", "from_principal": "q"}"#,
+        ]
+        for body in bodies {
+            #expect(try await post("/v1/agents/a%201/reserve", body).status == 202)
+        }
+        #expect(try await post("/v1/agents/a%201/unreserve", bodies[0]).status == 202)
+        let calls: [OperatorCall] = [
+            .reserve("a 1", cpus("web", "p"), source: Resources()),
+            .reserve("a 1", cpus("web"), source: cpus("ops", "q")),
+            .unreserve("a 1", cpus("web", "p")),
+        ]
+        #expect(view.asked == calls)
+        for (body, words) in [
+            ("{}", "'role' is missing"), (#"{"role": "web"}"#, "'resources' is missing"),
+            (#"{"role": "web", "resources": {"cpus": "x"}}"#, "is no amount"),
+            (#"{"role": "", "resources": {}}"#, "'role' is missing"),
+        ] {
+            let reply = try await post("/v1/agents/a/reserve", body)
+            #expect(reply.status == 400)
+            #expect(try reply.problem().detail.contains(words), "\(reply.body)")
+        }
+        #expect(view.asked == calls)
+    }
+
     @Test("a limit of priority is set and taken away")
     func priority() async throws {
         let view = FakeView()
@@ -118,6 +157,7 @@ struct LimitTests {
         "an order without the token is refused and not carried out",
         arguments: [
             (HTTPRequest.Method.put, "/v1/whitelist"), (.delete, "/v1/whitelist"),
+            (.post, "/v1/agents/a/reserve"), (.post, "/v1/agents/a/unreserve"),
             (.put, "/v1/roles/r/priority-limit"), (.delete, "/v1/roles/r/priority-limit"),
         ])
     func unauthorized(method: HTTPRequest.Method, uri: String) async throws {
