@@ -11,21 +11,24 @@ import Testing
 struct LimitTests {
     private static let bearer = "Bearer \(token)"
 
+    private static func summary(_ id: OfferID, _ response: InverseOfferResponse?)
+        -> InverseOfferSummary
+    {
+        InverseOfferSummary(
+            inverseOffer: InverseOffer(
+                id: id, frameworkID: "f", agentID: "a",
+                unavailability: Unavailability(start: WallTime(nanosecondsSince1970: 0)),
+                resources: Resources(cpus: Milli(2)), tasks: ["t", "u"]),
+            age: .milliseconds(1500), reason: "room is needed", response: response)
+    }
+
     @Test("requests to leave are listed with who needs the room and what was said to them")
     func inverseOffers() async throws {
-        func summary(_ id: OfferID, _ response: InverseOfferResponse?) -> InverseOfferSummary {
-            InverseOfferSummary(
-                inverseOffer: InverseOffer(
-                    id: id, frameworkID: "f", agentID: "a",
-                    unavailability: Unavailability(start: WallTime(nanosecondsSince1970: 0)),
-                    resources: Resources(cpus: Milli(2)), tasks: ["t", "u"]),
-                age: .milliseconds(1500), reason: "room is needed", response: response)
-        }
         let view = FakeView { _ in
             .inverseOffers([
-                summary("o-2", .declined(at: WallTime(nanosecondsSince1970: 0))),
-                summary("o-1", nil),
-                summary("o-3", .accepted(at: WallTime(nanosecondsSince1970: 1_000_000_000))),
+                Self.summary("o-2", .declined(at: WallTime(nanosecondsSince1970: 0))),
+                Self.summary("o-1", nil),
+                Self.summary("o-3", .accepted(at: WallTime(nanosecondsSince1970: 1_000_000_000))),
             ])
         }
         let reply = try await request(view, .get, "/v1/inverse-offers")
@@ -45,9 +48,10 @@ struct LimitTests {
 
     @Test("a whitelist is shown, set and taken away")
     func whitelist() async throws {
-        let listed = try await request(FakeView { _ in .whitelist(["n1", "n2"]) }, "/v1/whitelist")
+        let listed = try await request(
+            FakeView { _ in .whitelist(["n1", "n2"]) }, .get, "/v1/whitelist")
         #expect(listed.body == #"{"hosts":["n1","n2"],"kind":"whitelist"}"#)
-        let every = try await request(FakeView { _ in .whitelist(nil) }, "/v1/whitelist")
+        let every = try await request(FakeView { _ in .whitelist(nil) }, .get, "/v1/whitelist")
         #expect(every.body == #"{"kind":"whitelist"}"#)
         let view = FakeView()
         for body in [#"{"hosts": ["n1", "n2"]}"#, #"{"hosts": []}"#] {
