@@ -24,6 +24,7 @@ extension HierarchicalAllocator {
                             : "the framework is not connected, or not in that role"))
                 continue
             }
+            settle(agent)
             let parcel = columns.parcel(part.resources)
             if let check = problem(slot, agent, parcel) {
                 conflicts.append(
@@ -94,6 +95,7 @@ extension HierarchicalAllocator {
         guard let framework = frameworkIndex[allocation.framework],
             let slot = slot(framework, allocation.role)
         else { return }
+        settle(agent)
         let parcel = columns.parcel(allocation.resources)
         guard remove(parcel, agent, slot, allocation.demandID, isOffered: true, grants: -1) else {
             return

@@ -9,7 +9,7 @@ extension HierarchicalAllocator {
     public func explain(
         _ question: PlacementQuestion, at now: Instant
     ) -> PlacementExplanation {
-        var copy = self
+        var copy = settled()
         return copy.answer(question, at: now)
     }
 
@@ -18,6 +18,7 @@ extension HierarchicalAllocator {
     ) -> PlacementExplanation {
         var answer = PlacementExplanation()
         answer.agents = agents.count { $0.isUsed }
+        self.now = now
         endRefusals(at: now)
         tree.follow(total)
         let id = question.framework ?? "someone"
@@ -37,9 +38,7 @@ extension HierarchicalAllocator {
         let row = place(of: question.demand, slot, at: now)
         answer.obstacle = obstacle(framework, slot, row, at: now)
         answer.ahead = ahead(of: slot)
-        for index in agents.indices where agents[index].refused.isStale {
-            agents[index].refused.refresh(agents[index].free)
-        }
+        for index in agents.indices { refreshBlocked(index) }
         fill(&answer, slot, row)
         answer.suggestions = suggestions(answer, slot, row)
         return answer

@@ -70,8 +70,8 @@ extension Stage {
         checkTasks()
         checkOffers()
         checkPreemptions()
-        if let allocator = master.allocator as? HierarchicalAllocator { check(allocator) }
-        if let allocator = master.allocator as? LackingAllocator { check(allocator.inner) }
+        if let allocator = master.allocator as? HierarchicalAllocator { check(settled: allocator) }
+        if let allocator = master.allocator as? LackingAllocator { check(settled: allocator.inner) }
     }
 
     private func checkFrameworks() {
@@ -160,7 +160,8 @@ extension Stage {
     }
 
     /// The allocator and the master must hold the same view, and it must add up.
-    private func check(_ allocator: HierarchicalAllocator) {
+    private func check(settled unsettled: HierarchicalAllocator) {
+        let allocator = unsettled.settled()
         let registered = master.agents.values.filter(\.isRegistered)
         let known = allocator.agents.filter(\.isUsed)
         #expect(Set(known.compactMap(\.info.id)) == Set(registered.map(\.id)))

@@ -208,7 +208,8 @@ struct OperatorTests {
                 ("--role-sorter", "(default: drf)"), ("--framework-sorter", "(default: drf)"),
                 ("--offered-limit", "(default: 0.5)"),
                 ("--filter-gpu-resources", "(default: true)"),
-                ("--decline-back-off-limit", "(default: 30s)"),
+                ("--decline-back-off-limit", "(default: 60s)"),
+                ("--declines-before-known", "(default: 3)"),
                 ("--gang-turn", "(default: 60s)"), ("--preemption-delay", "(10s)"),
                 ("--preemption-notice", "(30s)"),
             ] {

@@ -39,7 +39,7 @@ struct AllocationSettingsTests {
             "filter-gpu-resources": "false",
             "fair-sharing-excluded-resource-names": "gpus,licenses", "domain": "eu/a",
             "decline-back-off-limit": "5m", "gang-turn": "90s", "preemption-delay": "2s",
-            "preemption-notice": "500ms", "offer-timeout": "none",
+            "preemption-notice": "500ms", "offer-timeout": "none", "declines-before-known": "7",
         ])
         var options = HierarchicalAllocator.Options()
         var both = amounts("cpus", 500)
@@ -53,6 +53,7 @@ struct AllocationSettingsTests {
         options.region = "eu"
         options.backOffLimit = .seconds(300)
         options.gangTurn = .seconds(90)
+        options.declinesBeforeKnown = 7
         #expect(configuration.allocation == options)
         #expect(configuration.master.preemptionDelay == .seconds(2))
         #expect(configuration.master.preemptionNotice == .milliseconds(500))
@@ -85,6 +86,7 @@ struct AllocationSettingsTests {
             ("fair-sharing-excluded-resource-names", "gpus;disk"),
             ("domain", "eu"), ("domain", "/a"), ("domain", "eu/"), ("domain", "eu/a/b"),
             ("decline-back-off-limit", "0s"), ("decline-back-off-limit", "30"),
+            ("declines-before-known", "-1"), ("declines-before-known", "101"),
             ("gang-turn", "0s"), ("gang-turn", "none"), ("preemption-delay", "-1s"),
             ("preemption-notice", "soon"), ("offer-timeout", "0s"),
         ])
