@@ -152,8 +152,6 @@ public struct HierarchicalAllocator: Allocator {
         var copesWithAll = false
         /// Whether more is held than there is, as when an agent comes back smaller.
         var isOvercommitted = false
-        /// What it fails by while it is not active.
-        var inactiveBecause = PlacementCheck.agentActive
         /// So many frameworks in a row have declined all that is free.
         var declines: UInt8 = 0
         /// Who is offered all that is free in one piece, or -1.
@@ -162,6 +160,8 @@ public struct HierarchicalAllocator: Allocator {
         /// offers are of this kind, and coming and going costs them next to nothing. Everything
         /// else calls ``settle(_:)`` first.
         var lentTo: Int32 = -1
+        /// What it fails by while it is not active.
+        var inactiveBecause = PlacementCheck.agentActive
         var free: Parcel
         /// All that is free, put together, if it has been put together.
         var whole: Resources?
