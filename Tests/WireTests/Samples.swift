@@ -146,7 +146,8 @@ extension Samples {
     private static let operations: [Operation] = [
         Operation(action: .launch([task])),
         Operation(action: .launchGroup(executor: executor, tasks: [task])),
-        Operation(id: "op", action: .reserve(Resources([volume]))),
+        Operation(
+            id: "op", action: .reserve(Resources([volume]), source: Resources(cpus: Milli(1)))),
         Operation(action: .unreserve(Resources(cpus: Milli(1)))),
         Operation(action: .create(Resources([volume]))),
         Operation(action: .destroy(Resources([volume]))),
