@@ -173,6 +173,10 @@ extension Executor {
             state = exit.code == 0 ? .finished : .failed
             if state == .failed {
                 reason = .commandExecutorFailed
+                if exit.isOutOfMemory {
+                    reason = .containerLimitationMemory
+                    message = Self.describeMemory(exit) + ", \(how)"
+                }
                 let tail = Self.printable(errorTail)
                 if !tail.isEmpty { message += ": \(tail)" }
             }
@@ -193,6 +197,14 @@ extension Executor {
         if let code = exit.code { return "exited with code \(code)" }
         guard let signal = exit.signal else { return "ended in an unknown way" }
         return "ended by \(Signal.name(signal))" + (exit.isCoreDumped ? " (core dumped)" : "")
+    }
+
+    private static func describeMemory(_ exit: TaskExit) -> String {
+        let mebibytes = { (bytes: Int64) in "\(bytes >> 20) MiB" }
+        var text = "out of memory"
+        if let limit = exit.memoryLimitBytes { text += ": its limit is \(mebibytes(limit))" }
+        if let peak = exit.peakMemoryBytes { text += ", its peak was \(mebibytes(peak))" }
+        return text
     }
 
     /// The text without control characters other than line ends within, so that a terminal
