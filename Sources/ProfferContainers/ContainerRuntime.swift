@@ -110,13 +110,13 @@ public struct ContainerRuntime: Hashable, Sendable {
             + (isDetached ? ["--detach", "--pid-file", "\(bundle)/pid"] : []) + [name]
     }
 
-    /// The step that makes a plan undo what the runtime does; carrying it out does nothing.
+    /// The step that makes a plan undo what the runtime does.
     public func undoStep(_ name: String) -> IsolationStep {
-        .run(
-            Invocation(["/bin/true"]),
-            undo: Invocation(
-                [program, "--root", stateDirectory, "delete", "--force", name],
-                environment: Self.environment))
+        .promise(
+            .run(
+                Invocation(
+                    [program, "--root", stateDirectory, "delete", "--force", name],
+                    environment: Self.environment)))
     }
 
     /// Starts the container of a bundle and waits until its program runs.

@@ -68,9 +68,14 @@ public struct PlanRunner: Sendable {
         case .makeDirectory(let path, let mode):
             try Self.check(mkdir(path, mode), "make", path)
             try Self.check(chmod(path, mode), "make", path)
-        case .ensureDirectory(let path, let top):
+        case .ensureDirectory(let path, let top, let owner):
             let names = path.dropFirst(top.utf8.count).split(separator: "/").map(String.init)
             _ = try Sandbox.create(names, below: top)
+            var made = top
+            for name in names {
+                made += "/" + name
+                try Self.check(lchown(made, owner.id, owner.group), "give away", made)
+            }
         case .makeFile(let path, let contents, let mode):
             try Self.makeFile(path, contents, mode)
         case .pinNamespace(let kind, let path):
@@ -81,7 +86,32 @@ public struct PlanRunner: Sendable {
             try Self.mount(mount)
         case .run(let invocation, _):
             try Self.run(invocation)
+        case .promise: break
+        case .chain(let calls, let answer):
+            let last = try Self.chain(calls)
+            if let answer { try Self.makeFile(answer, last?.description ?? "", 0o600) }
         }
+    }
+
+    private static func chain(_ calls: [Invocation]) throws(SystemError) -> JSON? {
+        var answer: JSON?
+        for var call in calls {
+            if let answer, let input = try? JSON(text: call.input),
+                case .object(let members) = input
+            {
+                call.input = JSON.object(members + [JSON.Member("prevResult", answer)]).description
+            }
+            let result = try Program.run(call, within: programTimeout)
+            guard result.exit?.code == 0 else {
+                // A plug-in says on its output what is wrong.
+                let said = (try? JSON(text: result.output))?["msg"]?.text
+                throw SystemError(
+                    "finish", call.arguments.first ?? "", code: ECHILD,
+                    hint: said ?? result.problem)
+            }
+            answer = try? JSON(text: result.output)
+        }
+        return answer
     }
 
     private static func check(

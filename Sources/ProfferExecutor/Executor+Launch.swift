@@ -62,7 +62,7 @@ extension Executor {
                     id: row.info.id, command: command,
                     environment: environment(of: row, command), sandbox: row.sandbox,
                     resources: row.info.resources, limits: row.info.limits,
-                    container: row.info.container)))
+                    container: row.info.container, group: row.group)))
     }
 
     /// Ends a task that was never started.
@@ -106,11 +106,13 @@ extension Executor {
 
     /// Reports a task as running and arms its timers.
     mutating func start(
-        _ id: TaskID, pid: Int, at now: Instant, into outbox: inout Outbox<ExecutorEffect>
+        _ id: TaskID, pid: Int, _ addresses: [String], at now: Instant,
+        into outbox: inout Outbox<ExecutorEffect>
     ) {
         guard let slot = slots[id], let row = tasks[slot], row.phase == .starting else { return }
         tasks[slot]?.phase = .running
         tasks[slot]?.pid = pid
+        tasks[slot]?.addresses = addresses
         tasks[slot]?.runningSince = now
         if row.kill != nil {
             signalKilled(slot, at: now, into: &outbox)

@@ -10,6 +10,7 @@ struct ContainerStart: Sendable {
     struct Outcome: Sendable {
         var plan: IsolationPlan
         var process: ProcessIdentity
+        var addresses: [String]
     }
 
     let launch: TaskLaunch
@@ -17,6 +18,8 @@ struct ContainerStart: Sendable {
     let plan: IsolationPlan
     let settings: IsolationSettings
     let runner: PlanRunner
+    /// The name of the group's plan, if it is in one.
+    let group: String?
     let log: @Sendable (String) -> Void
 
     /// Whether a task is to have a container: without an image it has the node's files.
@@ -40,17 +43,20 @@ struct ContainerStart: Sendable {
         let subject = BundleSubject(
             name: plan.name, root: image.root, image: image.defaults, command: launch.command,
             environment: launch.environment, sandbox: launch.sandbox,
-            groupSandbox: launch.sandbox, user: user, container: container,
+            groupSandbox: group.map { ContainerPlanner.shared(bundles.bundle($0)) }
+                ?? launch.sandbox, user: user, container: container,
             limits: plan.confinement.limits, cgroup: settings.cgroupRoot + "/" + plan.name,
             oomScore: settings.oomScore)
         let plan = try complete(subject, image)
         try NodeUsers.give(launch.sandbox, to: ContainerPlanner.owner(subject))
         try runner.carryOut(plan)
         do throws(SystemError) {
+            let bundle = bundles.bundle(plan.name)
             return Outcome(
                 plan: plan,
-                process: try runtime.start(
-                    plan.name, bundle: bundles.bundle(plan.name), output: launch.sandbox))
+                process: try runtime.start(plan.name, bundle: bundle, output: launch.sandbox),
+                addresses: NodeNetworks.addresses(
+                    bundle: group.map { bundles.bundle($0) } ?? bundle))
         } catch {
             runner.undo(plan, within: 2000)
             throw error
@@ -73,24 +79,80 @@ struct ContainerStart: Sendable {
     private func complete(
         _ subject: BundleSubject, _ image: LocalImage
     ) throws(SystemError) -> IsolationPlan {
-        switch subject.container.network {
-        case .host, .none: break
-        case .bridge, .named:
-            throw SystemError(
-                "start", launch.id.value, code: ENOTSUP,
-                hint: "the agent has no networks for containers; use the network HOST or NONE")
-        }
         var plan = plan
+        var subject = subject
+        let network = try joinNetwork(&subject)
         if let digest = image.digest?.split(separator: ":").last, let uses = image.useDirectory {
             plan.steps.append(
                 .makeFile("\(uses)/\(digest)-\(plan.name)", contents: "", mode: 0o600))
         }
         do throws(ContainerProblem) {
-            plan.steps += try bundles.steps(subject)
+            plan.steps += try bundles.steps(subject, network: network)
         } catch {
             throw SystemError("start", launch.id.value, code: EINVAL, hint: error.description)
         }
         plan.steps.append(runtime.undoStep(plan.name))
+        return plan
+    }
+}
+
+extension ContainerStart {
+    /// What makes the network of a container that wants one of its own.
+    ///
+    /// A task of a group enters what the group has.
+    private func joinNetwork(
+        _ subject: inout BundleSubject
+    ) throws(SystemError) -> [IsolationStep] {
+        if let group {
+            let bundle = bundles.bundle(group)
+            subject.ipc = ContainerPlanner.ipc(bundle)
+            if subject.container.network != .host {
+                subject.network = NetworkPlanner.namespace(bundle)
+            }
+            return []
+        }
+        let steps = try Self.joining(plan.name, subject.container, settings)
+        if !steps.isEmpty { subject.network = NetworkPlanner.namespace(bundles.bundle(plan.name)) }
+        return steps
+    }
+
+    /// What makes a network namespace for a container or group and has it join a network; nothing
+    /// for the node's network and for none.
+    static func joining(
+        _ name: String, _ container: ContainerInfo, _ settings: IsolationSettings
+    ) throws(SystemError) -> [IsolationStep] {
+        let network: String
+        switch container.network {
+        case .host, .none: return []
+        case .bridge: network = "bridge"
+        case .named(let given): network = given
+        }
+        let networks = NodeNetworks(settings.containers)
+        let configuration = try networks.find(network)
+        do throws(ContainerProblem) {
+            return try networks.planner.steps(
+                name, bundle: "\(settings.containers.bundles)/\(name)", network: configuration,
+                mappings: container.portMappings, find: networks.plugin)
+        } catch {
+            throw SystemError("join the network", network, code: EINVAL, hint: error.description)
+        }
+    }
+
+    /// Makes what the tasks of a group share.
+    ///
+    /// - Returns: The plan, which is to be undone after the last of them.
+    /// - Throws: ``SystemError`` that says what failed; then nothing is left.
+    static func makeGroup(
+        _ name: String, like container: ContainerInfo, _ settings: IsolationSettings,
+        _ runner: PlanRunner
+    ) throws(SystemError) -> IsolationPlan {
+        let planner = ContainerPlanner(directory: settings.containers.bundles)
+        let plan = IsolationPlan(
+            name: name,
+            steps: planner.groupSteps(
+                name, network: container.network,
+                joining: try joining(name, container, settings)))
+        try runner.carryOut(plan)
         return plan
     }
 }

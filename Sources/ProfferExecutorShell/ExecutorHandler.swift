@@ -64,8 +64,8 @@ final class ExecutorHandler: ReactorHandler {
             switch item {
             case .terminate: inputs.append(.terminate)
             case .contained(let token, let result):
-                if let (id, result) = tasks.take(token, result, at: now) {
-                    told(id, result, at: now)
+                if let (id, addresses, result) = tasks.take(token, result, at: now) {
+                    told(id, result, addresses, at: now)
                 }
             }
         }
@@ -164,13 +164,16 @@ final class ExecutorHandler: ReactorHandler {
     }
 
     private func told(
-        _ id: TaskID, _ result: Result<ProcessIdentity, SystemError>, at now: Instant
+        _ id: TaskID, _ result: Result<ProcessIdentity, SystemError>,
+        _ addresses: [String] = [], at now: Instant
     ) {
         switch result {
         case .success(let process):
             if rotateAt == nil { rotateAt = now + Self.rotationInterval }
             inputs.append(
-                .processStarted(id, pid: Int(process.pid), startTicks: process.startTicks))
+                .processStarted(
+                    id, pid: Int(process.pid), startTicks: process.startTicks,
+                    addresses: addresses))
         case .failure(let error):
             inputs.append(.startFailed(id, message: error.description))
         }

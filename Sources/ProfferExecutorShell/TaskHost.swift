@@ -33,6 +33,12 @@ struct TaskHost: ~Copyable {
         var startedAt: Instant
     }
 
+    /// What tasks of a group share, until the last of them has gone.
+    private struct Group {
+        var plan: IsolationPlan
+        var members: Set<TaskID>
+    }
+
     /// A task whose first process has ended while others of it, or what was made for it, are there.
     private struct Draining {
         var end: TaskEnd
@@ -58,6 +64,7 @@ struct TaskHost: ~Copyable {
     private let background = BackgroundWork(threads: 4)
     private let post: @Sendable (ExecutorShell.Mail) -> Void
     private var preparing: [UInt64: Preparing] = [:]
+    private var groups: [UInt64: Group] = [:]
     private var watcher: ProcessWatcher
     private var sweeper = ProcessSweeper()
     private var sweepAt: Instant?
@@ -112,7 +119,7 @@ struct TaskHost: ~Copyable {
                 name: "\(containerID.value).\(lastToken)", resources: launch.resources,
                 bounds: launch.limits, container: launch.container))
         if ContainerStart.isWanted(by: launch, planner.settings) {
-            contain(launch, plan, at: now)
+            try contain(launch, plan, at: now)
             return nil
         }
         try runner.carryOut(plan)
@@ -147,12 +154,13 @@ struct TaskHost: ~Copyable {
 
     private mutating func contain(
         _ launch: TaskLaunch, _ plan: IsolationPlan, at now: Instant
-    ) {
+    ) throws(SystemError) {
+        let group = try enterGroup(launch)
         let token = lastToken
         preparing[token] = Preparing(launch: launch, startedAt: now)
         let id = launch.id
         let start = ContainerStart(
-            launch: launch, plan: plan, settings: planner.settings, runner: runner,
+            launch: launch, plan: plan, settings: planner.settings, runner: runner, group: group,
             log: { [log] in log("task '\(id)': \($0)") })
         background.submit { [post] in
             let result: Result<ContainerStart.Outcome, SystemError>
@@ -165,12 +173,37 @@ struct TaskHost: ~Copyable {
         }
     }
 
+    /// Makes what a task's group shares, if it is the first of it.
+    ///
+    /// - Returns: The name of the group's plan; `nil` for a task of its own.
+    private mutating func enterGroup(_ launch: TaskLaunch) throws(SystemError) -> String? {
+        guard let number = launch.group, let container = launch.container else { return nil }
+        if groups[number] == nil {
+            let plan = try ContainerStart.makeGroup(
+                "\(containerID.value).g\(number)", like: container, planner.settings, runner)
+            groups[number] = Group(plan: plan, members: [])
+        }
+        groups[number]?.members.insert(launch.id)
+        return groups[number]?.plan.name
+    }
+
+    /// Undoes what a group has shared after its last task.
+    private mutating func leaveGroup(_ id: TaskID) {
+        guard let number = groups.first(where: { $0.value.members.contains(id) })?.key else {
+            return
+        }
+        groups[number]?.members.remove(id)
+        guard let group = groups[number], group.members.isEmpty else { return }
+        groups[number] = nil
+        runner.undo(group.plan, within: 100)
+    }
+
     /// Takes over a container that was made, or hears why it was not.
     ///
     /// - Returns: The task with its first process; `nil` when nobody waits for it.
     mutating func take(
         _ token: UInt64, _ result: Result<ContainerStart.Outcome, SystemError>, at now: Instant
-    ) -> (id: TaskID, result: Result<ProcessIdentity, SystemError>)? {
+    ) -> (id: TaskID, addresses: [String], result: Result<ProcessIdentity, SystemError>)? {
         guard let waiting = preparing.removeValue(forKey: token) else { return nil }
         do throws(SystemError) {
             let outcome = try result.get()
@@ -181,9 +214,10 @@ struct TaskHost: ~Copyable {
                 throw error
             }
             note(waiting.launch, outcome.process, outcome.plan, token: token, at: now)
-            return (waiting.launch.id, .success(outcome.process))
+            return (waiting.launch.id, outcome.addresses, .success(outcome.process))
         } catch {
-            return (waiting.launch.id, .failure(error))
+            leaveGroup(waiting.launch.id)
+            return (waiting.launch.id, [], .failure(error))
         }
     }
 
@@ -248,6 +282,7 @@ struct TaskHost: ~Copyable {
             if task.nextAt > now {
                 left.append(task)
             } else if runner.undo(task.plan) {
+                leaveGroup(task.end.id)
                 ends.append(task.end)
             } else {
                 task.pause = min(Self.longestPause, task.pause * 2)
@@ -275,7 +310,8 @@ struct TaskHost: ~Copyable {
     /// by the records of the plans.
     mutating func finish() {
         sweeper.sweep()
-        let plans = draining.map(\.plan) + running.values.map(\.plan)
+        var plans = draining.map(\.plan) + running.values.map(\.plan)
+        plans += groups.values.map(\.plan)
         probe?.killAll(plans)
         for plan in plans { runner.undo(plan, within: 500) }
     }

@@ -76,13 +76,15 @@ public struct BundleSubject: Hashable, Sendable {
     public var oomScore: Int
     /// A network namespace to enter; `nil` is a new one without any network.
     public var network: String?
+    /// An IPC namespace to enter; `nil` is a new one.
+    public var ipc: String?
 
     /// Sets every field.
     public init(
         name: String, root: String, image: ImageDefaults, command: CommandInfo,
         environment: [EnvironmentVariable], sandbox: String, groupSandbox: String,
         user: ContainerUser, container: ContainerInfo, limits: [ProcessLimit], cgroup: String,
-        oomScore: Int, network: String? = nil
+        oomScore: Int, network: String? = nil, ipc: String? = nil
     ) {
         self.name = name
         self.root = root
@@ -97,6 +99,7 @@ public struct BundleSubject: Hashable, Sendable {
         self.cgroup = cgroup
         self.oomScore = oomScore
         self.network = network
+        self.ipc = ipc
     }
 }
 
@@ -152,10 +155,16 @@ public struct ContainerPlanner: Hashable, Sendable {
     /// Everything the container sees of the node is mounted into the bundle first, so that the
     /// runtime, and a root that is nobody on the node, need no other path.
     ///
+    /// - Parameters:
+    ///   - subject: The container.
+    ///   - network: What makes its network, once the bundle's directory is there.
+    /// - Returns: The steps.
     /// - Throws: ``ContainerProblem`` for a volume that may not be had.
-    public func steps(_ subject: BundleSubject) throws(ContainerProblem) -> [IsolationStep] {
+    public func steps(
+        _ subject: BundleSubject, network: [IsolationStep] = []
+    ) throws(ContainerProblem) -> [IsolationStep] {
         let bundle = bundle(subject.name)
-        var steps: [IsolationStep] = [.makeDirectory(bundle, mode: 0o711)]
+        var steps: [IsolationStep] = [.makeDirectory(bundle, mode: 0o711)] + network
         func bind(_ source: String, _ name: String, _ options: [String]) {
             steps.append(.makeDirectory("\(bundle)/\(name)", mode: 0o711))
             steps.append(
@@ -175,7 +184,10 @@ public struct ContainerPlanner: Hashable, Sendable {
                 continue
             }
             let source = try source(of: volume, subject)
-            if source.isMade { steps.append(.ensureDirectory(source.path, below: source.top)) }
+            if source.isMade {
+                steps.append(
+                    .ensureDirectory(source.path, below: source.top, owner: Self.owner(subject)))
+            }
             bind(source.path, "volume-\(index)", volume.isReadOnly ? ["ro"] : [])
             let mode = volume.isReadOnly ? "ro" : "rw"
             mounts.append(
@@ -186,6 +198,37 @@ public struct ContainerPlanner: Hashable, Sendable {
             .makeFile("\(bundle)/config.json", contents: config.description, mode: 0o600))
         return steps
     }
+
+    // MARK: Groups
+
+    /// What the tasks of a group share: a directory, IPC, and a network unless it is the node's.
+    ///
+    /// A group's own users are those of the node: namespaces belong to the users that made them,
+    /// and only a network without users of its own can be entered by all tasks of a group.
+    public func groupSteps(
+        _ name: String, network: ContainerInfo.Network, joining: [IsolationStep]
+    ) -> [IsolationStep] {
+        let bundle = bundle(name)
+        var steps: [IsolationStep] = [
+            .makeDirectory(bundle, mode: 0o711),
+            .makeDirectory(Self.shared(bundle), mode: 0o1777),
+            .makeFile(Self.ipc(bundle), contents: "", mode: 0o600),
+            .pinNamespace(.ipc, at: Self.ipc(bundle)),
+        ]
+        if network == .none {
+            let path = NetworkPlanner.namespace(bundle)
+            steps += [
+                .makeFile(path, contents: "", mode: 0o600), .pinNamespace(.network, at: path),
+            ]
+        }
+        return steps + joining
+    }
+
+    /// The directory that the tasks of a group share.
+    public static func shared(_ bundle: String) -> String { bundle + "/shared" }
+
+    /// The file of their IPC namespace.
+    public static func ipc(_ bundle: String) -> String { bundle + "/ipc" }
 
     // MARK: Volumes
 
@@ -262,12 +305,15 @@ public struct ContainerPlanner: Hashable, Sendable {
             mount(
                 "/dev/pts", "devpts",
                 ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]),
-            mount("/dev/mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
             temporary("/dev/shm", temporaryBytes, mode: "1777"),
             temporary("/tmp", temporaryBytes, mode: "1777"),
             temporary("/run", temporaryBytes, mode: "755"),
             temporary("/mnt", 4096, mode: "755"),
         ]
+        // What shows a namespace can be mounted by whoever has made it only.
+        if subject.ipc == nil {
+            mounts.append(mount("/dev/mqueue", "mqueue", ["nosuid", "noexec", "nodev"]))
+        }
         if subject.network == nil, subject.container.network != .host {
             mounts.append(mount("/sys", "sysfs", ["nosuid", "noexec", "nodev", "ro"]))
         }
@@ -346,7 +392,9 @@ public struct ContainerPlanner: Hashable, Sendable {
     }
 
     private func linux(_ subject: BundleSubject) -> JSON {
-        var kinds: [JSON] = [["type": "pid"], ["type": "mount"], ["type": "ipc"], ["type": "uts"]]
+        var kinds: [JSON] = [["type": "pid"], ["type": "mount"], ["type": "uts"]]
+        kinds.append(
+            subject.ipc.map { ["type": "ipc", "path": .string($0)] } ?? ["type": "ipc"])
         if let path = subject.network {
             kinds.append(["type": "network", "path": .string(path)])
         } else if subject.container.network != .host {

@@ -19,12 +19,18 @@ public struct ContainerSettings: Hashable, Sendable {
     public var capabilities: [Capability]
     /// Whether tasks may keep the privileges of the agent.
     public var allowsPrivileged: Bool
+    /// The directory with the descriptions of networks.
+    public var networks: String
+    /// The directories with their plug-ins.
+    public var networkPlugins: [String]
 
     /// Sets every field; what is left out has the default shown.
     public init(
         runtime: String = "", bundles: String = "", images: String = "",
         imageBytes: Int64 = 10 << 30, credentials: String? = nil, hostPaths: [String] = [],
-        capabilities: [Capability] = [], allowsPrivileged: Bool = false
+        capabilities: [Capability] = [], allowsPrivileged: Bool = false,
+        networks: String = "/etc/cni/net.d",
+        networkPlugins: [String] = ["/opt/cni/bin", "/usr/lib/cni"]
     ) {
         self.runtime = runtime
         self.bundles = bundles
@@ -34,6 +40,8 @@ public struct ContainerSettings: Hashable, Sendable {
         self.hostPaths = hostPaths
         self.capabilities = capabilities
         self.allowsPrivileged = allowsPrivileged
+        self.networks = networks
+        self.networkPlugins = networkPlugins
     }
 
     /// What a task asks for and may not have, as a sentence; `nil` when there is nothing.
@@ -59,6 +67,8 @@ extension ContainerSettings {
             ("PROFFER_HOST_PATHS", hostPaths.joined(separator: ":")),
             ("PROFFER_CAPABILITIES", capabilities.map(\.description).joined(separator: ",")),
             ("PROFFER_ALLOW_PRIVILEGED", allowsPrivileged ? "1" : "0"),
+            ("PROFFER_NETWORKS", networks),
+            ("PROFFER_NETWORK_PLUGINS", networkPlugins.joined(separator: ":")),
         ]
         if let credentials { list.append(("PROFFER_REGISTRY_CREDENTIALS", credentials)) }
         return list.map { EnvironmentVariable(name: $0.0, value: $0.1) }
@@ -75,5 +85,9 @@ extension ContainerSettings {
         capabilities = (environment("PROFFER_CAPABILITIES") ?? "").split(separator: ",")
             .compactMap { Capability(String($0)) }
         allowsPrivileged = environment("PROFFER_ALLOW_PRIVILEGED") == "1"
+        networks = environment("PROFFER_NETWORKS") ?? networks
+        networkPlugins =
+            environment("PROFFER_NETWORK_PLUGINS")?.split(separator: ":").map(String.init)
+            ?? networkPlugins
     }
 }

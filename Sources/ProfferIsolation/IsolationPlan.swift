@@ -18,8 +18,8 @@ public enum IsolationStep: Hashable, Sendable {
     /// is in it, unless something is mounted there.
     case makeDirectory(String, mode: UInt32)
     /// Makes a directory, and those above it that are missing, below one that exists, through no
-    /// link; it stays.
-    case ensureDirectory(String, below: String)
+    /// link, and gives them to a user; it stays.
+    case ensureDirectory(String, below: String, owner: ContainerUser)
     /// Writes a file anew, with this mode; undone by removing it.
     case makeFile(String, contents: String, mode: UInt32)
     /// Makes a network or IPC namespace and keeps it at an existing file; undone by unmounting.
@@ -28,6 +28,11 @@ public enum IsolationStep: Hashable, Sendable {
     case mount(MountPoint)
     /// Runs a program that must exit with 0; undone by running another one.
     case run(Invocation, undo: Invocation?)
+    /// Does nothing now; what a later step will have done is undone by this.
+    case promise(UndoStep)
+    /// Runs programs that read and write JSON, each of which finds the answer of the one before as
+    /// `prevResult`; the last answer is written to a file.
+    case chain([Invocation], answer: String?)
 }
 
 /// A kind of namespace that tasks can share.
@@ -141,6 +146,8 @@ extension IsolationStep {
         case .pinNamespace(_, let path): .unmount(path)
         case .mount(let mount): .unmount(mount.target)
         case .run(_, let undo): undo.map { .run($0) }
+        case .promise(let undo): undo
+        case .chain(_, let answer): answer.map { .removeFile($0) }
         }
     }
 }

@@ -1,6 +1,6 @@
 internal import Logging
 internal import ProfferContainers
-public import ProfferIsolation
+internal import ProfferIsolation
 internal import ProfferModel
 
 extension IsolationSettings {
@@ -45,6 +45,10 @@ extension IsolationSettings {
         containers.allowsPrivileged = try settings.flag("allow-privileged", default: false)
         containers.imageBytes =
             Int64(try settings.number("image-cache", default: 10_240, in: 0...1_073_741_824)) << 20
+        containers.networks = settings.text("network-config-dir") ?? containers.networks
+        if let text = settings.text("network-plugin-dir") {
+            containers.networkPlugins = text.split(separator: ":").map(String.init)
+        }
         for path in (settings.text("allowed-host-paths") ?? "").split(separator: ":") {
             let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
             guard path.hasPrefix("/"), parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." })

@@ -135,6 +135,16 @@ struct AgentCommand: AsyncParsableCommand {
     var registryCredentials: String?
 
     @Option(
+        name: .customLong("network-config-dir"),
+        help: "Where networks of containers are described (default: /etc/cni/net.d).")
+    var networkConfigDir: String?
+
+    @Option(
+        name: .customLong("network-plugin-dir"),
+        help: "Where their plug-ins are (default: /opt/cni/bin:/usr/lib/cni).")
+    var networkPluginDir: String?
+
+    @Option(
         name: .customLong("image-cache"),
         help: "MiB that unpacked images may take (default: 10240).")
     var imageCache: String?
@@ -168,6 +178,7 @@ struct AgentCommand: AsyncParsableCommand {
             "runtime": runtime, "allowed-host-paths": allowedHostPaths,
             "allowed-capabilities": allowedCapabilities, "allow-privileged": allowPrivileged,
             "registry-credentials": registryCredentials, "image-cache": imageCache,
+            "network-config-dir": networkConfigDir, "network-plugin-dir": networkPluginDir,
             "log-level": logLevel,
         ]
     }

@@ -230,8 +230,7 @@ struct ContainerTests {
             """
         #expect(mkdir(bench.root + "/data2", 0o755) == 0)
         #expect(mkdir(bench.root + "/scratch", 0o755) == 0)
-        let output = try bench.run(command, user: ContainerUser(id: 0, group: 0)) { container in
-            container.isPrivileged = true
+        let output = try bench.run(command) { container in
             container.volumes = [
                 Volume(containerPath: "/data", hostPath: outside.path, isReadOnly: true),
                 Volume(containerPath: "/data2", sandboxPath: .init("kept/deep")),

@@ -2,6 +2,7 @@ import ClusterProbe
 import Foundation
 import Glibc
 import Proffer
+import ProfferRuntime
 import Testing
 
 /// Whether this machine lets an agent limit its tasks: root, and the controllers in trees that
@@ -209,6 +210,56 @@ struct IsolationTests {
             try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
             let mounts = TextFile.read("/proc/self/mountinfo") ?? ""
             #expect(!mounts.contains(cluster.directory.path))
+        }
+    }
+
+    @Test(
+        "the tasks of a group share a network and a directory, which go with the last of them",
+        .enabled(if: canContain, "needs root, cgroups, busybox-static and runc or crun"))
+    func group() async throws {
+        let root = Root()
+        defer { root.discard() }
+        try await withProcesses { cluster in
+            _ = try await cluster.startMaster()
+            let image = try makeImage(cluster.directory)
+            _ = try await cluster.startAgent(
+                0,
+                [
+                    "--isolation", "oci", "--cgroup-root", root.path, "--allowed-host-paths",
+                    image,
+                ])
+            let probe = try cluster.probe()
+            let offer = try await probe.offer("an offer") { $0.resources.cpus >= Milli(1) }
+            let tasks = ["a", "b"].map { name in
+                let other = name == "a" ? "b" : "a"
+                var task = TaskInfo(
+                    TaskID(name),
+                    """
+                    busybox readlink /proc/self/ns/net >/tmp/own
+                    busybox cp /tmp/own /mnt/mesos/sandbox/both/\(name).new
+                    busybox mv /mnt/mesos/sandbox/both/\(name).new /mnt/mesos/sandbox/both/\(name)
+                    while [ ! -e /mnt/mesos/sandbox/both/\(other) ]; do sleep 0.05; done
+                    busybox cmp /tmp/own /mnt/mesos/sandbox/both/\(other)
+                    """, on: offer)
+                task.resources = Resources(cpus: Milli(thousandths: 100), mem: Milli(48))
+                task.container = ContainerInfo(
+                    image: image,
+                    volumes: [
+                        Volume(
+                            containerPath: "both", sandboxPath: .init("both", isShared: true))
+                    ], network: .none)
+                return task
+            }
+            let executor = ExecutorInfo(id: "pod", kind: .default)
+            probe.call(
+                .accept(
+                    offers: [offer.id],
+                    operations: [Operation(action: .launchGroup(executor: executor, tasks: tasks))],
+                    filters: Filters(refuse: .zero)))
+            #expect(try await probe.update("a", .finished).exit?.code == 0)
+            #expect(try await probe.update("b", .finished).exit?.code == 0)
+            await probe.stop(teardown: true)
+            try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
         }
     }
 
