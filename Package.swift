@@ -57,6 +57,7 @@ let package = Package(
             targets: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
                 "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+                "ProfferIsolation",
             ]
         ),
         .executable(name: "proffer", targets: ["proffer-cli"]),
@@ -102,6 +103,9 @@ let package = Package(
         .target(
             name: "ProfferFramework",
             dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
+        .target(
+            name: "ProfferIsolation", dependencies: ["ProfferKernel", "ProfferModel"],
+            swiftSettings: pure),
 
         // Edge ring: talks to the world.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
@@ -129,9 +133,12 @@ let package = Package(
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb, sqlite],
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
+        .target(name: "CSpawn"),
         .target(
             name: "ProfferContainers",
-            dependencies: ["CLinux", "ProfferKernel", "ProfferModel"],
+            dependencies: [
+                "CLinux", "CSpawn", "ProfferKernel", "ProfferModel", "ProfferIsolation",
+            ],
             swiftSettings: edge),
         // The JSON objects of the operator API, shared by server and command line.
         .target(
@@ -155,14 +162,16 @@ let package = Package(
         .target(
             name: "ProfferExecutorShell",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
+                "CLinux", "ProfferKernel", "ProfferModel", "ProfferIsolation", "ProfferExecutor",
+                "ProfferContainers",
                 "ProfferExecutorWire", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
             ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferMaster",
-                "ProfferAgent", "ProfferTransport", "ProfferWire", "ProfferRegistry",
+                "ProfferAgent", "ProfferIsolation", "ProfferTransport", "ProfferWire",
+                "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
             ], swiftSettings: edge),
@@ -186,7 +195,9 @@ let package = Package(
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-executor",
-            dependencies: ["ProfferExecutorShell", "ProfferModel", "ProfferZeroMQ"],
+            dependencies: [
+                "ProfferExecutorShell", "ProfferIsolation", "ProfferModel", "ProfferZeroMQ",
+            ],
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-cli",
@@ -252,11 +263,16 @@ let package = Package(
         .testTarget(
             name: "ExecutorTests",
             dependencies: [
-                "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers",
+                "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferZeroMQ", "proffer-executor",
             ], swiftSettings: edge),
         .testTarget(
-            name: "ContainersTests", dependencies: ["ProfferContainers"], swiftSettings: edge),
+            name: "ContainersTests",
+            dependencies: ["CLinux", "ProfferContainers", "ProfferIsolation"],
+            swiftSettings: edge),
+        .testTarget(
+            name: "IsolationTests", dependencies: ["ProfferIsolation", "ProfferModel"],
+            swiftSettings: edge),
         .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
         .testTarget(
