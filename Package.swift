@@ -57,6 +57,7 @@ let package = Package(
             targets: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
                 "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+                "ProfferIsolation",
             ]
         ),
         .library(name: "ProfferSimulation", targets: ["ProfferSimulation"]),
@@ -103,6 +104,9 @@ let package = Package(
         .target(
             name: "ProfferFramework",
             dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
+        .target(
+            name: "ProfferIsolation", dependencies: ["ProfferKernel", "ProfferModel"],
+            swiftSettings: pure),
         // Whole clusters in virtual time, made of the modules above.
         .target(
             name: "ProfferSimulation",
@@ -137,9 +141,12 @@ let package = Package(
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb, sqlite],
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
+        .target(name: "CSpawn"),
         .target(
             name: "ProfferContainers",
-            dependencies: ["CLinux", "ProfferKernel", "ProfferModel"],
+            dependencies: [
+                "CLinux", "CSpawn", "ProfferKernel", "ProfferModel", "ProfferIsolation",
+            ],
             swiftSettings: edge),
         // The JSON objects of the operator API, shared by server and command line.
         .target(
@@ -163,14 +170,16 @@ let package = Package(
         .target(
             name: "ProfferExecutorShell",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
+                "CLinux", "ProfferKernel", "ProfferModel", "ProfferIsolation", "ProfferExecutor",
+                "ProfferContainers",
                 "ProfferExecutorWire", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
             ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferMaster",
-                "ProfferAgent", "ProfferTransport", "ProfferWire", "ProfferRegistry",
+                "ProfferAgent", "ProfferIsolation", "ProfferTransport", "ProfferWire",
+                "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
             ], swiftSettings: edge),
@@ -194,7 +203,9 @@ let package = Package(
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-executor",
-            dependencies: ["ProfferExecutorShell", "ProfferModel", "ProfferZeroMQ"],
+            dependencies: [
+                "ProfferExecutorShell", "ProfferIsolation", "ProfferModel", "ProfferZeroMQ",
+            ],
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-cli",
@@ -263,11 +274,16 @@ let package = Package(
         .testTarget(
             name: "ExecutorTests",
             dependencies: [
-                "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers",
+                "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferZeroMQ", "proffer-executor",
             ], swiftSettings: edge),
         .testTarget(
-            name: "ContainersTests", dependencies: ["ProfferContainers"], swiftSettings: edge),
+            name: "ContainersTests",
+            dependencies: ["CLinux", "ProfferContainers", "ProfferIsolation"],
+            swiftSettings: edge),
+        .testTarget(
+            name: "IsolationTests", dependencies: ["ProfferIsolation", "ProfferModel"],
+            swiftSettings: edge),
         .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
         .testTarget(

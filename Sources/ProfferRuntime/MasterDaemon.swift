@@ -62,6 +62,8 @@ public struct MasterDaemonConfiguration: Sendable {
             try settings.durationOrNone(
                 "preemption-notice", default: master.preemptionNotice) ?? .zero
         allocation = try settings.allocation()
+        master.domain = try settings.domain()
+        master.whitelistFile = settings.text("whitelist")
     }
 }
 
@@ -94,7 +96,11 @@ public struct MasterDaemon: Sendable {
                 AllowListFile(path: directory.file("agents.allow"), domain: Self.agentDomain),
             ], allowList: allowList, logger: logger)
         let metrics = PrometheusRegistry()
-        let node = try makeNode(directory, keys, clusterID, allowList, metrics)
+        let whitelist = configuration.master.whitelistFile.map { WhitelistFile(path: $0) }
+        let stamp = whitelist?.stamp()
+        let node = try makeNode(
+            directory, keys, clusterID, allowList, metrics,
+            whitelist: try whitelist.flatMap { try $0.read() })
         let server = MasterServer(
             view: node, metrics: metrics, token: token,
             refresh: { await node.refreshMetrics(allowList: allowList) })
@@ -122,11 +128,17 @@ public struct MasterDaemon: Sendable {
             },
             stop: { node.stop() }, finished: { try await node.finished() })
         defer { withExtendedLifetime(lock) { directory.withdrawEndpoints() } }
-        try await Daemon.run(
-            [
-                HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
-                service, allowed,
-            ], logger: logger)
+        var services: [any Service] = [
+            HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
+            service, allowed,
+        ]
+        if let whitelist {
+            services.append(
+                WhitelistService(
+                    file: whitelist, stamp: stamp, logger: logger,
+                    changed: { node.noteWhitelist($0) }))
+        }
+        try await Daemon.run(services, logger: logger)
     }
 
     private static let frameworkDomain = "frameworks"
@@ -140,7 +152,7 @@ public struct MasterDaemon: Sendable {
 
     private func makeNode(
         _ directory: DataDirectory, _ keys: KeyPair, _ clusterID: String, _ allowList: AllowList,
-        _ metrics: PrometheusRegistry
+        _ metrics: PrometheusRegistry, whitelist: [String]?
     ) throws -> MasterNode {
         let problems = configuration.master.problems
         guard problems.isEmpty else {
@@ -152,8 +164,10 @@ public struct MasterDaemon: Sendable {
         let host = configuration.host
         var allocation = configuration.allocation
         allocation.seed = SystemClock.seed()
+        var master = configuration.master
+        master.whitelist = whitelist
         return try MasterNode(
-            configuration: configuration.master,
+            configuration: master,
             allocator: HierarchicalAllocator(options: allocation),
             listeners: MasterListeners(
                 frameworks: "tcp://\(host):\(configuration.frameworkPort)",

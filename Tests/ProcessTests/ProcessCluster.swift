@@ -59,8 +59,8 @@ final class ProcessCluster: Sendable {
     }
 
     /// Starts the master and waits until it serves.
-    func startMaster() async throws -> Program {
-        let program = try start("proffer-master", masterArguments(), log: "master")
+    func startMaster(_ further: [String] = []) async throws -> Program {
+        let program = try start("proffer-master", masterArguments() + further, log: "master")
         let endpoints = try await endpoints("master", of: program)
         known.withLock { $0 = endpoints }
         return program
@@ -78,9 +78,9 @@ final class ProcessCluster: Sendable {
     }
 
     /// Starts an agent and waits until it serves.
-    func startAgent(_ index: Int = 0) async throws -> Program {
+    func startAgent(_ index: Int = 0, _ more: [String] = []) async throws -> Program {
         let program = try start(
-            "proffer-agent", try agentArguments(index), log: "agent-\(index)")
+            "proffer-agent", try agentArguments(index) + more, log: "agent-\(index)")
         _ = try await endpoints("agent-\(index)", of: program)
         return program
     }

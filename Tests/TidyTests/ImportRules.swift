@@ -19,6 +19,7 @@ enum ImportRules {
         "ProfferAgent": ["ProfferKernel", "ProfferModel"],
         "ProfferExecutor": ["ProfferKernel", "ProfferModel"],
         "ProfferFramework": ["ProfferKernel", "ProfferModel"],
+        "ProfferIsolation": ["ProfferKernel", "ProfferModel"],
         "ProfferSimulation": [
             "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
             "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
@@ -39,7 +40,7 @@ enum ImportRules {
         "ProfferRegistry": kernel.union(system).union(foundation).union([
             "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
         ]),
-        "ProfferContainers": kernel.union(system).union(["CLinux"]),
+        "ProfferContainers": kernel.union(system).union(["CLinux", "CSpawn", "ProfferIsolation"]),
         "ProfferAPI": kernel.union(foundation),
         "ProfferHTTP": kernel.union(system).union(foundation).union(logging).union(server)
             .union(["ProfferAPI"]),
@@ -49,11 +50,13 @@ enum ImportRules {
         ]),
         "ProfferExecutorShell": kernel.union(system).union(collections).union([
             "CLinux", "ProfferExecutor", "ProfferContainers", "ProfferExecutorWire",
+            "ProfferIsolation",
             "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
-                "ProfferAllocation", "ProfferMaster", "ProfferAgent", "ProfferTransport",
+                "ProfferAllocation", "ProfferMaster", "ProfferAgent", "ProfferIsolation",
+                "ProfferTransport",
                 "ProfferWire", "ProfferRegistry", "ProfferContainers", "ProfferHTTP",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
                 "SystemPackage", "UnixSignals",
@@ -69,7 +72,9 @@ enum ImportRules {
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),
-        "proffer-executor": ["Glibc", "ProfferExecutorShell", "ProfferModel", "ProfferZeroMQ"],
+        "proffer-executor": [
+            "Glibc", "ProfferExecutorShell", "ProfferIsolation", "ProfferModel", "ProfferZeroMQ",
+        ],
         "proffer-cli": ["ArgumentParser", "ProfferCommands"],
     ]
 
