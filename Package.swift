@@ -56,7 +56,8 @@ let package = Package(
             name: "ProfferCore",
             targets: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
-                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+                "ProfferElection", "ProfferMaster", "ProfferAgent", "ProfferExecutor",
+                "ProfferFramework",
             ]
         ),
         .executable(name: "proffer", targets: ["proffer-cli"]),
@@ -89,6 +90,7 @@ let package = Package(
         .target(
             name: "ProfferAllocation",
             dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
+        .target(name: "ProfferElection", dependencies: ["ProfferKernel"], swiftSettings: pure),
         .target(
             name: "ProfferMaster",
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferAllocation"] + collections,
@@ -246,6 +248,9 @@ let package = Package(
             name: "SessionTests", dependencies: ["ProfferSession"], swiftSettings: edge),
         .testTarget(
             name: "AllocationTests", dependencies: ["ProfferAllocation"], swiftSettings: edge),
+        .testTarget(
+            name: "ElectionTests", dependencies: ["ProfferElection", "ProfferKernel"],
+            swiftSettings: edge),
         .testTarget(
             name: "MasterTests", dependencies: ["ProfferMaster"], swiftSettings: edge),
         .testTarget(name: "AgentTests", dependencies: ["ProfferAgent"], swiftSettings: edge),

@@ -15,6 +15,7 @@ enum ImportRules {
         "ProfferModel": ["ProfferKernel"],
         "ProfferSession": ["ProfferKernel"],
         "ProfferAllocation": ["ProfferKernel", "ProfferModel"],
+        "ProfferElection": ["ProfferKernel"],
         "ProfferMaster": ["ProfferKernel", "ProfferModel", "ProfferAllocation"],
         "ProfferAgent": ["ProfferKernel", "ProfferModel"],
         "ProfferExecutor": ["ProfferKernel", "ProfferModel"],
