@@ -42,6 +42,7 @@ let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -72,6 +73,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(
             url: "https://github.com/apple/swift-protobuf", from: "1.36.0", traits: []),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
@@ -128,7 +130,10 @@ let package = Package(
                 + collections, swiftSettings: edge),
         .target(
             name: "ProfferRegistry",
-            dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb, sqlite],
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferElection", "ProfferWire", grdb, sqlite,
+                httpClient, nioCore, nioHTTP1, nioSSL,
+            ],
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
         .target(
@@ -163,8 +168,9 @@ let package = Package(
         .target(
             name: "ProfferRuntime",
             dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferMaster",
-                "ProfferAgent", "ProfferTransport", "ProfferWire", "ProfferRegistry",
+                "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferElection",
+                "ProfferMaster", "ProfferAgent", "ProfferTransport", "ProfferWire",
+                "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
             ], swiftSettings: edge),
@@ -196,9 +202,8 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ",
-                arguments, httpClient,
-                nioCore, nioHTTP1,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferRegistry", "ProfferTransport",
+                "ProfferWire", "ProfferZeroMQ", arguments, httpClient, nioCore, nioHTTP1,
             ],
             swiftSettings: edge),
 
@@ -299,7 +304,10 @@ let package = Package(
             swiftSettings: edge),
         .testTarget(
             name: "RegistryTests",
-            dependencies: ["ClusterProbe", "ProfferRegistry", "ProfferWire", grdb],
+            dependencies: [
+                "ClusterProbe", "ProfferElection", "ProfferKernel", "ProfferRegistry",
+                "ProfferWire", grdb, hummingbird, httpClient, log, nioCore, nioHTTP1,
+            ],
             swiftSettings: edge),
         .testTarget(
             name: "RuntimeTests",

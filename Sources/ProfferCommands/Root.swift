@@ -42,6 +42,7 @@ public struct ProfferCommand: AsyncParsableCommand {
                     StatusCommand.self, WhyCommand.self, AgentsCommand.self,
                     FrameworksCommand.self, OffersCommand.self, RolesCommand.self,
                     QuotaCommand.self, WeightCommand.self, KeygenCommand.self,
+                    RegistryCommand.self,
                 ]),
         ])
 

@@ -166,6 +166,16 @@ public struct ElectionConfiguration: Hashable, Sendable {
     /// The defaults.
     public init() {}
 
+    /// The defaults for another lease, to which confirmations and time limits are scaled.
+    public init(leaseTime: Duration) {
+        let scale = leaseTime / 10
+        self.leaseTime = leaseTime
+        margin = scale
+        confirmInterval = scale * 3
+        requestTimeout = scale * 10 / 3
+        lookInterval = scale * 7
+    }
+
     /// Everything that is wrong with these values, in words for the operator.
     public var problems: [String] {
         var found: [String] = []

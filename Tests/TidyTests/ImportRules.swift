@@ -34,7 +34,8 @@ enum ImportRules {
             "ProfferSession", "ProfferZeroMQ",
         ]),
         "ProfferRegistry": kernel.union(system).union(foundation).union([
-            "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
+            "ProfferElection", "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
+            "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL",
         ]),
         "ProfferContainers": kernel.union(system).union(["CLinux"]),
         "ProfferAPI": kernel.union(foundation),
@@ -50,8 +51,9 @@ enum ImportRules {
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
-                "ProfferAllocation", "ProfferMaster", "ProfferAgent", "ProfferTransport",
-                "ProfferWire", "ProfferRegistry", "ProfferContainers", "ProfferHTTP",
+                "ProfferAllocation", "ProfferElection", "ProfferMaster", "ProfferAgent",
+                "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
+                "ProfferHTTP",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
                 "SystemPackage", "UnixSignals",
             ]),
@@ -61,8 +63,8 @@ enum ImportRules {
             "ProfferContainers", "ProfferHTTP",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
-            "CLinux", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ", "ArgumentParser",
-            "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
+            "CLinux", "ProfferAPI", "ProfferRegistry", "ProfferTransport", "ProfferWire",
+            "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),
