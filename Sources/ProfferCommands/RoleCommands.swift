@@ -21,13 +21,17 @@ struct RolesCommand: AsyncParsableCommand {
             quotas.items.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         try show(
             list, cluster.output,
-            header: ["NAME", "WEIGHT", "SHARE", "FRAMEWORKS", "ALLOCATED", "GUARANTEE", "LIMIT"]
+            header: [
+                "NAME", "WEIGHT", "SHARE", "FRAMEWORKS", "ALLOCATED", "GUARANTEE", "LIMIT",
+                "PRIORITY",
+            ]
         ) { role in
             [
                 role.name, weightText(role.weight), String(format: "%.1f%%", role.share * 100),
                 "\(role.frameworks.count)", amounts(role.allocated),
                 byRole[role.id].map { amounts($0.guarantees) } ?? "-",
                 byRole[role.id].map { amounts($0.limits) } ?? "-",
+                role.priorityLimit.map { "at most \($0)" } ?? "-",
             ]
         }
     }

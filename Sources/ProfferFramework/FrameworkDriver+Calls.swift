@@ -74,6 +74,14 @@ extension FrameworkDriver {
             framework: options.info, suppressedRoles: suppressed, constraints: options.constraints)
     }
 
+    /// What the next subscription says of demand: what was stated last, in roles it still has; or
+    /// that it is going to be stated.
+    var wantedDemands: [Demand]? {
+        guard let stated = demands.stated else { return options.demands }
+        if stated.isEmpty { return nil }
+        return stated.filter { options.info.roles.contains($0.role) }
+    }
+
     /// Changes what the next subscription says; the id stays.
     mutating func describe(_ subscription: Subscription) {
         let id = options.info.id

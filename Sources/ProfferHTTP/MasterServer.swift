@@ -48,6 +48,8 @@ public struct MasterServer: Sendable {
         addOrders(to: group)
         addQuota(to: group)
         addQuestions(to: group)
+        addPriorityLimit(to: group)
+        addWhitelist(to: group)
         refuseOtherMethods(router)
         return router
     }
@@ -115,6 +117,12 @@ public struct MasterServer: Sendable {
             }
             return try page(offers.map(OfferObject.init), request, id: \.id)
         }
+        group.get("inverse-offers") { request, _ in
+            let list = try await asked(.inverseOffers) { answer in
+                if case .inverseOffers(let list) = answer { list } else { nil }
+            }
+            return try page(list.map(InverseOfferObject.init), request, id: \.id)
+        }
         group.get("tasks") { request, _ in
             let framework = request.uri.queryParameters["framework"].map {
                 FrameworkID(String($0))
@@ -153,6 +161,43 @@ public struct MasterServer: Sendable {
             }
             return try await carryOut(
                 .setWeight(role: role, thousandths: weight.thousandths))
+        }
+    }
+
+    private func addPriorityLimit(to group: RouterGroup<BasicRequestContext>) {
+        group.put("roles/:role/priority-limit") { request, context in
+            try authorize(request)
+            let role = try decoded(context.parameters.require("role"))
+            let body = try await collected(request, upTo: 1024)
+            guard let limit = Int(String(buffer: body)) else {
+                throw ProblemObject(
+                    status: 400, title: "bad priority limit",
+                    detail: "the body must be a whole number",
+                    advice: "send for example: 10; DELETE takes the limit away")
+            }
+            return try await carryOut(.setPriorityLimit(role: role, limit))
+        }
+        group.delete("roles/:role/priority-limit") { request, context in
+            try authorize(request)
+            let role = try decoded(context.parameters.require("role"))
+            return try await carryOut(.setPriorityLimit(role: role, nil))
+        }
+    }
+
+    private func addWhitelist(to group: RouterGroup<BasicRequestContext>) {
+        group.get("whitelist") { _, _ in
+            let answer = try await view.answer(.whitelist)
+            guard case .whitelist(let hosts) = answer else { throw unexpected }
+            return try json(WhitelistObject(hosts))
+        }
+        group.put("whitelist") { request, _ in
+            try authorize(request)
+            let bytes = Array(buffer: try await request.body.collect(upTo: 8 << 20))
+            return try await carryOut(try WhitelistRequests.change(bytes))
+        }
+        group.delete("whitelist") { request, _ in
+            try authorize(request)
+            return try await carryOut(.setWhitelist(nil))
         }
     }
 
@@ -210,7 +255,7 @@ public struct MasterServer: Sendable {
                 status: 409, title: "refused", detail: why,
                 advice: "compare the versions of the programs, and look at the master's log")
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
-            .done, .inverseOffers:
+            .done, .inverseOffers, .whitelist:
             throw unexpected
         }
     }
@@ -254,7 +299,7 @@ public struct MasterServer: Sendable {
         case .refused(let why):
             throw ProblemObject(status: 409, title: "refused", detail: why, advice: advice)
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
-            .inverseOffers:
+            .inverseOffers, .whitelist:
             throw unexpected
         }
     }

@@ -28,14 +28,22 @@ extension Master {
         let key = DemandKey(shortfall)
         let framework = frameworks[key.framework]
         let canUseGPUs = framework?.info.capabilities.contains(.gpuResources) == true
+        let isAware = framework?.info.capabilities.contains(.regionAware) == true
+        let instance = Resources(
+            shortfall.demand.resources.entries.map { Resource($0.name, .scalar($0.amount)) })
         let rows = agents.elements
         let count = min(rows.count, Self.agentsPerSearch)
         var chosen: [VictimAgent] = []
         for step in 0..<count {
             let row = rows[(victimCursor + step) % rows.count].value
-            guard row.state == .active, row.peer != nil,
+            guard isOfferable(row), row.peer != nil,
                 row.info.resources.quantities.contains(shortfall.demand.resources),
-                canUseGPUs || row.info.resources.scalar("gpus") == .zero
+                canUseGPUs || row.info.resources.scalar("gpus") == .zero,
+                isAware || !isFar(row.info),
+                !allocator.hasRefused(
+                    Allocation(
+                        framework: key.framework, role: key.role, agent: row.id,
+                        resources: instance))
             else { continue }
             chosen.append(victimAgent(row, key))
         }
@@ -44,6 +52,14 @@ extension Master {
             for: shortfall.demand, isGuaranteed: shortfall.isGuaranteed,
             constraints: framework?.constraints.first { $0.role == key.role },
             uses: roleUses(), among: chosen)
+    }
+
+    /// Whether an agent is in another region than the master.
+    private func isFar(_ info: AgentInfo) -> Bool {
+        guard let own = configuration.domain?.region, let there = info.domain?.region else {
+            return false
+        }
+        return own != there
     }
 
     /// What roles with a quota have, as if all that makes room had ended and its room were taken.
@@ -97,7 +113,8 @@ extension Master {
         to units: inout OrderedDictionary<UnitKey, TaskUnit>
     ) {
         let framework = frameworks[key.framework]
-        let priority = task.info.priority ?? framework?.info.priority ?? 0
+        let stated = task.info.priority ?? framework?.info.priority ?? 0
+        let priority = priority(stated, in: task.role)
         let executor = task.executorID.map { ExecutorKey(key.framework, $0) }
         let ending = executor.flatMap { id -> ExecutorKey? in
             agent.executors[id]?.info.kind == .default ? id : nil

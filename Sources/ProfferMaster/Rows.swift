@@ -14,6 +14,8 @@ struct FrameworkRow: Sendable {
     var constraints: [OfferConstraint] = []
     /// What it has stated that it wants.
     var demands: [Demand] = []
+    /// Whether it is offered nothing before it states what it wants.
+    var awaitsDemand = false
     /// How many instances of each demand were launched since it was stated.
     var launched = LookupTable<String, Int>()
     /// The number of the next step of its stream of cluster state, if it has one.

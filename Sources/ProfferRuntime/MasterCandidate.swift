@@ -26,6 +26,7 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
     }
 
     private let setup: Setup
+    private var configuration: MasterConfiguration
     private var election: Election?
     private var outbox = Outbox<ElectionEffect>()
     private var master: MasterHandler?
@@ -39,7 +40,10 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
     private var isOutOfSpace = false
     private var problem: ElectionProblem?
 
-    init(_ setup: Setup) { self.setup = setup }
+    init(_ setup: Setup) {
+        self.setup = setup
+        configuration = setup.configuration
+    }
 
     var nextDeadline: Instant? {
         earliest(election?.nextDeadline, masterDeadline)
@@ -83,6 +87,9 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
             // Told to the election by the term itself, which then ends.
             if case .commitFailed = inner { return }
             own.append(inner)
+        case .whitelistRead(let hosts):
+            configuration.whitelist = hosts
+            if isLeading { own.append(item) }
         case .stop:
             if election == nil { links.stop() }
             election?.handle(.stop, at: now, into: &outbox)
@@ -217,7 +224,7 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
         self.term = term
         master = MasterHandler(
             machine: Master(
-                configuration: setup.configuration, replaying: records,
+                configuration: configuration, replaying: records,
                 allocator: setup.allocator, wallClock: clock.wallClock(),
                 seed: SystemClock.seed(), at: now),
             store: TermStore(term: term, records: []), sink: setup.sink,

@@ -69,6 +69,8 @@ public struct MasterDaemonConfiguration: Sendable {
         allocation = try settings.allocation()
         registry = try settings.registry()
         election = try settings.election()
+        master.domain = try settings.domain()
+        master.whitelistFile = settings.text("whitelist")
     }
 }
 
@@ -100,7 +102,11 @@ public struct MasterDaemon: Sendable {
                 AllowListFile(path: directory.file("agents.allow"), domain: Self.agentDomain),
             ], allowList: allowList, logger: logger)
         let metrics = PrometheusRegistry()
-        let node = try makeNode(directory, keys, allowList, metrics)
+        let whitelist = configuration.master.whitelistFile.map { WhitelistFile(path: $0) }
+        let stamp = whitelist?.stamp()
+        let node = try makeNode(
+            directory, keys, allowList, metrics,
+            whitelist: try whitelist.flatMap { try $0.read() })
         let server = MasterServer(
             view: node, metrics: metrics, token: token,
             refresh: { await node.refreshMetrics(allowList: allowList) })
@@ -130,11 +136,17 @@ public struct MasterDaemon: Sendable {
             },
             stop: { node.stop() }, finished: { try await node.finished() })
         defer { withExtendedLifetime(lock) { directory.withdrawEndpoints() } }
-        try await Daemon.run(
-            [
-                HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
-                service, allowed,
-            ], logger: logger)
+        var services: [any Service] = [
+            HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
+            service, allowed,
+        ]
+        if let whitelist {
+            services.append(
+                WhitelistService(
+                    file: whitelist, stamp: stamp, logger: logger,
+                    changed: { node.noteWhitelist($0) }))
+        }
+        try await Daemon.run(services, logger: logger)
     }
 
     private static let frameworkDomain = "frameworks"
@@ -148,7 +160,7 @@ public struct MasterDaemon: Sendable {
 
     private func makeNode(
         _ directory: DataDirectory, _ keys: KeyPair, _ allowList: AllowList,
-        _ metrics: PrometheusRegistry
+        _ metrics: PrometheusRegistry, whitelist: [String]?
     ) throws -> MasterNode {
         let problems = configuration.master.problems + configuration.election.problems
         guard problems.isEmpty else {
@@ -165,16 +177,18 @@ public struct MasterDaemon: Sendable {
             frameworkSecurity: .curve(keys, domain: Self.frameworkDomain, allowList),
             agents: "tcp://\(host):\(configuration.agentPort)",
             agentSecurity: .curve(keys, domain: Self.agentDomain, allowList))
+        var master = configuration.master
+        master.whitelist = whitelist
         switch configuration.registry {
         case .embedded(let path):
             return try MasterNode(
-                configuration: configuration.master, allocator: allocator,
+                configuration: master, allocator: allocator,
                 listeners: listeners, clusterID: try directory.secret("cluster.id"),
                 store: DurableStore(master: try directory.registry(path)), context: Context(),
                 logger: logger, metrics: metrics)
         case .etcd(let address):
             return try MasterNode(
-                configuration: configuration.master, allocator: allocator,
+                configuration: master, allocator: allocator,
                 listeners: listeners, candidacy: try candidacy(address, directory),
                 context: Context(), logger: logger, metrics: metrics)
         }

@@ -15,6 +15,7 @@ enum MasterEndpoint {
 /// What reaches a master's thread from other threads.
 enum MasterMail: Sendable {
     case operation(OperatorCall, Reply<OperatorAnswer>)
+    case whitelistRead([String]?)
     case committed(ticket: UInt64)
     case commitFailed(String)
     case stop
@@ -119,6 +120,8 @@ struct MasterHandler: ReactorHandler, ~Copyable {
             let query = QueryID(value: lastQuery)
             replies[query] = reply
             machine.handle(.operation(call, query), at: now, into: &outbox)
+        case .whitelistRead(let hosts):
+            machine.handle(.whitelistRead(hosts), at: now, into: &outbox)
         case .committed(let ticket):
             var freed: [MasterEffect] = []
             gate.release(ticket) { freed.append($0) }

@@ -237,6 +237,9 @@ public final class MasterNode: ClusterView {
         }
     }
 
+    /// Tells the master what the file of its whitelist says now; `nil` is every host.
+    func noteWhitelist(_ hosts: [String]?) { reactor.post(.whitelistRead(hosts)) }
+
     /// What happens in the cluster from now on.
     public func events() -> AsyncStream<ClusterEvent> { sink.hub.subscribe() }
 

@@ -38,7 +38,16 @@ extension WireCodec {
         case .whyFramework(let id):
             coded.type = .whyFramework
             coded.whyFramework.frameworkID = PBFrameworkID(id)
-        case .inverseOffers: coded.type = .unknown
+        case .inverseOffers: coded.type = .getInverseOffers
+        case .whitelist: coded.type = .getWhitelist
+        case .setWhitelist(let hosts):
+            coded.type = .updateWhitelist
+            coded.updateWhitelist = .init()
+            if let hosts { coded.updateWhitelist.whitelist = PBWhitelist(hosts) }
+        case .setPriorityLimit(let role, let limit):
+            coded.type = .updatePriorityLimit
+            coded.updatePriorityLimit.role = role
+            if let limit { coded.updatePriorityLimit.priorityLimit = clamped(limit) }
         }
         return bytes(coded)
     }
@@ -79,6 +88,19 @@ extension WireCodec {
         case .whyFramework:
             let why = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
             return .whyFramework(FrameworkID(why.frameworkID.value))
+        case .getInverseOffers: return .inverseOffers
+        case .getWhitelist: return .whitelist
+        case .updateWhitelist:
+            let update = try body(
+                coded.updateWhitelist, coded.hasUpdateWhitelist, "update_whitelist")
+            return .setWhitelist(update.hasWhitelist ? update.whitelist.hostnames : nil)
+        case .updatePriorityLimit:
+            let update = try body(
+                coded.updatePriorityLimit, coded.hasUpdatePriorityLimit, "update_priority_limit")
+            return .setPriorityLimit(
+                role: update.role,
+                update.hasPriorityLimit
+                    ? try small(update.priorityLimit, "priority_limit") : nil)
         case .unknown: throw .outOfRange("type")
         }
     }
@@ -124,9 +146,13 @@ extension WireCodec {
         case .demands(let list):
             coded.type = .whyFramework
             coded.whyFramework = .init(list)
-        case .inverseOffers:
-            coded.type = .refused
-            coded.reason = "this answer has no wire form"
+        case .inverseOffers(let list):
+            coded.type = .getInverseOffers
+            coded.getInverseOffers.inverseOffers = list.map { .init($0) }
+        case .whitelist(let hosts):
+            coded.type = .getWhitelist
+            coded.getWhitelist = .init()
+            if let hosts { coded.getWhitelist.whitelist = PBWhitelist(hosts) }
         }
         return bytes(coded)
     }
@@ -158,6 +184,14 @@ extension WireCodec {
         case .whyFramework:
             let list = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
             return .demands(try list.model())
+        case .getInverseOffers:
+            let list = try body(
+                coded.getInverseOffers, coded.hasGetInverseOffers, "get_inverse_offers")
+            return .inverseOffers(
+                try list.inverseOffers.tryMap { one throws(WireError) in try one.model() })
+        case .getWhitelist:
+            let answer = try body(coded.getWhitelist, coded.hasGetWhitelist, "get_whitelist")
+            return .whitelist(answer.hasWhitelist ? answer.whitelist.hostnames : nil)
         case .done: return .done
         case .notFound: return .notFound(coded.reason)
         case .refused: return .refused(coded.reason)

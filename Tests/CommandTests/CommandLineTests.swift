@@ -27,8 +27,9 @@ struct CommandLineTests {
         }
         #expect(
             names.sorted() == [
-                "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs", "offers", "ps",
-                "quota", "roles", "run", "status", "stop", "weight", "why",
+                "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs", "offers",
+                "priority", "ps", "quota", "roles", "run", "status", "stop", "weight",
+                "whitelist", "why",
             ])
     }
 

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Master with many tasks")
 struct ManyTasksTests {
-    private static let count = 20_000
+    private static let count = 5000
 
     private static func name(_ index: Int) -> TaskID { TaskID("task-\(index)") }
 

@@ -59,8 +59,8 @@ final class ProcessCluster: Sendable {
     }
 
     /// Starts the master and waits until it serves.
-    func startMaster() async throws -> Program {
-        let program = try start("proffer-master", masterArguments(), log: "master")
+    func startMaster(_ further: [String] = []) async throws -> Program {
+        let program = try start("proffer-master", masterArguments() + further, log: "master")
         let endpoints = try await endpoints("master", of: program)
         known.withLock { $0 = endpoints }
         return program

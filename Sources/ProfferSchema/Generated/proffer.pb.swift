@@ -83,6 +83,7 @@ package nonisolated enum PBPlacementCheck: Int, SwiftProtobuf.Enum, Swift.CaseIt
   case offeredLimit = 11
   case gang = 12
   case capabilities = 13
+  case whitelist = 14
 
   package init() {
     self = .unknown
@@ -5477,7 +5478,7 @@ nonisolated extension PBOperationState: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension PBPlacementCheck: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PLACEMENT_CHECK_UNKNOWN\0\u{1}PLACEMENT_CHECK_AGENT_ACTIVE\0\u{1}PLACEMENT_CHECK_CONSTRAINTS\0\u{1}PLACEMENT_CHECK_REGION\0\u{1}PLACEMENT_CHECK_GPUS\0\u{1}PLACEMENT_CHECK_RESERVATIONS\0\u{1}PLACEMENT_CHECK_RESOURCES\0\u{1}PLACEMENT_CHECK_PER_AGENT\0\u{1}PLACEMENT_CHECK_REFUSAL\0\u{1}PLACEMENT_CHECK_QUOTA_LIMIT\0\u{1}PLACEMENT_CHECK_HEADROOM\0\u{1}PLACEMENT_CHECK_OFFERED_LIMIT\0\u{1}PLACEMENT_CHECK_GANG\0\u{1}PLACEMENT_CHECK_CAPABILITIES\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PLACEMENT_CHECK_UNKNOWN\0\u{1}PLACEMENT_CHECK_AGENT_ACTIVE\0\u{1}PLACEMENT_CHECK_CONSTRAINTS\0\u{1}PLACEMENT_CHECK_REGION\0\u{1}PLACEMENT_CHECK_GPUS\0\u{1}PLACEMENT_CHECK_RESERVATIONS\0\u{1}PLACEMENT_CHECK_RESOURCES\0\u{1}PLACEMENT_CHECK_PER_AGENT\0\u{1}PLACEMENT_CHECK_REFUSAL\0\u{1}PLACEMENT_CHECK_QUOTA_LIMIT\0\u{1}PLACEMENT_CHECK_HEADROOM\0\u{1}PLACEMENT_CHECK_OFFERED_LIMIT\0\u{1}PLACEMENT_CHECK_GANG\0\u{1}PLACEMENT_CHECK_CAPABILITIES\0\u{1}PLACEMENT_CHECK_WHITELIST\0")
 }
 
 nonisolated extension PBFrameworkID: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

@@ -1,0 +1,129 @@
+import Foundation
+import HTTPTypes
+import ProfferAPI
+import ProfferKernel
+import ProfferModel
+import Testing
+
+@testable import ProfferHTTP
+
+@Suite("Whitelist, limits of priority and inverse offers over HTTP")
+struct LimitTests {
+    private static let bearer = "Bearer \(token)"
+
+    @Test("requests to leave are listed with who needs the room and what was said to them")
+    func inverseOffers() async throws {
+        func summary(_ id: OfferID, _ response: InverseOfferResponse?) -> InverseOfferSummary {
+            InverseOfferSummary(
+                inverseOffer: InverseOffer(
+                    id: id, frameworkID: "f", agentID: "a",
+                    unavailability: Unavailability(start: WallTime(nanosecondsSince1970: 0)),
+                    resources: Resources(cpus: Milli(2)), tasks: ["t", "u"]),
+                age: .milliseconds(1500), reason: "room is needed", response: response)
+        }
+        let view = FakeView { _ in
+            .inverseOffers([
+                summary("o-2", .declined(at: WallTime(nanosecondsSince1970: 0))),
+                summary("o-1", nil),
+                summary("o-3", .accepted(at: WallTime(nanosecondsSince1970: 1_000_000_000))),
+            ])
+        }
+        let reply = try await request(view, .get, "/v1/inverse-offers")
+        #expect(reply.status == 200)
+        #expect(view.asked == [.inverseOffers])
+        let list = try APICoding.decode(
+            ObjectList<InverseOfferObject>.self, from: Data(reply.body.utf8))
+        #expect(list.items.map(\.id) == ["o-1", "o-2", "o-3"])
+        #expect(list.items.map(\.response) == [nil, "declined", "accepted"])
+        let first = try #require(list.items.first)
+        #expect(first.tasks == ["t", "u"])
+        #expect(first.resources == ["cpus": "2"])
+        #expect(first.age == 1.5)
+        #expect(first.deadline.hasPrefix("1970-01-01T00:00:00"))
+        #expect(first.reason == "room is needed")
+    }
+
+    @Test("a whitelist is shown, set and taken away")
+    func whitelist() async throws {
+        let listed = try await request(FakeView { _ in .whitelist(["n1", "n2"]) }, "/v1/whitelist")
+        #expect(listed.body == #"{"hosts":["n1","n2"],"kind":"whitelist"}"#)
+        let every = try await request(FakeView { _ in .whitelist(nil) }, "/v1/whitelist")
+        #expect(every.body == #"{"kind":"whitelist"}"#)
+        let view = FakeView()
+        for body in [#"{"hosts": ["n1", "n2"]}"#, #"{"hosts": []}"#] {
+            let reply = try await request(
+                view, .put, "/v1/whitelist", authorization: Self.bearer, body: body)
+            #expect(reply.status == 202)
+        }
+        let reply = try await request(
+            view, .delete, "/v1/whitelist", authorization: Self.bearer)
+        #expect(reply.status == 202)
+        #expect(
+            view.asked == [.setWhitelist(["n1", "n2"]), .setWhitelist([]), .setWhitelist(nil)])
+    }
+
+    @Test(
+        "a whitelist that is none is a bad request that names the place",
+        arguments: [
+            ("", "not JSON"), ("{}", "'hosts' is missing"),
+            (#"{"hosts": "n1"}"#, "'hosts' is text"),
+            (#"{"hosts": ["n1", 2]}"#, "'hosts[1]' is a number"),
+            (#"{"hosts": [], "host": 1}"#, "'host' is not known"),
+        ])
+    func wrongWhitelist(body: String, words: String) async throws {
+        let view = FakeView()
+        let reply = try await request(
+            view, .put, "/v1/whitelist", authorization: Self.bearer, body: body)
+        #expect(reply.status == 400)
+        #expect(try reply.problem().detail.contains(words), "\(reply.body)")
+        #expect(view.asked.isEmpty)
+    }
+
+    @Test("a limit of priority is set and taken away")
+    func priority() async throws {
+        let view = FakeView()
+        let path = "/v1/roles/eng%2Fdev/priority-limit"
+        let set = try await request(view, .put, path, authorization: Self.bearer, body: "-5")
+        #expect(set.status == 202)
+        let cleared = try await request(view, .delete, path, authorization: Self.bearer)
+        #expect(cleared.status == 202)
+        #expect(
+            view.asked == [
+                .setPriorityLimit(role: "eng/dev", -5), .setPriorityLimit(role: "eng/dev", nil),
+            ])
+    }
+
+    @Test(
+        "a limit of priority that is none is a bad request",
+        arguments: ["", "x", "1.5", "nan", "1e3", "99999999999999999999"])
+    func wrongPriority(body: String) async throws {
+        let view = FakeView()
+        let reply = try await request(
+            view, .put, "/v1/roles/r/priority-limit", authorization: Self.bearer, body: body)
+        #expect(reply.status == 400)
+        #expect(view.asked.isEmpty)
+    }
+
+    @Test("the limit of a role is shown with it")
+    func roles() async throws {
+        let view = FakeView { _ in
+            .roles([RoleSummary(name: "a", priorityLimit: 7), RoleSummary(name: "b")])
+        }
+        let reply = try await request(view, .get, "/v1/roles")
+        let list = try APICoding.decode(ObjectList<RoleObject>.self, from: Data(reply.body.utf8))
+        #expect(list.items.map(\.priorityLimit) == [7, nil])
+    }
+
+    @Test(
+        "an order without the token is refused and not carried out",
+        arguments: [
+            (HTTPRequest.Method.put, "/v1/whitelist"), (.delete, "/v1/whitelist"),
+            (.put, "/v1/roles/r/priority-limit"), (.delete, "/v1/roles/r/priority-limit"),
+        ])
+    func unauthorized(method: HTTPRequest.Method, uri: String) async throws {
+        let view = FakeView()
+        let reply = try await request(view, method, uri, body: #"{"hosts": []}"#)
+        #expect(reply.status == 401)
+        #expect(view.asked.isEmpty)
+    }
+}
