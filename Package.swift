@@ -58,7 +58,7 @@ let package = Package(
             targets: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
                 "ProfferElection", "ProfferMaster", "ProfferAgent", "ProfferExecutor",
-                "ProfferFramework",
+                "ProfferFramework", "ProfferIsolation",
             ]
         ),
         .executable(name: "proffer", targets: ["proffer-cli"]),
@@ -106,6 +106,9 @@ let package = Package(
         .target(
             name: "ProfferFramework",
             dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
+        .target(
+            name: "ProfferIsolation", dependencies: ["ProfferKernel", "ProfferModel"],
+            swiftSettings: pure),
 
         // Edge ring: talks to the world.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
@@ -136,9 +139,12 @@ let package = Package(
             ],
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
+        .target(name: "CSpawn"),
         .target(
             name: "ProfferContainers",
-            dependencies: ["CLinux", "ProfferKernel", "ProfferModel"],
+            dependencies: [
+                "CLinux", "CSpawn", "ProfferKernel", "ProfferModel", "ProfferIsolation",
+            ],
             swiftSettings: edge),
         // The JSON objects of the operator API, shared by server and command line.
         .target(
@@ -162,14 +168,15 @@ let package = Package(
         .target(
             name: "ProfferExecutorShell",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
+                "CLinux", "ProfferKernel", "ProfferModel", "ProfferIsolation", "ProfferExecutor",
+                "ProfferContainers",
                 "ProfferExecutorWire", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
             ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferElection",
-                "ProfferMaster", "ProfferAgent", "ProfferTransport", "ProfferWire",
+                "ProfferMaster", "ProfferAgent", "ProfferIsolation", "ProfferTransport", "ProfferWire",
                 "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
@@ -194,7 +201,9 @@ let package = Package(
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-executor",
-            dependencies: ["ProfferExecutorShell", "ProfferModel", "ProfferZeroMQ"],
+            dependencies: [
+                "ProfferExecutorShell", "ProfferIsolation", "ProfferModel", "ProfferZeroMQ",
+            ],
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-cli",
@@ -262,11 +271,16 @@ let package = Package(
         .testTarget(
             name: "ExecutorTests",
             dependencies: [
-                "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers",
+                "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferZeroMQ", "proffer-executor",
             ], swiftSettings: edge),
         .testTarget(
-            name: "ContainersTests", dependencies: ["ProfferContainers"], swiftSettings: edge),
+            name: "ContainersTests",
+            dependencies: ["CLinux", "ProfferContainers", "ProfferIsolation"],
+            swiftSettings: edge),
+        .testTarget(
+            name: "IsolationTests", dependencies: ["ProfferIsolation", "ProfferModel"],
+            swiftSettings: edge),
         .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
         .testTarget(

@@ -1,4 +1,4 @@
-public import ProfferKernel
+internal import ProfferKernel
 public import ProfferModel
 
 /// A request to leave an agent.
@@ -45,6 +45,28 @@ public struct InverseOfferObject: Codable, Sendable {
             answered = timestamp(time)
         case nil: break
         }
+    }
+}
+
+/// The body of an order to reserve, or to take a reservation off.
+public struct ReservationChangeObject: Codable, Sendable {
+    /// For whom it is, or was, reserved.
+    public var role: String
+    /// Scalars by name; decimal text or numbers.
+    public var resources: [String: String]
+    /// Who reserves, or has reserved.
+    public var principal: String?
+    /// For whom it is reserved so far; absent for what nobody has reserved.
+    public var from: String?
+
+    /// Sets every field; what is left out is absent.
+    public init(
+        role: String, resources: [String: String], principal: String? = nil, from: String? = nil
+    ) {
+        self.role = role
+        self.resources = resources
+        self.principal = principal
+        self.from = from
     }
 }
 

@@ -156,12 +156,12 @@ struct QuotaCommand: AsyncParsableCommand {
         var item: QuotaChangeObject.Item {
             get throws {
                 QuotaChangeObject.Item(
-                    role: role, guarantees: try parsed(guarantee, "--guarantee"),
-                    limits: try parsed(limit, "--limit"))
+                    role: role, guarantees: try Self.parsed(guarantee, "--guarantee"),
+                    limits: try Self.parsed(limit, "--limit"))
             }
         }
 
-        private func parsed(_ texts: [String], _ option: String) throws -> [String: String] {
+        static func parsed(_ texts: [String], _ option: String) throws -> [String: String] {
             var result: [String: String] = [:]
             for text in texts {
                 let parts = text.split(separator: ":", omittingEmptySubsequences: false)

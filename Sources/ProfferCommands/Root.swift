@@ -42,8 +42,8 @@ public struct ProfferCommand: AsyncParsableCommand {
                     StatusCommand.self, WhyCommand.self, AgentsCommand.self,
                     FrameworksCommand.self, OffersCommand.self, RolesCommand.self,
                     QuotaCommand.self, WeightCommand.self, PriorityCommand.self,
-                    WhitelistCommand.self, KeygenCommand.self,
-                    RegistryCommand.self,
+                    WhitelistCommand.self, ReserveCommand.self, UnreserveCommand.self,
+                    KeygenCommand.self, RegistryCommand.self,
                 ]),
         ])
 

@@ -50,6 +50,7 @@ public struct MasterServer: Sendable {
         addQuestions(to: group)
         addPriorityLimit(to: group)
         addWhitelist(to: group)
+        addReservations(to: group)
         refuseOtherMethods(router)
         return router
     }
@@ -181,6 +182,23 @@ public struct MasterServer: Sendable {
             try authorize(request)
             let role = try decoded(context.parameters.require("role"))
             return try await carryOut(.setPriorityLimit(role: role, nil))
+        }
+    }
+
+    private func addReservations(to group: RouterGroup<BasicRequestContext>) {
+        group.post("agents/:agent/reserve") { request, context in
+            try authorize(request)
+            let agent = AgentID(try decoded(context.parameters.require("agent")))
+            return try await carryOut(
+                try ReservationRequests.reserve(agent, try await body(of: request)),
+                advice: "look at what its tasks hold with 'proffer agents'")
+        }
+        group.post("agents/:agent/unreserve") { request, context in
+            try authorize(request)
+            let agent = AgentID(try decoded(context.parameters.require("agent")))
+            return try await carryOut(
+                try ReservationRequests.unreserve(agent, try await body(of: request)),
+                advice: "look at what its tasks hold with 'proffer agents'")
         }
     }
 

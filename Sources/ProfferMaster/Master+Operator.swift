@@ -30,6 +30,10 @@ extension Master {
             case .why(let question): answer(why: question, at: now)
             case .whyFramework(let id): answer(whyFramework: id, at: now)
             case .inverseOffers: .inverseOffers(inverseOfferSummaries(at: now))
+            case .reserve(let id, let resources, let source):
+                order(reserve: resources, source: source, of: id, at: now, into: &outbox)
+            case .unreserve(let id, let resources):
+                order(unreserve: resources, of: id, at: now, into: &outbox)
             case .whitelist: .whitelist(whitelist.map(Array.init))
             case .setWhitelist(let hosts): order(whitelist: hosts, at: now, into: &outbox)
             case .setPriorityLimit(let role, let limit):

@@ -47,6 +47,8 @@ public struct Master: Machine {
     var nextPreemption: UInt64 = 0
     /// The agent at which the next search for victims begins.
     var victimCursor = 0
+    /// So many agents the last one looked at.
+    var victimWindow = 1
     var peerFrameworks = LookupTable<PeerID, FrameworkID>()
     var peerAgents = LookupTable<PeerID, AgentID>()
     /// The keys that the peers of open sessions have proved to have.

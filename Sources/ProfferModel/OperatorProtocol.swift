@@ -31,6 +31,11 @@ public enum OperatorCall: Hashable, Sendable {
     case whyFramework(FrameworkID)
     /// Every request to leave an agent that holds.
     case inverseOffers
+    /// Reserves what nobody uses of an agent: the resources carry the reservations to be. With a
+    /// source, that is what they are made of, which is reserved in another way so far.
+    case reserve(AgentID, Resources, source: Resources)
+    /// Takes the last reservation off what nobody uses of an agent.
+    case unreserve(AgentID, Resources)
     /// The hosts whose agents may be offered.
     case whitelist
     /// Sets the hosts whose agents may be offered; `nil` is every host, an empty list none.

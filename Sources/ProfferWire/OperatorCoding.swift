@@ -39,6 +39,15 @@ extension WireCodec {
             coded.type = .whyFramework
             coded.whyFramework.frameworkID = PBFrameworkID(id)
         case .inverseOffers: coded.type = .getInverseOffers
+        case .reserve(let agent, let resources, let source):
+            coded.type = .reserveResources
+            coded.reserveResources.agentID = PBAgentID(agent)
+            coded.reserveResources.resources = ProfferWire.coded(resources)
+            coded.reserveResources.source = ProfferWire.coded(source)
+        case .unreserve(let agent, let resources):
+            coded.type = .unreserveResources
+            coded.unreserveResources.agentID = PBAgentID(agent)
+            coded.unreserveResources.resources = ProfferWire.coded(resources)
         case .whitelist: coded.type = .getWhitelist
         case .setWhitelist(let hosts):
             coded.type = .updateWhitelist
@@ -88,6 +97,17 @@ extension WireCodec {
         case .whyFramework:
             let why = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
             return .whyFramework(FrameworkID(why.frameworkID.value))
+        case .reserveResources:
+            let reserve = try body(
+                coded.reserveResources, coded.hasReserveResources, "reserve_resources")
+            return .reserve(
+                AgentID(reserve.agentID.value), try model(reserve.resources),
+                source: try model(reserve.source))
+        case .unreserveResources:
+            let unreserve = try body(
+                coded.unreserveResources, coded.hasUnreserveResources, "unreserve_resources")
+            return .unreserve(
+                AgentID(unreserve.agentID.value), try model(unreserve.resources))
         case .getInverseOffers: return .inverseOffers
         case .getWhitelist: return .whitelist
         case .updateWhitelist:

@@ -28,8 +28,8 @@ struct CommandLineTests {
         #expect(
             names.sorted() == [
                 "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs", "offers",
-                "priority", "ps", "quota", "roles", "run", "status", "stop", "weight",
-                "whitelist", "why",
+                "priority", "ps", "quota", "reserve", "roles", "run", "status", "stop",
+                "unreserve", "weight", "whitelist", "why",
             ])
     }
 

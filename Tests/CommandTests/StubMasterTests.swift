@@ -220,6 +220,29 @@ struct StubMasterTests {
         }
     }
 
+    @Test("reservations are made, changed and taken off")
+    func reservations() async throws {
+        func cpus(_ role: String, _ principal: String? = nil) -> Resources {
+            Resources([
+                Resource(
+                    "cpus", .scalar(Milli(2)),
+                    reservations: [.init(role: role, principal: principal)])
+            ])
+        }
+        #expect(
+            try await run(["reserve", "a-1", "web", "cpus:2", "--principal", "p"]).0
+                == [.reserve("a-1", cpus("web", "p"), source: Resources())])
+        #expect(
+            try await run(["reserve", "a-1", "web", "cpus:2", "--from", "batch"]).0
+                == [.reserve("a-1", cpus("web"), source: cpus("batch"))])
+        #expect(
+            try await run(["unreserve", "a-1", "web", "cpus:2"]).0
+                == [.unreserve("a-1", cpus("web"))])
+        for wrong in [["reserve", "a-1", "web"], ["unreserve", "a-1", "web", "cpus"]] {
+            #expect(throws: (any Error).self) { try ProfferCommand.parseAsRoot(wrong) }
+        }
+    }
+
     @Test("inverse offers are listed instead of offers when they are asked for")
     func inverseOffers() async throws {
         #expect(try await run(["offers", "--inverse"]).0 == [.inverseOffers])

@@ -11,21 +11,24 @@ import Testing
 struct LimitTests {
     private static let bearer = "Bearer \(token)"
 
+    private static func summary(_ id: OfferID, _ response: InverseOfferResponse?)
+        -> InverseOfferSummary
+    {
+        InverseOfferSummary(
+            inverseOffer: InverseOffer(
+                id: id, frameworkID: "f", agentID: "a",
+                unavailability: Unavailability(start: WallTime(nanosecondsSince1970: 0)),
+                resources: Resources(cpus: Milli(2)), tasks: ["t", "u"]),
+            age: .milliseconds(1500), reason: "room is needed", response: response)
+    }
+
     @Test("requests to leave are listed with who needs the room and what was said to them")
     func inverseOffers() async throws {
-        func summary(_ id: OfferID, _ response: InverseOfferResponse?) -> InverseOfferSummary {
-            InverseOfferSummary(
-                inverseOffer: InverseOffer(
-                    id: id, frameworkID: "f", agentID: "a",
-                    unavailability: Unavailability(start: WallTime(nanosecondsSince1970: 0)),
-                    resources: Resources(cpus: Milli(2)), tasks: ["t", "u"]),
-                age: .milliseconds(1500), reason: "room is needed", response: response)
-        }
         let view = FakeView { _ in
             .inverseOffers([
-                summary("o-2", .declined(at: WallTime(nanosecondsSince1970: 0))),
-                summary("o-1", nil),
-                summary("o-3", .accepted(at: WallTime(nanosecondsSince1970: 1_000_000_000))),
+                Self.summary("o-2", .declined(at: WallTime(nanosecondsSince1970: 0))),
+                Self.summary("o-1", nil),
+                Self.summary("o-3", .accepted(at: WallTime(nanosecondsSince1970: 1_000_000_000))),
             ])
         }
         let reply = try await request(view, .get, "/v1/inverse-offers")
@@ -45,9 +48,10 @@ struct LimitTests {
 
     @Test("a whitelist is shown, set and taken away")
     func whitelist() async throws {
-        let listed = try await request(FakeView { _ in .whitelist(["n1", "n2"]) }, "/v1/whitelist")
+        let listed = try await request(
+            FakeView { _ in .whitelist(["n1", "n2"]) }, .get, "/v1/whitelist")
         #expect(listed.body == #"{"hosts":["n1","n2"],"kind":"whitelist"}"#)
-        let every = try await request(FakeView { _ in .whitelist(nil) }, "/v1/whitelist")
+        let every = try await request(FakeView { _ in .whitelist(nil) }, .get, "/v1/whitelist")
         #expect(every.body == #"{"kind":"whitelist"}"#)
         let view = FakeView()
         for body in [#"{"hosts": ["n1", "n2"]}"#, #"{"hosts": []}"#] {
@@ -77,6 +81,45 @@ struct LimitTests {
         #expect(reply.status == 400)
         #expect(try reply.problem().detail.contains(words), "\(reply.body)")
         #expect(view.asked.isEmpty)
+    }
+
+    @Test("reservations are ordered, and a body that is none is a bad request")
+    func reservations() async throws {
+        func cpus(_ role: String, _ principal: String? = nil) -> Resources {
+            Resources([
+                Resource(
+                    "cpus", .scalar(Milli(2)),
+                    reservations: [.init(role: role, principal: principal)])
+            ])
+        }
+        let view = FakeView()
+        func post(_ path: String, _ body: String) async throws -> Reply {
+            try await request(view, .post, path, authorization: Self.bearer, body: body)
+        }
+        let bodies = [
+            #"{"role": "web", "principal": "p", "resources": {"cpus": 2}}"#,
+            #"{"role": "web", "resources": {"cpus": 2}, "from": "ops", "from_principal": "q"}"#,
+        ]
+        for body in bodies {
+            #expect(try await post("/v1/agents/a%201/reserve", body).status == 202)
+        }
+        #expect(try await post("/v1/agents/a%201/unreserve", bodies[0]).status == 202)
+        let calls: [OperatorCall] = [
+            .reserve("a 1", cpus("web", "p"), source: Resources()),
+            .reserve("a 1", cpus("web"), source: cpus("ops", "q")),
+            .unreserve("a 1", cpus("web", "p")),
+        ]
+        #expect(view.asked == calls)
+        for (body, words) in [
+            ("{}", "'role' is missing"), (#"{"role": "web"}"#, "'resources' is missing"),
+            (#"{"role": "web", "resources": {"cpus": "x"}}"#, "is no amount"),
+            (#"{"role": "", "resources": {}}"#, "'role' is missing"),
+        ] {
+            let reply = try await post("/v1/agents/a/reserve", body)
+            #expect(reply.status == 400)
+            #expect(try reply.problem().detail.contains(words), "\(reply.body)")
+        }
+        #expect(view.asked == calls)
     }
 
     @Test("a limit of priority is set and taken away")
@@ -118,6 +161,7 @@ struct LimitTests {
         "an order without the token is refused and not carried out",
         arguments: [
             (HTTPRequest.Method.put, "/v1/whitelist"), (.delete, "/v1/whitelist"),
+            (.post, "/v1/agents/a/reserve"), (.post, "/v1/agents/a/unreserve"),
             (.put, "/v1/roles/r/priority-limit"), (.delete, "/v1/roles/r/priority-limit"),
         ])
     func unauthorized(method: HTTPRequest.Method, uri: String) async throws {

@@ -26,8 +26,49 @@ struct BadOperatorCallTests {
     private static let tooMuch = Milli(thousandths: Milli.wireLimit + 1)
     private static let names = ["", " ", "a b", "a//b", "/a", "a/", "..", "a/*", "-a", "a\u{7F}"]
 
+    private static func cpus(
+        _ reservations: [Reservation], amount: Milli = Milli(1), name: String = "cpus",
+        isRevocable: Bool = false
+    ) -> Resources {
+        Resources([
+            Resource(name, .scalar(amount), reservations: reservations, isRevocable: isRevocable)
+        ])
+    }
+
+    private static let reserved = [Reservation(role: "r")]
+
+    /// The first agent of the master with the seed of the test.
+    private static let agent = AgentID("the agent")
+
+    static let reservations: [OperatorCall] =
+        names.map { .reserve(agent, cpus([Reservation(role: $0)]), source: Resources()) } + [
+            .reserve("none", cpus(reserved), source: Resources()),
+            .reserve(agent, Resources(), source: Resources()),
+            .reserve(agent, cpus([]), source: Resources()),
+            .reserve(agent, cpus([Reservation(role: "*")]), source: Resources()),
+            .reserve(agent, cpus([Reservation(kind: .static, role: "r")]), source: Resources()),
+            .reserve(agent, cpus(reserved, amount: Milli(-1)), source: Resources()),
+            .reserve(agent, cpus(reserved, amount: tooMuch), source: Resources()),
+            .reserve(agent, cpus(reserved, name: ""), source: Resources()),
+            .reserve(agent, cpus(reserved, isRevocable: true), source: Resources()),
+            // Of four one is used.
+            .reserve(agent, cpus(reserved, amount: Milli(4)), source: Resources()),
+            .reserve(
+                agent, cpus([Reservation(role: "r"), Reservation(role: "q")]),
+                source: Resources()),
+            .reserve(
+                agent, cpus(reserved), source: cpus([Reservation(role: "q")], amount: Milli(2))),
+            .reserve(agent, cpus(reserved), source: cpus([Reservation(role: "q")])),
+            .reserve(
+                agent, cpus(reserved), source: cpus([Reservation(kind: .static, role: "r")])),
+            .unreserve("none", cpus(reserved)), .unreserve(agent, Resources()),
+            .unreserve(agent, cpus([])), .unreserve(agent, cpus(reserved)),
+            .unreserve(agent, cpus([Reservation(kind: .static, role: "r")])),
+        ]
+
     static let calls: [OperatorCall] =
-        names.flatMap { name -> [OperatorCall] in
+        reservations
+        + names.flatMap { name -> [OperatorCall] in
             [
                 .setWeight(role: name, thousandths: 2000), .setPriorityLimit(role: name, 1),
                 .setPriorityLimit(role: name, nil), quota(name, limit: Milli(1)),
@@ -81,11 +122,19 @@ struct BadOperatorCallTests {
 
     @Test("is answered with a reason and changes nothing", arguments: calls.indices)
     func refused(index: Int) throws {
-        let call = Self.calls[index]
+        let wanted = Self.calls[index]
         var stage = Stage()
         let id = stage.subscribe(Stage.info("a", roles: ["used"]))
-        stage.addAgent(host: "n1")
+        let agent = stage.addAgent(host: "n1")
         try stage.launch("t", by: id)
+        let call =
+            switch wanted {
+            case .reserve(Self.agent, let resources, let source):
+                OperatorCall.reserve(agent, resources, source: source)
+            case .unreserve(Self.agent, let resources):
+                OperatorCall.unreserve(agent, resources)
+            default: wanted
+            }
         #expect(try stage.ask(.setWeight(role: "used", thousandths: 1500)) == .done)
         #expect(try stage.ask(.setPriorityLimit(role: "used", 7)) == .done)
         #expect(try stage.ask(.setWhitelist(["n1"])) == .done)

@@ -78,9 +78,9 @@ final class ProcessCluster: Sendable {
     }
 
     /// Starts an agent and waits until it serves.
-    func startAgent(_ index: Int = 0) async throws -> Program {
+    func startAgent(_ index: Int = 0, _ more: [String] = []) async throws -> Program {
         let program = try start(
-            "proffer-agent", try agentArguments(index), log: "agent-\(index)")
+            "proffer-agent", try agentArguments(index) + more, log: "agent-\(index)")
         _ = try await endpoints("agent-\(index)", of: program)
         return program
     }

@@ -20,6 +20,7 @@ enum ImportRules {
         "ProfferAgent": ["ProfferKernel", "ProfferModel"],
         "ProfferExecutor": ["ProfferKernel", "ProfferModel"],
         "ProfferFramework": ["ProfferKernel", "ProfferModel"],
+        "ProfferIsolation": ["ProfferKernel", "ProfferModel"],
     ]
 
     /// The targets that talk to the world, and those that put them together; everything that they
@@ -37,7 +38,7 @@ enum ImportRules {
             "ProfferElection", "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
             "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL",
         ]),
-        "ProfferContainers": kernel.union(system).union(["CLinux"]),
+        "ProfferContainers": kernel.union(system).union(["CLinux", "CSpawn", "ProfferIsolation"]),
         "ProfferAPI": kernel.union(foundation),
         "ProfferHTTP": kernel.union(system).union(foundation).union(logging).union(server)
             .union(["ProfferAPI"]),
@@ -47,11 +48,13 @@ enum ImportRules {
         ]),
         "ProfferExecutorShell": kernel.union(system).union(collections).union([
             "CLinux", "ProfferExecutor", "ProfferContainers", "ProfferExecutorWire",
+            "ProfferIsolation",
             "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
                 "ProfferAllocation", "ProfferElection", "ProfferMaster", "ProfferAgent",
+                "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
                 "ProfferHTTP",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
@@ -68,7 +71,9 @@ enum ImportRules {
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),
-        "proffer-executor": ["Glibc", "ProfferExecutorShell", "ProfferModel", "ProfferZeroMQ"],
+        "proffer-executor": [
+            "Glibc", "ProfferExecutorShell", "ProfferIsolation", "ProfferModel", "ProfferZeroMQ",
+        ],
         "proffer-cli": ["ArgumentParser", "ProfferCommands"],
     ]
 

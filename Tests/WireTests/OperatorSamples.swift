@@ -11,6 +11,8 @@ extension Samples {
             .operatorCall("teardown", .teardown("f")),
             .operatorCall("weight", .setWeight(role: "eng", thousandths: 2500)),
             .operatorCall("inverse offers", .inverseOffers),
+            .operatorCall("reserve", .reserve("a", Resources([volume]), source: resources)),
+            .operatorCall("unreserve", .unreserve("a", Resources([volume]))),
             .operatorCall("whitelist", .whitelist),
             .operatorCall("set whitelist", .setWhitelist(["node-1", "node-2"])),
             .operatorCall("set whitelist to nobody", .setWhitelist([])),

@@ -40,9 +40,14 @@ enum Samples {
         volumes: [
             Volume(containerPath: "/c", hostPath: "/h", isReadOnly: true),
             Volume(containerPath: "/w"),
+            Volume(containerPath: "/s", sandboxPath: .init("d", isShared: true)),
+            Volume(containerPath: "/t", temporaryBytes: 4096),
         ], network: .named("weave"),
         portMappings: [PortMapping(hostPort: 31_000, containerPort: 80, protocolName: "tcp")],
-        isPrivileged: true, forcePull: true)
+        isPrivileged: true, forcePull: true,
+        limits: [
+            ProcessLimit(.descriptors, soft: 64, hard: 128), ProcessLimit(.core, hard: 0),
+        ], capabilities: Capability.all)
 
     static let discovery = DiscoveryInfo(
         visibility: .external, name: "web", environment: "prod", location: "here", version: "2",
@@ -100,7 +105,8 @@ enum Samples {
         unreachableTime: time,
         exit: TaskExit(
             code: 1, signal: 9, isCoreDumped: true, cpuTime: .milliseconds(12),
-            peakMemoryBytes: 1 << 33))
+            peakMemoryBytes: 1 << 33, wallTime: .seconds(3), memoryLimitBytes: 1 << 34,
+            isOutOfMemory: true))
 
     static let offer = Offer(
         id: "o", frameworkID: "f", agentID: "a", hostname: "node", agentPort: 5099,
@@ -146,7 +152,8 @@ extension Samples {
     private static let operations: [Operation] = [
         Operation(action: .launch([task])),
         Operation(action: .launchGroup(executor: executor, tasks: [task])),
-        Operation(id: "op", action: .reserve(Resources([volume]))),
+        Operation(
+            id: "op", action: .reserve(Resources([volume]), source: Resources(cpus: Milli(1)))),
         Operation(action: .unreserve(Resources(cpus: Milli(1)))),
         Operation(action: .create(Resources([volume]))),
         Operation(action: .destroy(Resources([volume]))),

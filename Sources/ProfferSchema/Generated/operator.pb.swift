@@ -286,6 +286,24 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
   /// Clears the value of `updateWeights`. Subsequent reads from it will return its default value.
   package mutating func clearUpdateWeights() {_uniqueStorage()._updateWeights = nil}
 
+  package var reserveResources: PBOperatorCall.ReserveResources {
+    get {_storage._reserveResources ?? PBOperatorCall.ReserveResources()}
+    set {_uniqueStorage()._reserveResources = newValue}
+  }
+  /// Returns true if `reserveResources` has been explicitly set.
+  package var hasReserveResources: Bool {_storage._reserveResources != nil}
+  /// Clears the value of `reserveResources`. Subsequent reads from it will return its default value.
+  package mutating func clearReserveResources() {_uniqueStorage()._reserveResources = nil}
+
+  package var unreserveResources: PBOperatorCall.UnreserveResources {
+    get {_storage._unreserveResources ?? PBOperatorCall.UnreserveResources()}
+    set {_uniqueStorage()._unreserveResources = newValue}
+  }
+  /// Returns true if `unreserveResources` has been explicitly set.
+  package var hasUnreserveResources: Bool {_storage._unreserveResources != nil}
+  /// Clears the value of `unreserveResources`. Subsequent reads from it will return its default value.
+  package mutating func clearUnreserveResources() {_uniqueStorage()._unreserveResources = nil}
+
   package var teardown: PBOperatorCall.Teardown {
     get {_storage._teardown ?? PBOperatorCall.Teardown()}
     set {_uniqueStorage()._teardown = newValue}
@@ -368,6 +386,8 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
     case getTasks = 13
     case getRoles = 14
     case updateWeights = 16
+    case reserveResources = 19
+    case unreserveResources = 20
     case getQuota = 28
     case teardown = 31
     case updateQuota = 36
@@ -398,6 +418,58 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
+  }
+
+  /// The body of RESERVE_RESOURCES.
+  package nonisolated struct ReserveResources: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var agentID: PBAgentID {
+      get {_agentID ?? PBAgentID()}
+      set {_agentID = newValue}
+    }
+    /// Returns true if `agentID` has been explicitly set.
+    package var hasAgentID: Bool {self._agentID != nil}
+    /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+    package mutating func clearAgentID() {self._agentID = nil}
+
+    /// With the reservations to be.
+    package var resources: [PBResource] = []
+
+    /// What they are made of, when that is reserved in another way so far.
+    package var source: [PBResource] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _agentID: PBAgentID? = nil
+  }
+
+  /// The body of UNRESERVE_RESOURCES.
+  package nonisolated struct UnreserveResources: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var agentID: PBAgentID {
+      get {_agentID ?? PBAgentID()}
+      set {_agentID = newValue}
+    }
+    /// Returns true if `agentID` has been explicitly set.
+    package var hasAgentID: Bool {self._agentID != nil}
+    /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+    package mutating func clearAgentID() {self._agentID = nil}
+
+    package var resources: [PBResource] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _agentID: PBAgentID? = nil
   }
 
   /// The body of TEARDOWN.
@@ -2305,11 +2377,13 @@ nonisolated extension PBTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
 
 nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OperatorCall"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{5}update_weights\0\u{2}\u{a}teardown\0\u{4}\u{4}update_quota\0\u{4}T\u{f}get_tasks\0\u{3}kill_task\0\u{1}why\0\u{3}why_framework\0\u{3}update_whitelist\0\u{3}update_priority_limit\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{5}update_weights\0\u{3}reserve_resources\0\u{3}unreserve_resources\0\u{2}\u{8}teardown\0\u{4}\u{4}update_quota\0\u{4}T\u{f}get_tasks\0\u{3}kill_task\0\u{1}why\0\u{3}why_framework\0\u{3}update_whitelist\0\u{3}update_priority_limit\0")
 
   fileprivate class _StorageClass {
     var _type: PBOperatorCall.TypeEnum? = nil
     var _updateWeights: PBOperatorCall.UpdateWeights? = nil
+    var _reserveResources: PBOperatorCall.ReserveResources? = nil
+    var _unreserveResources: PBOperatorCall.UnreserveResources? = nil
     var _teardown: PBOperatorCall.Teardown? = nil
     var _updateQuota: PBOperatorCall.UpdateQuota? = nil
     var _getTasks: PBOperatorCall.GetTasks? = nil
@@ -2330,6 +2404,8 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
     init(copying source: _StorageClass) {
       _type = source._type
       _updateWeights = source._updateWeights
+      _reserveResources = source._reserveResources
+      _unreserveResources = source._unreserveResources
       _teardown = source._teardown
       _updateQuota = source._updateQuota
       _getTasks = source._getTasks
@@ -2351,6 +2427,8 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
   public var isInitialized: Bool {
     return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
       if let v = _storage._updateWeights, !v.isInitialized {return false}
+      if let v = _storage._reserveResources, !v.isInitialized {return false}
+      if let v = _storage._unreserveResources, !v.isInitialized {return false}
       if let v = _storage._teardown, !v.isInitialized {return false}
       if let v = _storage._updateQuota, !v.isInitialized {return false}
       if let v = _storage._getTasks, !v.isInitialized {return false}
@@ -2372,6 +2450,8 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
         switch fieldNumber {
         case 1: try { try decoder.decodeSingularEnumField(value: &_storage._type) }()
         case 6: try { try decoder.decodeSingularMessageField(value: &_storage._updateWeights) }()
+        case 7: try { try decoder.decodeSingularMessageField(value: &_storage._reserveResources) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._unreserveResources) }()
         case 16: try { try decoder.decodeSingularMessageField(value: &_storage._teardown) }()
         case 20: try { try decoder.decodeSingularMessageField(value: &_storage._updateQuota) }()
         case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._getTasks) }()
@@ -2397,6 +2477,12 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
       } }()
       try { if let v = _storage._updateWeights {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+      try { if let v = _storage._reserveResources {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      } }()
+      try { if let v = _storage._unreserveResources {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
       } }()
       try { if let v = _storage._teardown {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
@@ -2433,6 +2519,8 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
         let rhs_storage = _args.1
         if _storage._type != rhs_storage._type {return false}
         if _storage._updateWeights != rhs_storage._updateWeights {return false}
+        if _storage._reserveResources != rhs_storage._reserveResources {return false}
+        if _storage._unreserveResources != rhs_storage._unreserveResources {return false}
         if _storage._teardown != rhs_storage._teardown {return false}
         if _storage._updateQuota != rhs_storage._updateQuota {return false}
         if _storage._getTasks != rhs_storage._getTasks {return false}
@@ -2451,7 +2539,7 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
 }
 
 nonisolated extension PBOperatorCall.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{a}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{2}UPDATE_WEIGHTS\0\u{2}\u{c}GET_QUOTA\0\u{2}\u{3}TEARDOWN\0\u{2}\u{5}UPDATE_QUOTA\0\u{2}D\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}KILL_TASK\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0\u{1}GET_INVERSE_OFFERS\0\u{1}GET_WHITELIST\0\u{1}UPDATE_WHITELIST\0\u{1}UPDATE_PRIORITY_LIMIT\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{a}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{2}UPDATE_WEIGHTS\0\u{2}\u{3}RESERVE_RESOURCES\0\u{1}UNRESERVE_RESOURCES\0\u{2}\u{8}GET_QUOTA\0\u{2}\u{3}TEARDOWN\0\u{2}\u{5}UPDATE_QUOTA\0\u{2}D\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}KILL_TASK\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0\u{1}GET_INVERSE_OFFERS\0\u{1}GET_WHITELIST\0\u{1}UPDATE_WHITELIST\0\u{1}UPDATE_PRIORITY_LIMIT\0")
 }
 
 nonisolated extension PBOperatorCall.UpdateWeights: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2484,6 +2572,104 @@ nonisolated extension PBOperatorCall.UpdateWeights: SwiftProtobuf.Message, Swift
 
   package static func ==(lhs: PBOperatorCall.UpdateWeights, rhs: PBOperatorCall.UpdateWeights) -> Bool {
     if lhs.weightInfos != rhs.weightInfos {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.ReserveResources: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".ReserveResources"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{1}resources\0\u{1}source\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.resources) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.source) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.source) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.resources.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 2)
+    }
+    if !self.source.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.source, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.ReserveResources, rhs: PBOperatorCall.ReserveResources) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs.resources != rhs.resources {return false}
+    if lhs.source != rhs.source {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.UnreserveResources: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".UnreserveResources"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{1}resources\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.resources) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.resources.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.UnreserveResources, rhs: PBOperatorCall.UnreserveResources) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs.resources != rhs.resources {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

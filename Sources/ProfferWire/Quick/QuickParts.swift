@@ -57,6 +57,9 @@ extension QuickWriter {
         if exit.isCoreDumped { bool(3, true) }
         if let time = exit.cpuTime { number(4, time.inNanoseconds) }
         if let peak = exit.peakMemoryBytes { number(5, peak) }
+        if let time = exit.wallTime { number(6, time.inNanoseconds) }
+        if let limit = exit.memoryLimitBytes { number(7, limit) }
+        if exit.isOutOfMemory { bool(8, true) }
     }
 
     mutating func resources(_ number: UInt64, _ resources: Resources) throws(Uncommon) {
@@ -244,6 +247,9 @@ extension QuickReader {
             case 3: exit.isCoreDumped = try part.bool()
             case 4: exit.cpuTime = .nanoseconds(try part.int64())
             case 5: exit.peakMemoryBytes = try part.int64()
+            case 6: exit.wallTime = .nanoseconds(try part.int64())
+            case 7: exit.memoryLimitBytes = try part.int64()
+            case 8: exit.isOutOfMemory = try part.bool()
             default: throw Uncommon()
             }
         }
