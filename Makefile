@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test lint format bench docs
+.PHONY: help setup build demo test simulate soak lint format bench docs
 
 help: ## List the commands
 	@printf 'usage: make <command>\n\n'
@@ -22,6 +22,12 @@ demo: build ## Show a whole cluster at work on this machine
 
 test: setup ## Run all tests
 	@swift test --disable-xctest
+
+simulate: build ## Let 2,000 simulated clusters run in which things go wrong
+	@.build/release/proffer simulate --seeds 2000
+
+soak: build ## Let simulated clusters run until stopped, and count cluster-years
+	@exec .build/release/proffer simulate --soak --from $$(( RANDOM * 1000003 + RANDOM ))
 
 lint: setup ## Check the format and the rules of the source tree
 	@Scripts/swift-files | xargs -0 swift format lint --strict --parallel

@@ -61,6 +61,7 @@ let package = Package(
                 "ProfferFramework", "ProfferIsolation",
             ]
         ),
+        .library(name: "ProfferSimulation", targets: ["ProfferSimulation"]),
         .executable(name: "proffer", targets: ["proffer-cli"]),
         .executable(name: "proffer-master", targets: ["proffer-master"]),
         .executable(name: "proffer-agent", targets: ["proffer-agent"]),
@@ -109,6 +110,13 @@ let package = Package(
         .target(
             name: "ProfferIsolation", dependencies: ["ProfferKernel", "ProfferModel"],
             swiftSettings: pure),
+        // Whole clusters in virtual time, made of the modules above.
+        .target(
+            name: "ProfferSimulation",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+            ] + collections, swiftSettings: pure),
 
         // Edge ring: talks to the world.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
@@ -211,8 +219,9 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferRegistry", "ProfferTransport",
-                "ProfferWire", "ProfferZeroMQ", arguments, httpClient, nioCore, nioHTTP1,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferRegistry", "ProfferSimulation",
+                "ProfferTransport", "ProfferWire", "ProfferZeroMQ", arguments, httpClient,
+                nioCore, nioHTTP1,
             ],
             swiftSettings: edge),
 
@@ -230,6 +239,9 @@ let package = Package(
                 log,
             ] + collections,
             path: "Examples/CustomAllocator", swiftSettings: edge),
+        .executableTarget(
+            name: "SimulatedClusterExample", dependencies: ["Proffer", "ProfferSimulation"],
+            path: "Examples/SimulatedCluster", swiftSettings: edge),
         .executableTarget(
             name: "http-echo", path: "Examples/HTTPEcho", swiftSettings: edge),
         .target(
@@ -283,6 +295,10 @@ let package = Package(
             swiftSettings: edge),
         .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["ProfferSimulation", "ServicePolicy", "BatchPolicy"],
+            exclude: ["seeds.txt", "transcripts.txt"], swiftSettings: edge),
         .testTarget(
             name: "ZeroMQTests", dependencies: ["ProfferZeroMQ"], swiftSettings: edge),
         .testTarget(

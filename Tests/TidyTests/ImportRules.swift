@@ -21,6 +21,10 @@ enum ImportRules {
         "ProfferExecutor": ["ProfferKernel", "ProfferModel"],
         "ProfferFramework": ["ProfferKernel", "ProfferModel"],
         "ProfferIsolation": ["ProfferKernel", "ProfferModel"],
+        "ProfferSimulation": [
+            "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+            "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+        ],
     ]
 
     /// The targets that talk to the world, and those that put them together; everything that they
@@ -66,8 +70,9 @@ enum ImportRules {
             "ProfferContainers", "ProfferHTTP",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
-            "CLinux", "ProfferAPI", "ProfferRegistry", "ProfferTransport", "ProfferWire",
-            "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
+            "CLinux", "ProfferAPI", "ProfferRegistry", "ProfferSimulation", "ProfferTransport",
+            "ProfferWire", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
+            "NIOHTTP1",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),
