@@ -42,6 +42,7 @@ let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -56,8 +57,8 @@ let package = Package(
             name: "ProfferCore",
             targets: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
-                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
-                "ProfferIsolation",
+                "ProfferElection", "ProfferMaster", "ProfferAgent", "ProfferExecutor",
+                "ProfferFramework", "ProfferIsolation",
             ]
         ),
         .library(name: "ProfferSimulation", targets: ["ProfferSimulation"]),
@@ -73,6 +74,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(
             url: "https://github.com/apple/swift-protobuf", from: "1.36.0", traits: []),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
@@ -91,6 +93,7 @@ let package = Package(
         .target(
             name: "ProfferAllocation",
             dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
+        .target(name: "ProfferElection", dependencies: ["ProfferKernel"], swiftSettings: pure),
         .target(
             name: "ProfferMaster",
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferAllocation"] + collections,
@@ -138,7 +141,10 @@ let package = Package(
                 + collections, swiftSettings: edge),
         .target(
             name: "ProfferRegistry",
-            dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb, sqlite],
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferElection", "ProfferWire", grdb, sqlite,
+                httpClient, nioCore, nioHTTP1, nioSSL,
+            ],
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
         .target(name: "CSpawn"),
@@ -177,8 +183,8 @@ let package = Package(
         .target(
             name: "ProfferRuntime",
             dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferMaster",
-                "ProfferAgent", "ProfferIsolation", "ProfferTransport", "ProfferWire",
+                "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferElection",
+                "ProfferMaster", "ProfferAgent", "ProfferIsolation", "ProfferTransport", "ProfferWire",
                 "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
@@ -213,8 +219,8 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferSimulation", "ProfferTransport",
-                "ProfferZeroMQ", arguments, httpClient,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferRegistry", "ProfferSimulation",
+                "ProfferTransport", "ProfferWire", "ProfferZeroMQ", arguments, httpClient,
                 nioCore, nioHTTP1,
             ],
             swiftSettings: edge),
@@ -268,6 +274,9 @@ let package = Package(
             name: "SessionTests", dependencies: ["ProfferSession"], swiftSettings: edge),
         .testTarget(
             name: "AllocationTests", dependencies: ["ProfferAllocation"], swiftSettings: edge),
+        .testTarget(
+            name: "ElectionTests", dependencies: ["ProfferElection", "ProfferKernel"],
+            swiftSettings: edge),
         .testTarget(
             name: "MasterTests", dependencies: ["ProfferMaster"], swiftSettings: edge),
         .testTarget(name: "AgentTests", dependencies: ["ProfferAgent"], swiftSettings: edge),
@@ -325,7 +334,10 @@ let package = Package(
             swiftSettings: edge),
         .testTarget(
             name: "RegistryTests",
-            dependencies: ["ClusterProbe", "ProfferRegistry", "ProfferWire", grdb],
+            dependencies: [
+                "ClusterProbe", "ProfferElection", "ProfferKernel", "ProfferRegistry",
+                "ProfferWire", grdb, hummingbird, httpClient, log, nioCore, nioHTTP1,
+            ],
             swiftSettings: edge),
         .testTarget(
             name: "RuntimeTests",

@@ -42,13 +42,15 @@ public struct MasterServer: Sendable {
             await refresh()
             return plain(metrics.render(), type: "text/plain; version=0.0.4; charset=utf-8")
         }
-        addReads(to: router.group("/v1"))
-        addOrders(to: router.group("/v1"))
-        addQuota(to: router.group("/v1"))
-        addQuestions(to: router.group("/v1"))
-        addPriorityLimit(to: router.group("/v1"))
-        addWhitelist(to: router.group("/v1"))
-        addReservations(to: router.group("/v1"))
+        router.get("/v1/leader") { _, _ in try json(LeaderObject(view.standing)) }
+        let group = router.group("/v1").add(middleware: LeaderOnly(view: view))
+        addReads(to: group)
+        addOrders(to: group)
+        addQuota(to: group)
+        addQuestions(to: group)
+        addPriorityLimit(to: group)
+        addWhitelist(to: group)
+        addReservations(to: group)
         refuseOtherMethods(router)
         return router
     }
@@ -66,6 +68,23 @@ public struct MasterServer: Sendable {
                 await onStart(channel.localAddress?.port ?? 0)
             },
             logger: logger)
+    }
+
+    /// What every master answers by itself, whoever leads.
+    private struct LeaderObject: Encodable {
+        var leads: Bool
+        var leader: String?
+        var epoch: UInt64?
+        var registry: String
+        var problem: String?
+
+        init(_ standing: MasterStanding) {
+            leads = standing.leads
+            leader = standing.leader
+            epoch = standing.epoch
+            registry = standing.registry
+            problem = standing.problem
+        }
     }
 
     private func addReads(to group: RouterGroup<BasicRequestContext>) {

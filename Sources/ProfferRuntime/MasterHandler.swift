@@ -1,6 +1,8 @@
+internal import ProfferElection
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferMaster
 internal import ProfferModel
+internal import ProfferRegistry
 internal import ProfferTransport
 internal import ProfferWire
 
@@ -17,6 +19,14 @@ enum MasterMail: Sendable {
     case committed(ticket: UInt64)
     case commitFailed(String)
     case stop
+    /// Begin to stand for election, now that the addresses are known.
+    case stand(MasterContact)
+    case election(ElectionInput)
+    case loaded(RequestID, Result<LoadedRegistry, ElectionFailure>)
+    case watchEnded
+    case outOfSpace(Bool)
+    /// For the master of a term, and for no other.
+    indirect case ofTerm(UInt64, MasterMail)
 }
 
 /// Runs a ``Master`` on the thread that owns its sockets: translation and order of effects, no
@@ -122,6 +132,8 @@ struct MasterHandler: ReactorHandler, ~Copyable {
             links.stop()
         case .stop:
             links.stop()
+        case .stand, .election, .loaded, .watchEnded, .outOfSpace, .ofTerm:
+            break
         }
     }
 

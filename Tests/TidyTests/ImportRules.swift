@@ -15,6 +15,7 @@ enum ImportRules {
         "ProfferModel": ["ProfferKernel"],
         "ProfferSession": ["ProfferKernel"],
         "ProfferAllocation": ["ProfferKernel", "ProfferModel"],
+        "ProfferElection": ["ProfferKernel"],
         "ProfferMaster": ["ProfferKernel", "ProfferModel", "ProfferAllocation"],
         "ProfferAgent": ["ProfferKernel", "ProfferModel"],
         "ProfferExecutor": ["ProfferKernel", "ProfferModel"],
@@ -38,7 +39,8 @@ enum ImportRules {
             "ProfferSession", "ProfferZeroMQ",
         ]),
         "ProfferRegistry": kernel.union(system).union(foundation).union([
-            "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
+            "ProfferElection", "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
+            "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL",
         ]),
         "ProfferContainers": kernel.union(system).union(["CLinux", "CSpawn", "ProfferIsolation"]),
         "ProfferAPI": kernel.union(foundation),
@@ -55,9 +57,10 @@ enum ImportRules {
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
-                "ProfferAllocation", "ProfferMaster", "ProfferAgent", "ProfferIsolation",
-                "ProfferTransport",
-                "ProfferWire", "ProfferRegistry", "ProfferContainers", "ProfferHTTP",
+                "ProfferAllocation", "ProfferElection", "ProfferMaster", "ProfferAgent",
+                "ProfferIsolation",
+                "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
+                "ProfferHTTP",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
                 "SystemPackage", "UnixSignals",
             ]),
@@ -67,8 +70,9 @@ enum ImportRules {
             "ProfferContainers", "ProfferHTTP",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
-            "CLinux", "ProfferAPI", "ProfferSimulation", "ProfferTransport", "ProfferZeroMQ",
-            "ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
+            "CLinux", "ProfferAPI", "ProfferRegistry", "ProfferSimulation", "ProfferTransport",
+            "ProfferWire", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
+            "NIOHTTP1",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),
