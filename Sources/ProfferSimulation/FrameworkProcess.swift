@@ -55,7 +55,11 @@ final class FrameworkProcess<Policy: FrameworkPolicy>: FrameworkShell {
     }
 
     override func boot() {
-        var start = description.start(journal, keptID)
+        var start = description.start(
+            journal,
+            SimulatedFramework.Circumstances(
+                id: keptID, now: instant, wallClock: clock.wallClock(at: world.now),
+                seed: world.chance.seeds.next()))
         start.options.info.id = keptID
         lastInfo = start.options.info
         driver = FrameworkDriver(

@@ -155,7 +155,7 @@ final class Node {
             endLater(
                 pid, ticks, after: duration.inNanoseconds,
                 exit: behavior.isOutOfMemory
-                    ? TaskExit(signal: 9) : TaskExit(code: behavior.exitCode))
+                    ? TaskExit(signal: 9, isOutOfMemory: true) : TaskExit(code: behavior.exitCode))
             if behavior.isOutOfMemory { world.hit(.taskOutOfMemory) }
             if duration == .zero { world.hit(.taskExitsAtOnce) }
             if behavior.exitCode != 0 { world.hit(.taskFails) }
