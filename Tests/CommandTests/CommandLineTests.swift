@@ -28,7 +28,7 @@ struct CommandLineTests {
         #expect(
             names.sorted() == [
                 "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs", "offers",
-                "priority", "ps", "quota", "reserve", "roles", "run", "status", "stop",
+                "priority", "ps", "quota", "registry", "reserve", "roles", "run", "status", "stop",
                 "unreserve", "weight", "whitelist", "why",
             ])
     }
