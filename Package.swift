@@ -54,6 +54,9 @@ let package = Package(
         .library(name: "ProfferRuntime", targets: ["ProfferRuntime"]),
         .library(name: "ProfferZeroMQ", targets: ["ProfferZeroMQ"]),
         .library(
+            name: "ProfferRegistry",
+            targets: ["ProfferRegistry", "ProfferTransport", "ProfferWire"]),
+        .library(
             name: "ProfferCore",
             targets: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
@@ -184,7 +187,8 @@ let package = Package(
             name: "ProfferRuntime",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferElection",
-                "ProfferMaster", "ProfferAgent", "ProfferIsolation", "ProfferTransport", "ProfferWire",
+                "ProfferMaster", "ProfferAgent", "ProfferIsolation", "ProfferTransport",
+                "ProfferWire",
                 "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,

@@ -44,6 +44,9 @@ public struct SQLiteRegistry: Registry {
     public func claim(
         clusterID: String?, above epoch: UInt64
     ) async throws(StoreProblem) -> any RegistryWriter {
+        try? FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700])
         let lock = try Lock(directory + "/lock", of: place)
         let before = try await contents()?.epoch ?? 0
         let store = try SQLiteStore(path: place)

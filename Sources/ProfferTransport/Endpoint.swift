@@ -34,9 +34,10 @@ public enum DialSecurity: Sendable {
 public enum Endpoint: Sendable {
     /// Waits for peers.
     case listen(EndpointID, address: String, ListenSecurity)
-    /// Keeps one session with one of several addresses open, for ever; an address may carry the
-    /// server's key (``ServerAddress``). A server that does not serve names the one that does: it is
-    /// believed where it is authenticated.
+    /// Keeps one session with one of several addresses open, for ever.
+    ///
+    /// An address may carry the server's key (``ServerAddress``). A server that does not serve
+    /// names the one that does: it is believed where it is authenticated.
     case dial(EndpointID, addresses: [String], credential: [UInt8] = [], DialSecurity)
 }
 

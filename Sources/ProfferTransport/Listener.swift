@@ -171,6 +171,9 @@ final class Listener {
         case .open(let credential):
             if let reason = refusal(of: envelope) {
                 state.counters.unopened += 1
+                if case .serving(_, let epoch) = service, envelope.epoch > epoch {
+                    state.notice?(.epochBehind(id, served: epoch, obeyed: envelope.epoch))
+                }
                 refuse(envelope.session, reason, route: route, &state)
             } else {
                 let identity = PeerIdentity(publicKey: key, credential: credential)

@@ -28,8 +28,8 @@ struct CommandLineTests {
         #expect(
             names.sorted() == [
                 "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs", "offers",
-                "priority", "ps", "quota", "reserve", "roles", "run", "simulate", "status",
-                "stop", "unreserve", "weight", "whitelist", "why",
+                "priority", "ps", "quota", "registry", "reserve", "roles", "run", "simulate",
+                "status", "stop", "unreserve", "weight", "whitelist", "why",
             ])
     }
 

@@ -57,7 +57,8 @@ enum ImportRules {
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
-                "ProfferAllocation", "ProfferElection", "ProfferMaster", "ProfferAgent",
+                "ProfferAllocation", "ProfferElection", "ProfferSession", "ProfferMaster",
+                "ProfferAgent",
                 "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
                 "ProfferHTTP",
