@@ -46,7 +46,7 @@ struct ContainerPlanTests {
             #expect(process?["capabilities"]?[set] == [])
         }
         #expect(config["root"]?["readonly"] == true)
-        #expect(Self.kinds(config) == ["pid", "mount", "ipc", "uts", "network"])
+        #expect(Self.kinds(config) == ["pid", "mount", "uts", "ipc", "network"])
         #expect(config["linux"]?["seccomp"]?["defaultAction"] == "SCMP_ACT_ERRNO")
         #expect(config["linux"]?["maskedPaths"]?.elements.contains("/proc/kcore") == true)
         #expect(config["linux"]?["cgroupsPath"] == "/p/ex.1")
