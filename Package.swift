@@ -129,6 +129,8 @@ let package = Package(
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb, sqlite],
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
+        // Named steps at which the crash tests end a process; off outside of them.
+        .target(name: "ProfferFailpoints", swiftSettings: edge),
         .target(
             name: "ProfferContainers",
             dependencies: ["CLinux", "ProfferKernel", "ProfferModel"],
@@ -149,7 +151,7 @@ let package = Package(
             name: "Proffer",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferFramework", "ProfferTransport",
-                "ProfferWire", "ProfferZeroMQ", log,
+                "ProfferWire", "ProfferZeroMQ", "ProfferFailpoints", log,
             ], swiftSettings: edge),
         // The executor's shell, shared by proffer-executor and the embedded cluster.
         .target(
@@ -157,6 +159,7 @@ let package = Package(
             dependencies: [
                 "CLinux", "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
                 "ProfferExecutorWire", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
+                "ProfferFailpoints",
             ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
@@ -164,6 +167,7 @@ let package = Package(
                 "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferMaster",
                 "ProfferAgent", "ProfferTransport", "ProfferWire", "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
+                "ProfferFailpoints",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
             ], swiftSettings: edge),
         .target(
@@ -310,11 +314,30 @@ let package = Package(
                 "ClusterProbe", "CustomAllocatorExample", "ProfferEmbedded", "ProfferMaster",
                 "Proffer", log,
             ], swiftSettings: edge),
+        // A master and agents as processes.
+        .target(
+            name: "ProcessProbe",
+            dependencies: [
+                "ClusterProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, nioCore,
+                nioHTTP1,
+            ], path: "Tests/ProcessProbe", swiftSettings: edge),
+        // A framework that keeps its intents and updates in a file; the tests of crashes start it.
+        .executableTarget(
+            name: "crash-framework", dependencies: ["Proffer", log], path: "Tests/CrashFramework",
+            swiftSettings: edge),
+        .testTarget(
+            name: "CrashTests",
+            dependencies: [
+                "ClusterProbe", "ProcessProbe", "Proffer", "ProfferFailpoints", "ProfferRuntime",
+                "ProfferZeroMQ", "crash-framework", "proffer-master", "proffer-agent",
+                "proffer-executor",
+            ], swiftSettings: edge),
         // The programs are dependencies so that they are built; the tests start them.
         .testTarget(
             name: "ProcessTests",
             dependencies: [
-                "ClusterProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, log,
+                "ClusterProbe", "ProcessProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ",
+                httpClient, log,
                 "proffer-master", "proffer-agent", "proffer-executor", "proffer-cli",
                 "HelloFramework",
             ], swiftSettings: edge),

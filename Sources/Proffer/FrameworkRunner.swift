@@ -1,4 +1,5 @@
 public import Logging
+internal import ProfferFailpoints
 public import ProfferFramework
 @_spi(Driver) internal import ProfferKernel
 public import ProfferModel
@@ -136,6 +137,7 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
         events: [TransportEvent], mail: [FrameworkRunner<Policy>.Mail], at now: Instant,
         links: inout Links
     ) {
+        Failpoint.turn()
         for event in events { take(event, at: now, links: &links) }
         for item in mail {
             switch item {
@@ -160,6 +162,7 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
         case .message(let peer, let bytes):
             do {
                 guard let event = try WireCodec.decodeSchedulerEvent(bytes) else { return }
+                event.passFailpoint()
                 driver.handle(.event(event, from: peer), at: now, into: &outbox)
             } catch {
                 logger.warning("a message of the master is malformed", error: error)
@@ -185,7 +188,11 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
         }
         do {
             for id in ids { try registered(id) }
-            if !kept.isEmpty { try outputs(kept) }
+            if !kept.isEmpty {
+                Failpoint.hit(.frameworkOutputsBefore)
+                try outputs(kept)
+                Failpoint.hit(.frameworkOutputsAfter)
+            }
             for effect in rest { carryOut(effect, links: &links) }
         } catch {
             logger.critical("the framework cannot keep its state and stops", error: error)
@@ -198,7 +205,8 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
         _ effect: FrameworkDriver<Policy>.Effect, links: inout Links
     ) {
         switch effect {
-        case .send(let call, let peer): links.send(WireCodec.encode(call), to: peer)
+        case .send(let call, let peer):
+            Failpoint.sending(call.call.failpoints) { links.send(WireCodec.encode(call), to: peer) }
         case .closePeer(let peer, let reason): links.close(peer, reason: reason)
         case .observe(let observation): log(observation)
         case .ended(let reason):

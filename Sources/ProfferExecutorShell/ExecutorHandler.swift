@@ -3,6 +3,7 @@ internal import Glibc
 internal import ProfferContainers
 internal import ProfferExecutor
 internal import ProfferExecutorWire
+internal import ProfferFailpoints
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferModel
 internal import ProfferTransport
@@ -71,6 +72,7 @@ final class ExecutorHandler: ReactorHandler {
     func turn(
         events: [TransportEvent], mail: [ExecutorShell.Mail], at now: Instant, links: inout Links
     ) {
+        Failpoint.turn()
         if !isWatching { watch(&links) }
         for event in events { translate(event, at: now, &links) }
         for item in mail {
@@ -106,6 +108,7 @@ final class ExecutorHandler: ReactorHandler {
             do {
                 // An event that this version does not know is not for it.
                 guard let event = try ExecutorCodec.decodeEvent(bytes) else { return }
+                event.passFailpoint()
                 inputs.append(.event(event, from: peer))
             } catch {
                 log("a message of the agent cannot be read: \(error)")
@@ -143,7 +146,9 @@ final class ExecutorHandler: ReactorHandler {
             let message = ExecutorMessage(
                 frameworkID: configuration.frameworkID, executorID: configuration.executorID,
                 call: call)
-            links.send(ExecutorCodec.encode(message), to: peer)
+            Failpoint.sending(call.failpoints) {
+                links.send(ExecutorCodec.encode(message), to: peer)
+            }
         case .start(let launch): starts.append(launch)
         case .signal(let id, let number): signal(id, number)
         case .runCheck(let reference, let kind, let timeout):
@@ -164,7 +169,9 @@ final class ExecutorHandler: ReactorHandler {
         let plan = ProcessPlan(
             command: launch.command, environment: launch.environment, directory: launch.sandbox)
         do throws(SystemError) {
+            Failpoint.hit(.executorStartBefore)
             let process = try ProcessLauncher.start(plan, isExact: false)
+            Failpoint.hit(.executorStartAfter)
             lastToken += 1
             try watcher.watchChild(process, token: lastToken)
             running[lastToken] = Running(
@@ -194,6 +201,7 @@ final class ExecutorHandler: ReactorHandler {
     private func takeEnds(at now: Instant) {
         for end in watcher.takeEnds() {
             guard let task = running.removeValue(forKey: end.token) else { continue }
+            Failpoint.hit(.executorExitReceived)
             tokens[task.id] = nil
             sweeper.add(sandbox: task.sandbox, process: task.process)
             if sweepAt == nil { sweepAt = now + Self.sweepDelay }
@@ -209,7 +217,9 @@ final class ExecutorHandler: ReactorHandler {
 
     private func sweep() {
         sweepAt = nil
+        Failpoint.hit(.executorSweepBefore)
         let count = sweeper.sweep()
+        Failpoint.hit(.executorSweepAfter)
         if count > 0 { log("killed \(count) processes that tasks had left behind") }
     }
 

@@ -2,6 +2,7 @@ internal import Glibc
 internal import ProfferContainers
 internal import ProfferExecutor
 internal import ProfferExecutorWire
+internal import ProfferFailpoints
 public import ProfferModel
 internal import ProfferSession
 internal import ProfferTransport
@@ -116,6 +117,7 @@ public struct ExecutorShell: Sendable {
     /// - Returns: The exit code.
     /// - Throws: ``ExecutorShellError`` when it cannot start.
     public func run() throws(ExecutorShellError) -> Int32 {
+        Failpoint.hit(.executorBegin)
         let signals = SignalDescriptor.takeOver()
         let handler = try makeHandler(signals: signals)
         do throws(TransportError) {

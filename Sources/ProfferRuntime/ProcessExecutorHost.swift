@@ -2,6 +2,7 @@ internal import Foundation
 internal import Glibc
 public import ProfferAgent
 internal import ProfferContainers
+internal import ProfferFailpoints
 public import ProfferModel
 internal import ProfferTransport
 internal import ProfferZeroMQ
@@ -120,7 +121,7 @@ public final class ProcessExecutorHost: ExecutorHost {
             let environment =
                 [EnvironmentVariable(name: "PATH", value: Self.path)] + launch.environment + [
                     EnvironmentVariable(name: "PROFFER_AGENT_ADDRESS", value: agentAddress)
-                ]
+                ] + Failpoints.environment.map { .init(name: $0.name, value: $0.value) }
             command.environment = []
             let (process, report) = try state.withLock { state in
                 let token = state.token(for: launch.containerID)

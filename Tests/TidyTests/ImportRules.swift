@@ -36,22 +36,25 @@ enum ImportRules {
             "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
         ]),
         "ProfferContainers": kernel.union(system).union(["CLinux"]),
+        "ProfferFailpoints": system,
         "ProfferAPI": kernel.union(foundation),
         "ProfferHTTP": kernel.union(system).union(foundation).union(logging).union(server)
             .union(["ProfferAPI"]),
 
         "Proffer": kernel.union(system).union(foundation).union(logging).union([
-            "ProfferFramework", "ProfferTransport", "ProfferWire", "ProfferZeroMQ",
+            "ProfferFailpoints", "ProfferFramework", "ProfferTransport", "ProfferWire",
+            "ProfferZeroMQ",
         ]),
         "ProfferExecutorShell": kernel.union(system).union(collections).union([
             "CLinux", "ProfferExecutor", "ProfferContainers", "ProfferExecutorWire",
-            "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
+            "ProfferFailpoints", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
                 "ProfferAllocation", "ProfferMaster", "ProfferAgent", "ProfferTransport",
                 "ProfferWire", "ProfferRegistry", "ProfferContainers", "ProfferHTTP",
-                "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
+                "ProfferFailpoints", "ProfferZeroMQ", "Configuration", "Hummingbird",
+                "ServiceLifecycle",
                 "SystemPackage", "UnixSignals",
             ]),
         "ProfferEmbedded": kernel.union(system).union(foundation).union(logging).union([
