@@ -42,6 +42,7 @@ let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -56,9 +57,11 @@ let package = Package(
             name: "ProfferCore",
             targets: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
-                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+                "ProfferElection", "ProfferMaster", "ProfferAgent", "ProfferExecutor",
+                "ProfferFramework", "ProfferIsolation",
             ]
         ),
+        .library(name: "ProfferSimulation", targets: ["ProfferSimulation"]),
         .executable(name: "proffer", targets: ["proffer-cli"]),
         .executable(name: "proffer-master", targets: ["proffer-master"]),
         .executable(name: "proffer-agent", targets: ["proffer-agent"]),
@@ -71,6 +74,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(
             url: "https://github.com/apple/swift-protobuf", from: "1.36.0", traits: []),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
@@ -89,6 +93,7 @@ let package = Package(
         .target(
             name: "ProfferAllocation",
             dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
+        .target(name: "ProfferElection", dependencies: ["ProfferKernel"], swiftSettings: pure),
         .target(
             name: "ProfferMaster",
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferAllocation"] + collections,
@@ -102,6 +107,16 @@ let package = Package(
         .target(
             name: "ProfferFramework",
             dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
+        .target(
+            name: "ProfferIsolation", dependencies: ["ProfferKernel", "ProfferModel"],
+            swiftSettings: pure),
+        // Whole clusters in virtual time, made of the modules above.
+        .target(
+            name: "ProfferSimulation",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+            ] + collections, swiftSettings: pure),
 
         // Edge ring: talks to the world.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
@@ -126,14 +141,20 @@ let package = Package(
                 + collections, swiftSettings: edge),
         .target(
             name: "ProfferRegistry",
-            dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb, sqlite],
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferElection", "ProfferWire", grdb, sqlite,
+                httpClient, nioCore, nioHTTP1, nioSSL,
+            ],
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
+        .target(name: "CSpawn"),
         // Named steps at which the crash tests end a process; off outside of them.
         .target(name: "ProfferFailpoints", swiftSettings: edge),
         .target(
             name: "ProfferContainers",
-            dependencies: ["CLinux", "ProfferKernel", "ProfferModel"],
+            dependencies: [
+                "CLinux", "CSpawn", "ProfferKernel", "ProfferModel", "ProfferIsolation",
+            ],
             swiftSettings: edge),
         // The JSON objects of the operator API, shared by server and command line.
         .target(
@@ -157,15 +178,18 @@ let package = Package(
         .target(
             name: "ProfferExecutorShell",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferModel", "ProfferExecutor", "ProfferContainers",
+                "CLinux", "ProfferKernel", "ProfferModel", "ProfferIsolation", "ProfferExecutor",
+                "ProfferContainers",
                 "ProfferExecutorWire", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
                 "ProfferFailpoints",
             ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
             dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferMaster",
-                "ProfferAgent", "ProfferTransport", "ProfferWire", "ProfferRegistry",
+                "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferElection",
+                "ProfferMaster", "ProfferAgent", "ProfferIsolation", "ProfferTransport",
+                "ProfferWire",
+                "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
                 "ProfferFailpoints",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
@@ -190,7 +214,9 @@ let package = Package(
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-executor",
-            dependencies: ["ProfferExecutorShell", "ProfferModel", "ProfferZeroMQ"],
+            dependencies: [
+                "ProfferExecutorShell", "ProfferIsolation", "ProfferModel", "ProfferZeroMQ",
+            ],
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-cli",
@@ -198,8 +224,8 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ",
-                arguments, httpClient,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferRegistry", "ProfferSimulation",
+                "ProfferTransport", "ProfferWire", "ProfferZeroMQ", arguments, httpClient,
                 nioCore, nioHTTP1,
             ],
             swiftSettings: edge),
@@ -218,6 +244,9 @@ let package = Package(
                 log,
             ] + collections,
             path: "Examples/CustomAllocator", swiftSettings: edge),
+        .executableTarget(
+            name: "SimulatedClusterExample", dependencies: ["Proffer", "ProfferSimulation"],
+            path: "Examples/SimulatedCluster", swiftSettings: edge),
         .executableTarget(
             name: "http-echo", path: "Examples/HTTPEcho", swiftSettings: edge),
         .target(
@@ -251,18 +280,30 @@ let package = Package(
         .testTarget(
             name: "AllocationTests", dependencies: ["ProfferAllocation"], swiftSettings: edge),
         .testTarget(
+            name: "ElectionTests", dependencies: ["ProfferElection", "ProfferKernel"],
+            swiftSettings: edge),
+        .testTarget(
             name: "MasterTests", dependencies: ["ProfferMaster"], swiftSettings: edge),
         .testTarget(name: "AgentTests", dependencies: ["ProfferAgent"], swiftSettings: edge),
         .testTarget(
             name: "ExecutorTests",
             dependencies: [
-                "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers",
+                "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferZeroMQ", "proffer-executor",
             ], swiftSettings: edge),
         .testTarget(
-            name: "ContainersTests", dependencies: ["ProfferContainers"], swiftSettings: edge),
+            name: "ContainersTests",
+            dependencies: ["CLinux", "ProfferContainers", "ProfferIsolation"],
+            swiftSettings: edge),
+        .testTarget(
+            name: "IsolationTests", dependencies: ["ProfferIsolation", "ProfferModel"],
+            swiftSettings: edge),
         .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["ProfferSimulation", "ServicePolicy", "BatchPolicy"],
+            exclude: ["seeds.txt", "transcripts.txt"], swiftSettings: edge),
         .testTarget(
             name: "ZeroMQTests", dependencies: ["ProfferZeroMQ"], swiftSettings: edge),
         .testTarget(
@@ -298,7 +339,10 @@ let package = Package(
             swiftSettings: edge),
         .testTarget(
             name: "RegistryTests",
-            dependencies: ["ClusterProbe", "ProfferRegistry", "ProfferWire", grdb],
+            dependencies: [
+                "ClusterProbe", "ProfferElection", "ProfferKernel", "ProfferRegistry",
+                "ProfferWire", grdb, hummingbird, httpClient, log, nioCore, nioHTTP1,
+            ],
             swiftSettings: edge),
         .testTarget(
             name: "RuntimeTests",

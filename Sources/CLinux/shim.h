@@ -65,3 +65,34 @@ enum { LINUX_SPAWN_NEW_SESSION = 0x80 };
 static inline int linux_adopt_orphans(void) {
     return (int)syscall(SYS_prctl, 36 /* PR_SET_CHILD_SUBREAPER */, 1, 0, 0, 0);
 }
+
+// A file that is in memory only and goes with its last descriptor (Linux 3.17).
+static inline int linux_memory_file(const char *name) {
+    return (int)syscall(SYS_memfd_create, name, 1u /* close on exec */);
+}
+
+// mount(2) and umount2(2).
+static inline int linux_mount(
+    const char *source, const char *target, const char *kind, unsigned long flags,
+    const char *data) {
+    return (int)syscall(SYS_mount, source, target, kind, flags, data);
+}
+static inline int linux_unmount(const char *target) {
+    return (int)syscall(SYS_umount2, target, 2 /* detach */ | 8 /* no link */);
+}
+enum {
+    LINUX_MOUNT_READ_ONLY = 1,
+    LINUX_MOUNT_NO_SUID = 2,
+    LINUX_MOUNT_NO_DEVICES = 4,
+    LINUX_MOUNT_NO_EXEC = 8,
+    LINUX_MOUNT_AGAIN = 32,
+    LINUX_MOUNT_BIND = 4096,
+    LINUX_MOUNT_PRIVATE = 1 << 18,
+};
+
+// Opens what is named directly below a directory, and nothing that a link or a mount, also one of
+// the same file system, would lead to (Linux 5.6).
+static inline int linux_open_here(int directory, const char *name, uint64_t flags) {
+    struct { uint64_t flags, mode, resolve; } how = {flags, 0, 1 | 2 | 4 | 8};
+    return (int)syscall(SYS_openat2, directory, name, &how, sizeof how);
+}

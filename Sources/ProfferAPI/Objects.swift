@@ -185,6 +185,8 @@ public struct RoleObject: Codable, Sendable {
     public var allocated: [String: String]
     /// Its dominant share of the cluster, 0 to 1.
     public var share: Double
+    /// The highest priority that may be used in it; absent for no limit.
+    public var priorityLimit: Int?
 
     /// Describes a role.
     public init(_ summary: RoleSummary) {
@@ -194,6 +196,7 @@ public struct RoleObject: Codable, Sendable {
         frameworks = summary.frameworks.map(\.value)
         allocated = decimals(summary.allocated)
         share = Double(summary.shareMillionths) / 1_000_000
+        priorityLimit = summary.priorityLimit
     }
 }
 

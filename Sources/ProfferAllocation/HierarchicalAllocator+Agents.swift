@@ -27,6 +27,7 @@ extension HierarchicalAllocator {
             setActive(at: known, false)
             agents[known].info = info
             agents[known].total = parcel
+            agents[known].inactiveBecause = .agentActive
             refreshFree(known)
             setActive(at: known, isActive)
             if wasActive, !isActive { changedAgents.insert(known) }
@@ -91,8 +92,15 @@ extension HierarchicalAllocator {
         guard let index = agentIndex[id] else { return }
         settle(index)
         setActive(at: index, isActive)
+        agents[index].inactiveBecause = .agentActive
         changedAgents.insert(index)
         if isActive { dirtyAgents.insert(index) }
+    }
+
+    /// Stops grants of an agent, and says by which check it is not to be had.
+    public mutating func deactivate(agent id: AgentID, because check: PlacementCheck) {
+        setActive(agent: id, false)
+        if let index = agentIndex[id] { agents[index].inactiveBecause = check }
     }
 
     private mutating func setActive(at index: Int, _ isActive: Bool) {

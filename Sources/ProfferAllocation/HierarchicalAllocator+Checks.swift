@@ -32,7 +32,7 @@ extension HierarchicalAllocator {
     mutating func verdict(
         _ slot: Int, _ agent: Int, demand: Int?, most: Int? = nil
     ) -> Verdict {
-        if !agents[agent].isActive { return .fails(.agentActive) }
+        if !agents[agent].isActive { return .fails(agents[agent].inactiveBecause) }
         if !isAdmitted(slot, agent, demand) { return .fails(.constraints) }
         let framework = slots[slot].framework
         if !copes(agent, framework, slot) { return .fails(.capabilities) }

@@ -47,7 +47,7 @@ extension HierarchicalAllocator {
     private mutating func problem(
         _ slot: Int, _ agent: Int, _ parcel: Parcel
     ) -> PlacementCheck? {
-        if !agents[agent].isActive { return .agentActive }
+        if !agents[agent].isActive { return agents[agent].inactiveBecause }
         if !isAdmitted(slot, agent, nil) { return .constraints }
         let framework = slots[slot].framework
         if !copes(agent, framework, slot) { return .capabilities }
@@ -76,6 +76,7 @@ extension HierarchicalAllocator {
         case .resources:
             "\(part.resources) is not free any more; \(free.isEmpty ? "nothing" : "\(free)") is"
         case .agentActive: "the agent is not active"
+        case .whitelist: "the agent's host is not on the whitelist"
         case .capabilities: "the agent's software does not cope with the role"
         case .region: "the agent is in another region"
         case .gpus: "the agent is kept for frameworks that use GPUs"

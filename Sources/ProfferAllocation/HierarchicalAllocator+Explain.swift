@@ -188,7 +188,7 @@ extension HierarchicalAllocator {
     private mutating func failures(_ slot: Int, _ agent: Int, _ row: Int?) -> [PlacementCheck] {
         let framework = slots[slot].framework
         var failed: [PlacementCheck] = []
-        if !agents[agent].isActive { failed.append(.agentActive) }
+        if !agents[agent].isActive { failed.append(agents[agent].inactiveBecause) }
         if !isAdmitted(slot, agent, row) { failed.append(.constraints) }
         if !copes(agent, framework, slot) { failed.append(.capabilities) }
         if isFar(agent, framework) { failed.append(.region) }
@@ -296,6 +296,7 @@ extension HierarchicalAllocator {
             return "ask for \(parts.joined(separator: " and ")) less, or free as much on "
                 + miss.hostname
         case .agentActive: return "activate or reconnect the agent \(miss.hostname)"
+        case .whitelist: return "put the host \(miss.hostname) on the whitelist"
         case .constraints: return "loosen the constraints so that \(miss.hostname) will do"
         case .refusal:
             return "the framework has refused \(miss.hostname); it can send REVIVE, or the refusal "

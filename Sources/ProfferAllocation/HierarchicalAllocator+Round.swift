@@ -215,8 +215,8 @@ extension HierarchicalAllocator {
             if cappedSlots.isEmpty { cappedTotal = total }
             cappedSlots.insert(slot)
         case .gang: gangs.noteHeldBack(slot)
-        case .agentActive, .constraints, .capabilities, .region, .gpus, .reservations, .resources,
-            .perAgent, .refusal:
+        case .agentActive, .whitelist, .constraints, .capabilities, .region, .gpus, .reservations,
+            .resources, .perAgent, .refusal:
             break
         }
     }
@@ -265,8 +265,8 @@ extension PlacementCheck {
     fileprivate var isOfCluster: Bool {
         switch self {
         case .quotaLimit, .headroom, .offeredLimit, .gang: true
-        case .agentActive, .constraints, .capabilities, .region, .gpus, .reservations, .resources,
-            .perAgent, .refusal:
+        case .agentActive, .whitelist, .constraints, .capabilities, .region, .gpus, .reservations,
+            .resources, .perAgent, .refusal:
             false
         }
     }

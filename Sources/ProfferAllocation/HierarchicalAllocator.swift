@@ -160,6 +160,8 @@ public struct HierarchicalAllocator: Allocator {
         /// offers are of this kind, and coming and going costs them next to nothing. Everything
         /// else calls ``settle(_:)`` first.
         var lentTo: Int32 = -1
+        /// What it fails by while it is not active.
+        var inactiveBecause = PlacementCheck.agentActive
         var free: Parcel
         /// All that is free, put together, if it has been put together.
         var whole: Resources?

@@ -426,6 +426,15 @@ extension HierarchicalAllocator {
         }
     }
 
+    /// Whether a framework has refused these resources, or more, of an agent in a role.
+    public func hasRefused(_ allocation: Allocation) -> Bool {
+        guard let agent = agentIndex[allocation.agent],
+            let framework = frameworkIndex[allocation.framework],
+            let slot = slot(framework, allocation.role)
+        else { return false }
+        return isRefused(slot, agent, columns.parcel(allocation.resources))
+    }
+
     /// A framework has given back what it was offered.
     mutating func noteReturn(
         _ slot: Int, _ agent: Int, _ parcel: Parcel, _ refuse: Duration?, at now: Instant

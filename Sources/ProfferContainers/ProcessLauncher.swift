@@ -1,5 +1,6 @@
-internal import CLinux
+internal import CSpawn
 internal import Glibc
+public import ProfferIsolation
 public import ProfferModel
 
 /// A process to start.
@@ -12,6 +13,8 @@ public struct ProcessPlan: Hashable, Sendable {
         case files
         /// Both to one file of this name in its directory.
         case log(String)
+        /// To these descriptors, which stay the caller's.
+        case descriptors(output: Int32, error: Int32)
     }
 
     /// What to execute.
@@ -22,18 +25,26 @@ public struct ProcessPlan: Hashable, Sendable {
     public var directory: String
     /// Where it writes.
     public var output: Output
+    /// A descriptor to read from, which stays the caller's; `nil` is `/dev/null`.
+    public var input: Int32?
+    /// What it does to itself before it becomes the program.
+    public var confinement: Confinement
 
     /// Sets every field; what is left out has the default shown.
     public init(
         command: CommandInfo,
         environment: [EnvironmentVariable],
         directory: String,
-        output: Output = .files
+        output: Output = .files,
+        input: Int32? = nil,
+        confinement: Confinement = Confinement()
     ) {
         self.command = command
         self.environment = environment
         self.directory = directory
         self.output = output
+        self.input = input
+        self.confinement = confinement
     }
 }
 
@@ -42,7 +53,7 @@ public struct ProcessPlan: Hashable, Sendable {
 /// A process inherits nothing: standard input is `/dev/null`, every descriptor above 2 is closed,
 /// no signal is blocked or ignored, and the environment is exactly the one given. Files are opened
 /// here and not in the process, so that a full disk is told from a missing program.
-/// `posix_spawn` is used because its cost does not grow with the memory of the caller.
+/// The cost of a start does not grow with the memory of the caller.
 public enum ProcessLauncher {
     /// Starts a process.
     ///
@@ -58,78 +69,117 @@ public enum ProcessLauncher {
     public static func start(
         _ plan: ProcessPlan, isExact: Bool = true
     ) throws(SystemError) -> ProcessIdentity {
-        var arguments = try argumentVector(of: plan)
+        let arguments = try argumentVector(of: plan)
         let user = try User(named: plan.command.user)
-        if let user { arguments = user.wrapping(arguments) }
-        let (output, error) = try openOutput(of: plan)
-        defer {
-            if output >= 0 { close(output) }
-            if error >= 0, error != output { close(error) }
-        }
+        var files = Descriptors()
+        let (output, error) = try openOutput(of: plan, &files)
         if let user { try user.own(plan.directory, output, error) }
+        let nothing = output < 0 || plan.input == nil ? try files.open("/dev/null", O_RDWR) : -1
 
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        linux_spawn_add_directory(&actions, plan.directory)
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        if output >= 0 {
-            posix_spawn_file_actions_adddup2(&actions, output, 1)
-            posix_spawn_file_actions_adddup2(&actions, error, 2)
-        } else {
-            posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
-            posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        var request = proffer_spawn_request()
+        request.input = plan.input ?? nothing
+        request.output = output < 0 ? nothing : output
+        request.error = output < 0 ? nothing : error
+        request.no_new_privileges =
+            plan.confinement.keepsUnprivileged || user != nil ? 1 : 0
+        if let score = plan.confinement.oomScore {
+            request.has_oom_score = 1
+            request.oom_score = Int32(clamping: score)
         }
-        linux_spawn_add_close_from(&actions, 3)
-
+        if let user {
+            request.changes_user = 1
+            request.user = user.uid
+            request.group = user.gid
+        }
         let now = ProcessIdentity.presentTicks
-        let pid = try spawn(arguments, plan, &actions)
+        let pid = try spawn(arguments, plan, user?.groups ?? [], &files, &request)
         if !isExact { return ProcessIdentity(pid: pid, startTicks: now) }
         // The process is a zombie at worst until it is reaped, so there is something to read.
         return ProcessIdentity(pid: pid) ?? ProcessIdentity(pid: pid, startTicks: 0)
     }
 
     private static func spawn(
-        _ arguments: [String], _ plan: ProcessPlan,
-        _ actions: inout posix_spawn_file_actions_t
+        _ arguments: [String], _ plan: ProcessPlan, _ groups: [gid_t],
+        _ files: inout Descriptors, _ request: inout proffer_spawn_request
     ) throws(SystemError) -> Int32 {
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        posix_spawnattr_setsigmask(&attributes, &signals)
-        // sigfillset leaves out two that the C library would have the process ignore.
-        memset(&signals, 0xFF, MemoryLayout<sigset_t>.size)
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        let flags =
-            Int32(LINUX_SPAWN_NEW_SESSION) | Int32(POSIX_SPAWN_SETSIGMASK)
-            | Int32(POSIX_SPAWN_SETSIGDEF)
-        posix_spawnattr_setflags(&attributes, Int16(flags))
-
         var argumentPointers = arguments.map { strdup($0) } + [nil]
         var variablePointers =
             plan.environment.map { strdup("\($0.name)=\($0.value)") } + [nil]
+        let program = search(arguments[0], in: plan.environment)
+        let programPointer = strdup(program)
+        let directoryPointer = strdup(plan.directory)
         defer {
             for pointer in argumentPointers { free(pointer) }
             for pointer in variablePointers { free(pointer) }
+            free(programPointer)
+            free(directoryPointer)
         }
-        let program = search(arguments[0], in: plan.environment)
-        var pid: Int32 = 0
-        let code = posix_spawn(
-            &pid, program, &actions, &attributes, &argumentPointers, &variablePointers)
-        if code == 0 { return pid }
-        throw failure(arguments[0], program, plan, code)
+        var cgroups: [Int32] = []
+        for path in plan.confinement.cgroups { cgroups.append(try files.open(path, O_WRONLY)) }
+        var namespaces: [Int32] = []
+        for path in plan.confinement.namespaces {
+            namespaces.append(try files.open(path, O_RDONLY))
+        }
+        let limits = plan.confinement.limits.map { limit in
+            proffer_limit(
+                resource: limit.kind.systemNumber, soft: limit.soft ?? .max,
+                hard: limit.hard ?? .max)
+        }
+        request.program = UnsafePointer(programPointer)
+        request.directory = UnsafePointer(directoryPointer)
+        let (pid, code) = argumentPointers.withUnsafeMutableBufferPointer { arguments in
+            variablePointers.withUnsafeMutableBufferPointer { variables in
+                cgroups.withUnsafeBufferPointer { cgroups in
+                    namespaces.withUnsafeBufferPointer { namespaces in
+                        limits.withUnsafeBufferPointer { limits in
+                            groups.withUnsafeBufferPointer { groups in
+                                request.arguments = UnsafePointer(arguments.baseAddress)
+                                request.environment = UnsafePointer(variables.baseAddress)
+                                request.cgroups = cgroups.baseAddress
+                                request.cgroup_count = cgroups.count
+                                request.namespaces = namespaces.baseAddress
+                                request.namespace_count = namespaces.count
+                                request.limits = limits.baseAddress
+                                request.limit_count = limits.count
+                                request.groups = groups.baseAddress
+                                request.group_count = groups.count
+                                let pid = proffer_spawn(&request)
+                                return (pid, errno)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        if pid > 0 { return pid }
+        throw failure(arguments[0], program, plan, request, code)
     }
 
     private static func failure(
-        _ name: String, _ program: String, _ plan: ProcessPlan, _ code: Int32
+        _ name: String, _ program: String, _ plan: ProcessPlan,
+        _ request: proffer_spawn_request, _ code: Int32
     ) -> SystemError {
-        if code == ENOENT, access(plan.directory, F_OK) != 0 {
-            return SystemError("enter", plan.directory, code: errno)
+        let confinement = plan.confinement
+        let item = Int(request.failed_item)
+        switch request.failed_step {
+        case Int32(PROFFER_SPAWN_DIRECTORY):
+            return SystemError("enter", plan.directory, code: code)
+        case Int32(PROFFER_SPAWN_CGROUP):
+            let path = confinement.cgroups.indices.contains(item) ? confinement.cgroups[item] : ""
+            return SystemError("enter", path, code: code)
+        case Int32(PROFFER_SPAWN_NAMESPACE):
+            let list = confinement.namespaces
+            return SystemError("enter", list.indices.contains(item) ? list[item] : "", code: code)
+        case Int32(PROFFER_SPAWN_LIMIT):
+            let list = confinement.limits
+            let kind = list.indices.contains(item) ? list[item].kind.name : ""
+            return SystemError("set the limit", kind, code: code)
+        case Int32(PROFFER_SPAWN_USER):
+            return SystemError("run as", plan.command.user ?? "", code: code)
+        default:
+            let hint = code == ENOENT && access(program, F_OK) == 0 ? "its interpreter" : nil
+            return SystemError("start", name, code: code, hint: hint)
         }
-        let hint = code == ENOENT && access(program, F_OK) == 0 ? "its interpreter" : nil
-        return SystemError("start", name, code: code, hint: hint)
     }
 
     private static func argumentVector(of plan: ProcessPlan) throws(SystemError) -> [String] {
@@ -155,63 +205,67 @@ public enum ProcessLauncher {
         return "/nonexistent/\(name)"
     }
 
-    private static func openOutput(of plan: ProcessPlan) throws(SystemError) -> (Int32, Int32) {
+    private static func openOutput(
+        of plan: ProcessPlan, _ files: inout Descriptors
+    ) throws(SystemError) -> (Int32, Int32) {
         switch plan.output {
         case .discarded: return (-1, -1)
+        case .descriptors(let output, let error): return (output, error)
         case .files:
-            let output = try openFile(plan.directory + "/stdout")
-            do throws(SystemError) {
-                return (output, try openFile(plan.directory + "/stderr"))
-            } catch {
-                close(output)
-                throw error
-            }
+            let output = try openFile(plan.directory + "/stdout", &files)
+            return (output, try openFile(plan.directory + "/stderr", &files))
         case .log(let name):
-            let log = try openFile(plan.directory + "/" + name)
+            let log = try openFile(plan.directory + "/" + name, &files)
             return (log, log)
         }
     }
 
-    private static func openFile(_ path: String) throws(SystemError) -> Int32 {
-        let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
-        let descriptor = open(path, flags, 0o600)
-        guard descriptor >= 0 else { throw SystemError("open", path, code: errno) }
+    private static func openFile(
+        _ path: String, _ files: inout Descriptors
+    ) throws(SystemError) -> Int32 {
+        let flags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK
+        let descriptor = try files.open(path, flags)
         // Only against a pipe in the file's place; the process must not inherit it.
         _ = fcntl(descriptor, F_SETFL, O_APPEND)
         return descriptor
     }
 }
 
+/// Descriptors that are closed together.
+private struct Descriptors: ~Copyable {
+    private var open: [Int32] = []
+
+    init() {}
+
+    deinit { for descriptor in open { close(descriptor) } }
+
+    /// Opens a file; its number is above 2, where the new process has its own.
+    mutating func open(_ path: String, _ flags: Int32) throws(SystemError) -> Int32 {
+        var descriptor = Glibc.open(path, flags | O_CLOEXEC, 0o600)
+        if (0...2).contains(descriptor) {
+            let higher = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+            close(descriptor)
+            descriptor = higher
+        }
+        guard descriptor >= 0 else { throw SystemError("open", path, code: errno) }
+        open.append(descriptor)
+        return descriptor
+    }
+}
+
 /// Another user than the caller's.
-///
-/// The change is made by `setpriv` of util-linux between the start and the program, because
-/// `posix_spawn` cannot and a fork is dear.
 private struct User {
-    private static let changer = "/usr/bin/setpriv"
     let uid: uid_t
     let gid: gid_t
+    let groups: [gid_t]
 
     /// Looks the user up; `nil` when it is nobody else.
     init?(named name: String?) throws(SystemError) {
         guard let name, !name.isEmpty else { return nil }
-        var entry = passwd()
-        var found: UnsafeMutablePointer<passwd>?
-        var buffer = [CChar](repeating: 0, count: 16_384)
-        let code = getpwnam_r(name, &entry, &buffer, buffer.count, &found)
-        guard code == 0, found != nil else {
-            throw SystemError(
-                "run as", name, code: code == 0 ? EINVAL : code, hint: "no such user")
-        }
-        (uid, gid) = (entry.pw_uid, entry.pw_gid)
-        if uid == geteuid() { return nil }
+        let user = try NodeUsers.find(name)
+        if user.id == geteuid() { return nil }
         guard geteuid() == 0 else { throw SystemError("run as", name, code: EPERM) }
-    }
-
-    func wrapping(_ arguments: [String]) -> [String] {
-        [
-            Self.changer, "--reuid", "\(uid)", "--regid", "\(gid)", "--init-groups",
-            "--no-new-privs", "--",
-        ] + arguments
+        (uid, gid, groups) = (user.id, user.group, user.groups)
     }
 
     func own(_ directory: String, _ output: Int32, _ error: Int32) throws(SystemError) {
@@ -222,6 +276,30 @@ private struct User {
             guard fchown(descriptor, uid, gid) == 0 else {
                 throw SystemError("give away", directory, code: errno)
             }
+        }
+    }
+}
+
+extension ProcessLimit.Kind {
+    /// The number that the kernel of Linux has for it.
+    var systemNumber: Int32 {
+        switch self {
+        case .addressSpace: 9
+        case .core: 4
+        case .cpu: 0
+        case .data: 2
+        case .fileSize: 1
+        case .locks: 10
+        case .lockedMemory: 8
+        case .messageQueues: 12
+        case .nice: 13
+        case .descriptors: 7
+        case .processes: 6
+        case .residentSize: 5
+        case .realTimePriority: 14
+        case .realTime: 15
+        case .pendingSignals: 11
+        case .stack: 3
         }
     }
 }

@@ -62,7 +62,7 @@ extension Executor {
                     id: row.info.id, command: command,
                     environment: environment(of: row, command), sandbox: row.sandbox,
                     resources: row.info.resources, limits: row.info.limits,
-                    container: row.info.container)))
+                    container: row.info.container, group: row.group)))
     }
 
     /// Ends a task that was never started.
@@ -106,11 +106,13 @@ extension Executor {
 
     /// Reports a task as running and arms its timers.
     mutating func start(
-        _ id: TaskID, pid: Int, at now: Instant, into outbox: inout Outbox<ExecutorEffect>
+        _ id: TaskID, pid: Int, _ addresses: [String], at now: Instant,
+        into outbox: inout Outbox<ExecutorEffect>
     ) {
         guard let slot = slots[id], let row = tasks[slot], row.phase == .starting else { return }
         tasks[slot]?.phase = .running
         tasks[slot]?.pid = pid
+        tasks[slot]?.addresses = addresses
         tasks[slot]?.runningSince = now
         if row.kill != nil {
             signalKilled(slot, at: now, into: &outbox)
@@ -173,6 +175,10 @@ extension Executor {
             state = exit.code == 0 ? .finished : .failed
             if state == .failed {
                 reason = .commandExecutorFailed
+                if exit.isOutOfMemory {
+                    reason = .containerLimitationMemory
+                    message = Self.describeMemory(exit) + ", \(how)"
+                }
                 let tail = Self.printable(errorTail)
                 if !tail.isEmpty { message += ": \(tail)" }
             }
@@ -193,6 +199,14 @@ extension Executor {
         if let code = exit.code { return "exited with code \(code)" }
         guard let signal = exit.signal else { return "ended in an unknown way" }
         return "ended by \(Signal.name(signal))" + (exit.isCoreDumped ? " (core dumped)" : "")
+    }
+
+    private static func describeMemory(_ exit: TaskExit) -> String {
+        let mebibytes = { (bytes: Int64) in "\(bytes >> 20) MiB" }
+        var text = "out of memory"
+        if let limit = exit.memoryLimitBytes { text += ": its limit is \(mebibytes(limit))" }
+        if let peak = exit.peakMemoryBytes { text += ", its peak was \(mebibytes(peak))" }
+        return text
     }
 
     /// The text without control characters other than line ends within, so that a terminal

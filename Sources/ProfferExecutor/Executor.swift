@@ -73,8 +73,8 @@ public struct Executor: Machine {
         case .agentClosed(let peer): closeSession(peer, at: now, into: &outbox)
         case .event(let event, let peer):
             if peer == agent { obey(event, at: now, into: &outbox) }
-        case .processStarted(let id, let pid, _):
-            start(id, pid: pid, at: now, into: &outbox)
+        case .processStarted(let id, let pid, _, let addresses):
+            start(id, pid: pid, addresses, at: now, into: &outbox)
         case .startFailed(let id, let message):
             failToStart(id, message: message, at: now, into: &outbox)
         case .processExited(let id, let exit, let tail):
@@ -178,7 +178,8 @@ public struct Executor: Machine {
             executorID: configuration.executorID, timestamp: clock.time(at: now),
             uuid: UpdateID(high: generator.next(), low: generator.next()),
             healthy: row.healthy, checkResult: row.checkResult,
-            containerStatus: ContainerStatus(containerID: containerID, pid: row.pid),
+            containerStatus: ContainerStatus(
+                containerID: containerID, addresses: row.addresses, pid: row.pid),
             exit: row.exit)
         let replacesLast =
             state == .running && row.pending.last?.wasSent == false

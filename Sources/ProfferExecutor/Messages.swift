@@ -47,7 +47,9 @@ public enum ExecutorInput: Hashable, Sendable {
     /// The agent says something.
     case event(ExecutorEvent, from: PeerID)
     /// The task's first process runs; it leads a session and a process group of its own.
-    case processStarted(TaskID, pid: Int, startTicks: UInt64)
+    ///
+    /// `addresses` are those of its own network; none when it has the node's.
+    case processStarted(TaskID, pid: Int, startTicks: UInt64, addresses: [String] = [])
     /// There is no process, and why.
     case startFailed(TaskID, message: String)
     /// The task's first process has ended and its group was killed.
@@ -118,6 +120,8 @@ public struct TaskLaunch: Hashable, Sendable {
     public var limits: [ResourceLimit]
     /// Its container.
     public var container: ContainerInfo?
+    /// Counts groups; `nil` for a task of its own.
+    public var group: UInt64?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -127,7 +131,8 @@ public struct TaskLaunch: Hashable, Sendable {
         sandbox: String,
         resources: Resources = Resources(),
         limits: [ResourceLimit] = [],
-        container: ContainerInfo? = nil
+        container: ContainerInfo? = nil,
+        group: UInt64? = nil
     ) {
         self.id = id
         self.command = command
@@ -136,6 +141,7 @@ public struct TaskLaunch: Hashable, Sendable {
         self.resources = resources
         self.limits = limits
         self.container = container
+        self.group = group
     }
 }
 

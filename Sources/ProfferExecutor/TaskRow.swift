@@ -63,6 +63,8 @@ struct TaskRow: Sendable {
     var state = TaskState.staging
     var kill: Kill?
     var pid: Int?
+    /// Those of its own network.
+    var addresses: [String] = []
     var runningSince: Instant?
     /// Whether the agent has acknowledged any update, and so knows the task.
     var isKnownToAgent = false

@@ -10,20 +10,9 @@ internal import ProfferTransport
 
 /// Carries out what the executor machine wants, on the thread of its reactor.
 final class ExecutorHandler: ReactorHandler {
-    /// A task that has a process.
-    private struct Running {
-        var id: TaskID
-        var process: ProcessIdentity
-        var sandbox: String
-        var environment: [EnvironmentVariable]
-        var outputs: [OutputFile]
-    }
-
     /// So many processes are started in one turn, so that updates leave in between.
     private static let startsPerTurn = 4
     private static let rotationInterval = Duration.seconds(1)
-    /// One pass over all processes for everything that ended in the meantime.
-    private static let sweepDelay = Duration.milliseconds(200)
 
     private let configuration: ExecutorShellConfiguration
     private let signals: SignalDescriptor?
@@ -32,26 +21,23 @@ final class ExecutorHandler: ReactorHandler {
     private var inputs: Deque<ExecutorInput> = []
     private var starts: Deque<TaskLaunch> = []
 
-    private var watcher: ProcessWatcher
+    private var tasks: TaskHost
     private var checks: CheckRunner
-    private var sweeper = ProcessSweeper()
-    private var sweepAt: Instant?
     private var rotateAt: Instant?
-    private var running: [UInt64: Running] = [:]
-    private var tokens: [TaskID: UInt64] = [:]
     private var references: [UInt64: CheckReference] = [:]
-    private var lastToken: UInt64 = 0
+    private var lastCheck: UInt64 = 0
     private var isWatching = false
     private(set) var exitCode: Int32?
 
     init(
-        _ configuration: ExecutorShellConfiguration, signals: SignalDescriptor?
+        _ configuration: ExecutorShellConfiguration, signals: SignalDescriptor?,
+        post: @escaping @Sendable (ExecutorShell.Mail) -> Void
     ) throws(SystemError) {
-        let watcher = try ProcessWatcher()
+        let tasks = try TaskHost(configuration, post: post) { configuration.log?($0) }
         let checks = try CheckRunner()
         self.configuration = configuration
         self.signals = signals
-        self.watcher = watcher
+        self.tasks = tasks
         self.checks = checks
         machine = Executor(
             configuration: ExecutorConfiguration(
@@ -66,7 +52,8 @@ final class ExecutorHandler: ReactorHandler {
         if exitCode != nil { return nil }
         if !starts.isEmpty { return .zero }
         return earliest(
-            earliest(machine.nextDeadline, checks.nextDeadline), earliest(sweepAt, rotateAt))
+            earliest(machine.nextDeadline, checks.nextDeadline),
+            earliest(tasks.nextDeadline, rotateAt))
     }
 
     func turn(
@@ -78,6 +65,10 @@ final class ExecutorHandler: ReactorHandler {
         for item in mail {
             switch item {
             case .terminate: inputs.append(.terminate)
+            case .contained(let token, let result):
+                if let (id, addresses, result) = tasks.take(token, result, at: now) {
+                    told(id, result, addresses, at: now)
+                }
             }
         }
         for _ in 0..<Self.startsPerTurn {
@@ -85,14 +76,15 @@ final class ExecutorHandler: ReactorHandler {
             start(launch, at: now)
         }
         if let deadline = checks.nextDeadline, deadline <= now { takeAnswers(at: now) }
+        if let deadline = tasks.nextDeadline, deadline <= now { takeEnds(at: now) }
         settle(at: now, &links)
-        if let sweepAt, sweepAt <= now { sweep() }
+        tasks.sweep(at: now)
         if let rotateAt, rotateAt <= now { rotate(at: now) }
     }
 
     private func watch(_ links: inout Links) {
         isWatching = true
-        links.watch(watcher.fileDescriptor)
+        links.watch(tasks.fileDescriptor)
         links.watch(checks.fileDescriptor)
         if let signals { links.watch(signals.fileDescriptor) }
     }
@@ -116,7 +108,7 @@ final class ExecutorHandler: ReactorHandler {
                 links.close(peer, reason: "a message that cannot be read")
             }
         case .readable(let descriptor):
-            if descriptor == watcher.fileDescriptor {
+            if descriptor == tasks.fileDescriptor {
                 takeEnds(at: now)
             } else if descriptor == checks.fileDescriptor {
                 takeAnswers(at: now)
@@ -150,14 +142,15 @@ final class ExecutorHandler: ReactorHandler {
                 links.send(ExecutorCodec.encode(message), to: peer)
             }
         case .start(let launch): starts.append(launch)
-        case .signal(let id, let number): signal(id, number)
+        case .signal(let id, let number): tasks.signal(id, number)
         case .runCheck(let reference, let kind, let timeout):
             run(reference, kind, until: now + timeout)
-        case .measure(let ids): measure(ids)
+        case .measure(let ids):
+            inputs.append(.usage(tasks.measure(ids, of: configuration.frameworkID)))
         case .forget: break
         case .observe(let observation): log("\(observation)")
         case .exit(let code):
-            sweep()
+            tasks.finish()
             exitCode = code
             links.stop()
         }
@@ -166,66 +159,41 @@ final class ExecutorHandler: ReactorHandler {
     // MARK: Processes
 
     private func start(_ launch: TaskLaunch, at now: Instant) {
-        let plan = ProcessPlan(
-            command: launch.command, environment: launch.environment, directory: launch.sandbox)
         do throws(SystemError) {
-            Failpoint.hit(.executorStartBefore)
-            let process = try ProcessLauncher.start(plan, isExact: false)
-            Failpoint.hit(.executorStartAfter)
-            lastToken += 1
-            try watcher.watchChild(process, token: lastToken)
-            running[lastToken] = Running(
-                id: launch.id, process: process, sandbox: launch.sandbox,
-                environment: launch.environment,
-                outputs: ["stdout", "stderr"].compactMap {
-                    OutputFile("\(launch.sandbox)/\($0)")
-                })
-            tokens[launch.id] = lastToken
-            if rotateAt == nil { rotateAt = now + Self.rotationInterval }
-            inputs.append(
-                .processStarted(
-                    launch.id, pid: Int(process.pid), startTicks: process.startTicks))
+            if let process = try tasks.start(launch, at: now) {
+                told(launch.id, .success(process), at: now)
+            }
         } catch {
-            inputs.append(.startFailed(launch.id, message: error.description))
+            told(launch.id, .failure(error), at: now)
         }
     }
 
-    private func signal(_ id: TaskID, _ number: Int32) {
-        guard let token = tokens[id], let task = running[token] else { return }
-        watcher.signalGroup(token, number)
-        if number == SIGKILL {
-            ProcessSweeper.signalStrays(of: task.process, sandbox: task.sandbox, number)
+    private func told(
+        _ id: TaskID, _ result: Result<ProcessIdentity, SystemError>,
+        _ addresses: [String] = [], at now: Instant
+    ) {
+        switch result {
+        case .success(let process):
+            if rotateAt == nil { rotateAt = now + Self.rotationInterval }
+            inputs.append(
+                .processStarted(
+                    id, pid: Int(process.pid), startTicks: process.startTicks,
+                    addresses: addresses))
+        case .failure(let error):
+            inputs.append(.startFailed(id, message: error.description))
         }
     }
 
     private func takeEnds(at now: Instant) {
-        for end in watcher.takeEnds() {
-            guard let task = running.removeValue(forKey: end.token) else { continue }
+        for end in tasks.takeEnds(at: now) {
             Failpoint.hit(.executorExitReceived)
-            tokens[task.id] = nil
-            sweeper.add(sandbox: task.sandbox, process: task.process)
-            if sweepAt == nil { sweepAt = now + Self.sweepDelay }
-            let exit = end.exit ?? TaskExit()
-            var tail = exit.code == 0 ? "" : OutputFile.tail("\(task.sandbox)/stderr")
-            // A task cannot say it itself: its standard error is on the same disk.
-            if exit.code != 0, Sandbox.isFull(task.sandbox) {
-                tail += "\nNo space left on the disk of the sandbox"
-            }
-            inputs.append(.processExited(task.id, exit, errorTail: tail))
+            inputs.append(.processExited(end.id, end.exit, errorTail: end.errorTail))
         }
     }
 
-    private func sweep() {
-        sweepAt = nil
-        Failpoint.hit(.executorSweepBefore)
-        let count = sweeper.sweep()
-        Failpoint.hit(.executorSweepAfter)
-        if count > 0 { log("killed \(count) processes that tasks had left behind") }
-    }
-
     private func rotate(at now: Instant) {
-        rotateAt = running.isEmpty ? nil : now + Self.rotationInterval
-        for task in running.values {
+        rotateAt = tasks.running.isEmpty ? nil : now + Self.rotationInterval
+        for task in tasks.running.values {
             for output in task.outputs {
                 do throws(SystemError) {
                     try output.rotate(limit: configuration.outputLimitBytes)
@@ -239,16 +207,16 @@ final class ExecutorHandler: ReactorHandler {
     // MARK: Checks and usage
 
     private func run(_ reference: CheckReference, _ kind: CheckKind, until deadline: Instant) {
-        guard let token = tokens[reference.task], let task = running[token] else {
+        guard let task = tasks.task(reference.task) else {
             inputs.append(.checkFinished(reference, .failed("the task has no process")))
             return
         }
-        lastToken += 1
-        references[lastToken] = reference
+        lastCheck += 1
+        references[lastCheck] = reference
         let plan = CheckPlan(
             kind: kind, directory: task.sandbox, environment: task.environment,
             deadline: deadline)
-        checks.start(plan, token: lastToken)
+        checks.start(plan, token: lastCheck)
     }
 
     private func takeAnswers(at now: Instant) {
@@ -264,19 +232,6 @@ final class ExecutorHandler: ReactorHandler {
                 }
             inputs.append(.checkFinished(reference, outcome))
         }
-    }
-
-    private func measure(_ ids: [TaskID]) {
-        let live = ids.compactMap { id in
-            tokens[id].flatMap { running[$0] }.map { (id: id, leader: $0.process.pid) }
-        }
-        let usages = UsageProbe.sessions(live.map(\.leader))
-        let reports = zip(live, usages).map { task, usage in
-            TaskUsage(
-                key: TaskKey(configuration.frameworkID, task.id), cpuTime: usage.cpuTime,
-                memoryBytes: usage.memoryBytes, processes: usage.processes)
-        }
-        inputs.append(.usage(reports))
     }
 
     private func log(_ line: @autoclosure () -> String) {

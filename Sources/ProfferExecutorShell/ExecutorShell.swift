@@ -1,8 +1,10 @@
+internal import CLinux
 internal import Glibc
 internal import ProfferContainers
 internal import ProfferExecutor
 internal import ProfferExecutorWire
 internal import ProfferFailpoints
+public import ProfferIsolation
 public import ProfferModel
 internal import ProfferSession
 internal import ProfferTransport
@@ -28,6 +30,12 @@ public struct ExecutorShellConfiguration: Sendable {
     public var usageInterval: Duration
     /// The size at which `stdout` and `stderr` of a task are moved to `stdout.1` and `stderr.1`.
     public var outputLimitBytes: Int
+    /// How its tasks are kept apart.
+    public var isolation: IsolationSettings
+    /// Its run, which names what is made for its tasks.
+    public var containerID: ContainerID
+    /// Where is written what has to be undone for its tasks; its own directory when absent.
+    public var plansDirectory: String?
     /// Takes lines for its log; `nil` for none.
     public var log: (@Sendable (String) -> Void)?
 
@@ -42,6 +50,9 @@ public struct ExecutorShellConfiguration: Sendable {
         recoveryTimeout: Duration = .seconds(900),
         usageInterval: Duration = .seconds(5),
         outputLimitBytes: Int = 10 << 20,
+        isolation: IsolationSettings = IsolationSettings(),
+        containerID: ContainerID = "executor",
+        plansDirectory: String? = nil,
         log: (@Sendable (String) -> Void)? = nil
     ) {
         self.frameworkID = frameworkID
@@ -53,6 +64,9 @@ public struct ExecutorShellConfiguration: Sendable {
         self.recoveryTimeout = recoveryTimeout
         self.usageInterval = usageInterval
         self.outputLimitBytes = outputLimitBytes
+        self.isolation = isolation
+        self.containerID = containerID
+        self.plansDirectory = plansDirectory
         self.log = log
     }
 }
@@ -72,6 +86,7 @@ public struct ExecutorShell: Sendable {
     /// What other threads can ask of an executor.
     enum Mail: Sendable {
         case terminate
+        case contained(UInt64, Result<ContainerStart.Outcome, SystemError>)
     }
 
     private let configuration: ExecutorShellConfiguration
@@ -119,6 +134,8 @@ public struct ExecutorShell: Sendable {
     public func run() throws(ExecutorShellError) -> Int32 {
         Failpoint.hit(.executorBegin)
         let signals = SignalDescriptor.takeOver()
+        // The first process of a container loses its parent, which is the runtime.
+        if configuration.isolation.mode == .oci { _ = linux_adopt_orphans() }
         let handler = try makeHandler(signals: signals)
         do throws(TransportError) {
             try reactor.run { handler }
@@ -151,7 +168,9 @@ public struct ExecutorShell: Sendable {
         signals: SignalDescriptor?
     ) throws(ExecutorShellError) -> ExecutorHandler {
         do throws(SystemError) {
-            return try ExecutorHandler(configuration, signals: signals)
+            return try ExecutorHandler(
+                configuration, signals: signals,
+                post: { [weak reactor] in reactor?.post($0) })
         } catch {
             throw ExecutorShellError(description: error.description)
         }

@@ -50,15 +50,66 @@ extension CommandInfo: FieldReadable, FieldWritable {
 extension Volume: FieldReadable, FieldWritable {
     init(_ fields: Fields) throws(WireError) {
         let mode: VolumeMode = try fields.required(fields.kind(3))
+        let source = try fields.fields(5)
+        let kind: VolumeSourceKind? = try source?.kind(1)
+        // What has to be there is asked for whatever the kind is.
+        let host = try source?.fields(5)
+        let path = try host.map { host throws(WireError) in try host.required(host.text(1)) }
+        let sandbox: SandboxPath? = try source?.one(3)
+        try source?.fields(2).map { docker throws(WireError) in
+            _ = try docker.required(docker.text(2))
+        }
         self.init(
-            containerPath: try fields.required(fields.text(1)), hostPath: try fields.text(2),
-            isReadOnly: mode == .readOnly)
+            containerPath: try fields.required(fields.text(1)),
+            hostPath: kind == .hostPath && path != nil ? path : try fields.text(2),
+            isReadOnly: mode == .readOnly, sandboxPath: kind == .sandboxPath ? sandbox : nil,
+            temporaryBytes: try fields.int64(1000))
     }
 
     func write(to fields: inout FieldWriter) {
         fields.text(1, containerPath)
         fields.text(2, hostPath)
         fields.kind(3, isReadOnly ? VolumeMode.readOnly : .readWrite)
+        if let sandbox = sandboxPath {
+            fields.message(5) { source in
+                source.kind(1, VolumeSourceKind.sandboxPath)
+                source.one(3, sandbox)
+            }
+        }
+        fields.int64(1000, temporaryBytes)
+    }
+}
+
+extension Volume.SandboxPath: FieldReadable, FieldWritable {
+    init(_ fields: Fields) throws(WireError) {
+        let kind: SandboxPathKind? = try fields.kind(1)
+        self.init(try fields.required(fields.text(2)), isShared: kind == .parent)
+    }
+
+    func write(to fields: inout FieldWriter) {
+        fields.kind(1, isShared ? SandboxPathKind.parent : .own)
+        fields.text(2, path)
+    }
+}
+
+/// One limit in a list; `nil` when this version does not know what it counts.
+private struct LimitEntry: FieldReadable, FieldWritable {
+    var limit: ProcessLimit?
+
+    init(_ limit: ProcessLimit) { self.limit = limit }
+
+    init(_ fields: Fields) throws(WireError) {
+        let kind: LimitKind? = try fields.kind(1)
+        let (hard, soft) = (try fields.uint64(2), try fields.uint64(3))
+        limit = kind.flatMap { ProcessLimit.Kind(rawValue: Int($0.rawValue)) }.map {
+            ProcessLimit($0, soft: soft, hard: hard)
+        }
+    }
+
+    func write(to fields: inout FieldWriter) {
+        fields.kind(1, limit.flatMap { LimitKind(rawValue: Int32($0.kind.rawValue)) })
+        fields.uint64(2, limit?.hard)
+        fields.uint64(3, limit?.soft)
     }
 }
 
@@ -108,7 +159,14 @@ extension ContainerInfo: FieldReadable, FieldWritable {
             kind: kind == .docker ? .docker : .native, image: image,
             hostname: try fields.text(4), volumes: try fields.list(2), network: network,
             portMappings: try docker?.list(3) ?? [],
-            isPrivileged: try docker?.bool(4) ?? false, forcePull: try docker?.bool(6) ?? false)
+            isPrivileged: try docker?.bool(4) ?? false, forcePull: try docker?.bool(6) ?? false,
+            limits: try Self.limits(fields.fields(9)),
+            capabilities: try fields.fields(8)?.fields(3)?.capabilities(1) ?? [])
+    }
+
+    private static func limits(_ fields: Fields?) throws(WireError) -> [ProcessLimit] {
+        let entries: [LimitEntry] = try fields?.list(1) ?? []
+        return entries.compactMap(\.limit)
     }
 
     func write(to fields: inout FieldWriter) {
@@ -123,7 +181,22 @@ extension ContainerInfo: FieldReadable, FieldWritable {
         }
         fields.text(4, hostname)
         if case .named(let name) = network { fields.message(7) { $0.text(6, name) } }
+        if !capabilities.isEmpty {
+            fields.message(8) { linux in
+                linux.message(3) { list in
+                    for capability in capabilities {
+                        list.int32(1, Self.firstCapability + capability.number)
+                    }
+                }
+            }
+        }
+        if !limits.isEmpty {
+            fields.message(9) { $0.list(1, limits.map { LimitEntry($0) }) }
+        }
     }
+
+    /// The number on the wire of the kernel's first capability.
+    fileprivate static let firstCapability = 1000
 }
 
 extension ContainerInfo.Network {
@@ -138,6 +211,12 @@ extension ContainerInfo.Network {
 }
 
 extension Fields {
+    fileprivate func capabilities(_ number: UInt32) throws(WireError) -> [Capability] {
+        try numbers(number).compactMap {
+            Capability(number: Int(Int32(truncatingIfNeeded: $0)) - ContainerInfo.firstCapability)
+        }
+    }
+
     /// The name of the image that the agent's own containerizer is to use.
     fileprivate func mesosImage(_ number: UInt32) throws(WireError) -> String? {
         guard let image = try fields(number)?.fields(1) else { return nil }

@@ -65,6 +65,16 @@ struct FieldScanner {
         throw .malformed(name)
     }
 
+    /// The numbers that are packed into one field.
+    static func varints(
+        _ bytes: ArraySlice<UInt8>, _ name: String
+    ) throws(WireError) -> [UInt64] {
+        var scanner = FieldScanner(bytes, name)
+        var values: [UInt64] = []
+        while !scanner.rest.isEmpty { values.append(try scanner.varint()) }
+        return values
+    }
+
     private mutating func fixed64() throws(WireError) -> UInt64 {
         try take(8).reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }

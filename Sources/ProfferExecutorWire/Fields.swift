@@ -94,6 +94,21 @@ struct Fields {
         return values
     }
 
+    /// The values of a list, whether each stands for itself or several are packed together.
+    func numbers(_ number: UInt32) throws(WireError) -> [UInt64] {
+        var values: [UInt64] = []
+        var scanner = FieldScanner(bytes, name)
+        while let field = try scanner.next() {
+            guard field.number == number else { continue }
+            switch field.value {
+            case .varint(let value): values.append(value)
+            case .bytes(let packed): values += try FieldScanner.varints(packed, name)
+            default: break
+            }
+        }
+        return values
+    }
+
     // MARK: Bytes and texts
 
     func data(_ number: UInt32) throws(WireError) -> [UInt8]? {

@@ -108,3 +108,25 @@ enum AgentCapabilityKind: Int32 {
     case draining = 7
     case taskResourceLimits = 8
 }
+
+enum VolumeSourceKind: Int32 {
+    case unknown = 0
+    case sandboxPath = 2
+    case secret = 3
+    case hostPath = 4
+    case dockerVolume = 1
+    case csiVolume = 5
+}
+
+enum SandboxPathKind: Int32 {
+    case unknown = 0
+    case own = 1
+    case parent = 2
+}
+
+/// What is limited for a process.
+enum LimitKind: Int32 {
+    case unknown = 0
+    case addressSpace, core, cpu, data, fileSize, locks, lockedMemory, messageQueues, nice
+    case descriptors, processes, residentSize, realTimePriority, realTime, pendingSignals, stack
+}

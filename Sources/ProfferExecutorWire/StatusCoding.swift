@@ -61,6 +61,9 @@ extension TaskExit: FieldWritable {
         fields.bool(3, isCoreDumped ? true : nil)
         fields.int64(4, cpuTime?.inNanoseconds)
         fields.int64(5, peakMemoryBytes)
+        fields.int64(6, wallTime?.inNanoseconds)
+        fields.int64(7, memoryLimitBytes)
+        fields.bool(8, isOutOfMemory ? true : nil)
     }
 }
 

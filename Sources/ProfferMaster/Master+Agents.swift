@@ -80,7 +80,7 @@ extension Master {
         row.info.id = id
         outbox.append(.commit([.agent(id, entry(row))]))
         agents[id] = row
-        allocator.setAgent(row.info, isActive: row.state == .active)
+        tellAllocator(row)
         noteSeen(id)
         for offer in row.offers { end(offer: offer, .rescinded, at: now, into: &outbox) }
     }
@@ -165,7 +165,7 @@ extension Master {
         recovering.remove(id)
         timers.set(.agentReturn(id), to: nil)
         timers.set(.ping(id), to: now + configuration.agentPingInterval)
-        allocator.setAgent(row.info, isActive: row.state == .active)
+        tellAllocator(row)
         noteSeen(id)
         outbox.append(
             .observe(

@@ -165,7 +165,7 @@ extension Master {
             return
         }
         frameworks[id]?.suppressedRoles.removeAll(where: meant.contains)
-        allocator.revive(id, roles: meant)
+        if frameworks[id]?.awaitsDemand != true { allocator.revive(id, roles: meant) }
     }
 
     mutating func suppress(

@@ -30,6 +30,14 @@ extension Master {
             case .why(let question): answer(why: question, at: now)
             case .whyFramework(let id): answer(whyFramework: id, at: now)
             case .inverseOffers: .inverseOffers(inverseOfferSummaries(at: now))
+            case .reserve(let id, let resources, let source):
+                order(reserve: resources, source: source, of: id, at: now, into: &outbox)
+            case .unreserve(let id, let resources):
+                order(unreserve: resources, of: id, at: now, into: &outbox)
+            case .whitelist: .whitelist(whitelist.map(Array.init))
+            case .setWhitelist(let hosts): order(whitelist: hosts, at: now, into: &outbox)
+            case .setPriorityLimit(let role, let limit):
+                setPriorityLimit(role, limit, at: now, into: &outbox)
             }
         outbox.append(.answer(answer, query))
     }
@@ -133,6 +141,7 @@ extension Master {
             rows[role]?.weightThousandths = weight
         }
         for role in quotas.keys { add(role) }
+        for role in priorityLimits.keys { add(role) }
         for task in tasks.values where !task.isReleased {
             rows[task.role]?.allocated += task.info.resources
         }
@@ -146,6 +155,7 @@ extension Master {
         return rows.values.map { row in
             var summary = row
             summary.shareMillionths = allocator.shareMillionths(role: row.name)
+            summary.priorityLimit = priorityLimit(of: row.name)
             return summary
         }
     }

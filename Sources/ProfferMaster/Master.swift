@@ -21,6 +21,10 @@ public struct Master: Machine {
     var offers: OrderedTable<OfferID, OfferRow> = [:]
     var weights: OrderedDictionary<String, Int64> = [:]
     var quotas: OrderedDictionary<String, Quota> = [:]
+    /// The highest priority of roles that have one.
+    var priorityLimits: OrderedDictionary<String, Int> = [:]
+    /// The hosts whose agents may be offered, in the order of their names; `nil` is every one.
+    var whitelist: OrderedSet<String>?
     /// Agents of the registry that have not come back yet.
     var recovering: OrderedKeys<AgentID> = []
     /// The outstanding offers of each gang.
@@ -43,6 +47,8 @@ public struct Master: Machine {
     var nextPreemption: UInt64 = 0
     /// The agent at which the next search for victims begins.
     var victimCursor = 0
+    /// So many agents the last one looked at.
+    var victimWindow = 1
     var peerFrameworks = LookupTable<PeerID, FrameworkID>()
     var peerAgents = LookupTable<PeerID, AgentID>()
     /// The keys that the peers of open sessions have proved to have.
@@ -78,12 +84,19 @@ public struct Master: Machine {
         info = MasterInfo(
             id: generator.uuidText(), hostname: configuration.hostname,
             port: configuration.httpPort, version: configuration.version,
-            clusterName: configuration.clusterName)
+            clusterName: configuration.clusterName, domain: configuration.domain)
         startedAt = wallClock.time(at: now)
         lastAllocation = now - configuration.allocationWindow
         allocationPause = configuration.allocationWindow
         lastWatchStep = lastAllocation
         for record in records { recover(record, at: now) }
+        if configuration.whitelistFile != nil {
+            whitelist = configuration.whitelist.map { OrderedSet($0) }
+        }
+        // Frameworks may have come before the limits of their roles.
+        if !priorityLimits.isEmpty {
+            for row in frameworks.values { tellAllocator(row, isActive: false) }
+        }
         awaitAgents(at: now)
     }
 
@@ -131,7 +144,11 @@ public struct Master: Machine {
         case .quota(let role, let quota?):
             quotas[role] = quota
             allocator.setQuota(quota)
-        case .agent(_, nil), .framework(_, nil), .weight(_, nil), .quota(_, nil), .epoch: break
+        case .whitelist(let hosts?): whitelist = OrderedSet(hosts)
+        case .priorityLimit(let role, let limit?): priorityLimits[role] = limit
+        case .agent(_, nil), .framework(_, nil), .weight(_, nil), .quota(_, nil), .whitelist(nil),
+            .priorityLimit(_, nil), .epoch:
+            break
         }
     }
 
@@ -152,6 +169,7 @@ public struct Master: Machine {
         case .agent(let message, let peer): take(message, from: peer, at: now, into: &outbox)
         case .peerClosed(let peer, let reason): close(peer, reason, at: now, into: &outbox)
         case .operation(let call, let query): answer(call, query, at: now, into: &outbox)
+        case .whitelistRead(let hosts): take(whitelist: hosts, at: now, into: &outbox)
         }
         finish(at: now, into: &outbox)
     }

@@ -1,5 +1,5 @@
 internal import ProfferKernel
-internal import ProfferModel
+public import ProfferModel
 
 /// How a master behaves; every default that Mesos has is Mesos'.
 public struct MasterConfiguration: Hashable, Sendable {
@@ -9,6 +9,14 @@ public struct MasterConfiguration: Hashable, Sendable {
     public var hostname = "localhost"
     /// The port of its HTTP server.
     public var httpPort = 5050
+    /// Where it is; agents of other regions are for frameworks that are aware of regions, which
+    /// the allocator has to be told too.
+    public var domain: FaultDomain?
+    /// The file that says which hosts' agents may be offered, if one does: then no operator's call
+    /// changes that.
+    public var whitelistFile: String?
+    /// What the file says at the start; `nil` is every host.
+    public var whitelist: [String]?
     /// Its version.
     public var version = "0.1.0"
     /// Pause between two signs of life to a framework.

@@ -17,6 +17,9 @@ public enum MasterInput: Sendable {
     case peerClosed(PeerID, reason: String)
     /// An operator asks or orders something.
     case operation(OperatorCall, QueryID)
+    /// The file that ``MasterConfiguration/whitelistFile`` names was read and says this; `nil` is
+    /// every host.
+    case whitelistRead([String]?)
 }
 
 /// Everything a master asks of its shell, to be carried out in order.

@@ -296,16 +296,38 @@ public struct Volume: Hashable, Sendable {
     public var hostPath: String?
     /// Whether the task may only read it.
     public var isReadOnly: Bool
+    /// A directory of the sandbox instead of one of the host.
+    public var sandboxPath: SandboxPath?
+    /// In memory only, of this many bytes at most, instead of a directory.
+    public var temporaryBytes: Int64?
+
+    /// A directory in a sandbox, made if it is not there.
+    public struct SandboxPath: Hashable, Sendable {
+        /// The path from the top of the sandbox.
+        public var path: String
+        /// Whether the directory is the whole task group's, or only the task's.
+        public var isShared: Bool
+
+        /// Sets every field; what is left out has the default shown.
+        public init(_ path: String, isShared: Bool = false) {
+            self.path = path
+            self.isShared = isShared
+        }
+    }
 
     /// Sets every field; what is left out has the default shown.
     public init(
         containerPath: String,
         hostPath: String? = nil,
-        isReadOnly: Bool = false
+        isReadOnly: Bool = false,
+        sandboxPath: SandboxPath? = nil,
+        temporaryBytes: Int64? = nil
     ) {
         self.containerPath = containerPath
         self.hostPath = hostPath
         self.isReadOnly = isReadOnly
+        self.sandboxPath = sandboxPath
+        self.temporaryBytes = temporaryBytes
     }
 }
 
@@ -348,6 +370,10 @@ public struct ContainerInfo: Hashable, Sendable {
     public var isPrivileged: Bool
     /// Whether to ask for a newer image even if there is one.
     public var forcePull: Bool
+    /// What the kernel counts for each of its processes.
+    public var limits: [ProcessLimit]
+    /// What its processes may do that is else kept for the privileged.
+    public var capabilities: [Capability]
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -358,7 +384,9 @@ public struct ContainerInfo: Hashable, Sendable {
         network: Network = .host,
         portMappings: [PortMapping] = [],
         isPrivileged: Bool = false,
-        forcePull: Bool = false
+        forcePull: Bool = false,
+        limits: [ProcessLimit] = [],
+        capabilities: [Capability] = []
     ) {
         self.kind = kind
         self.image = image
@@ -368,6 +396,8 @@ public struct ContainerInfo: Hashable, Sendable {
         self.portMappings = portMappings
         self.isPrivileged = isPrivileged
         self.forcePull = forcePull
+        self.limits = limits
+        self.capabilities = capabilities
     }
 
     /// Who interprets the image.

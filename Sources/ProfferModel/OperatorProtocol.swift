@@ -31,6 +31,17 @@ public enum OperatorCall: Hashable, Sendable {
     case whyFramework(FrameworkID)
     /// Every request to leave an agent that holds.
     case inverseOffers
+    /// Reserves what nobody uses of an agent: the resources carry the reservations to be. With a
+    /// source, that is what they are made of, which is reserved in another way so far.
+    case reserve(AgentID, Resources, source: Resources)
+    /// Takes the last reservation off what nobody uses of an agent.
+    case unreserve(AgentID, Resources)
+    /// The hosts whose agents may be offered.
+    case whitelist
+    /// Sets the hosts whose agents may be offered; `nil` is every host, an empty list none.
+    case setWhitelist([String]?)
+    /// Sets the highest priority that may be used in a role and those below it; `nil` is no limit.
+    case setPriorityLimit(role: String, Int?)
 }
 
 /// The demand of a framework and why it waits, as an operator sees it.
@@ -118,6 +129,8 @@ public enum OperatorAnswer: Hashable, Sendable {
     case demands([DemandSummary])
     /// To `inverseOffers`.
     case inverseOffers([InverseOfferSummary])
+    /// To `whitelist`: in the order of their names, `nil` for every host.
+    case whitelist([String]?)
     /// The order is carried out.
     case done
     /// There is no such thing.
@@ -252,6 +265,8 @@ public struct RoleSummary: Hashable, Sendable {
     public var allocated: Resources
     /// Its dominant share of the cluster, unweighted.
     public var shareMillionths: Int64
+    /// The highest priority that may be used in it, if one was set for it or a role above it.
+    public var priorityLimit: Int?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -259,13 +274,15 @@ public struct RoleSummary: Hashable, Sendable {
         weightThousandths: Int64 = 1000,
         frameworks: [FrameworkID] = [],
         allocated: Resources = Resources(),
-        shareMillionths: Int64 = 0
+        shareMillionths: Int64 = 0,
+        priorityLimit: Int? = nil
     ) {
         self.name = name
         self.weightThousandths = weightThousandths
         self.frameworks = frameworks
         self.allocated = allocated
         self.shareMillionths = shareMillionths
+        self.priorityLimit = priorityLimit
     }
 }
 

@@ -77,6 +77,10 @@ public enum MasterRecord: Hashable, Sendable {
     case weight(role: String, Int64?)
     /// A top-level role's quota, or its end.
     case quota(role: String, Quota?)
+    /// The hosts whose agents may be offered, as an operator has ordered.
+    case whitelist([String]?)
+    /// The highest priority that may be used in a role.
+    case priorityLimit(role: String, Int?)
     /// How often a master has taken over this registry.
     case epoch(UInt64)
 }

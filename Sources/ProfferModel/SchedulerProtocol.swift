@@ -6,16 +6,24 @@ public struct Subscription: Hashable, Sendable {
     public var suppressedRoles: [String]
     /// The agents that are wanted, per role.
     public var constraints: [OfferConstraint]
+    /// Of SUBSCRIBE, what is wanted from the beginning; `nil` makes it a classic framework that is
+    /// offered whatever is free.
+    ///
+    /// A framework that gives an empty list is going to state its demand, and is offered nothing
+    /// before it has. UPDATE_FRAMEWORK leaves demand as it is.
+    public var demands: [Demand]?
 
     /// Sets every field; what is left out has the default shown.
     public init(
         framework: FrameworkInfo,
         suppressedRoles: [String] = [],
-        constraints: [OfferConstraint] = []
+        constraints: [OfferConstraint] = [],
+        demands: [Demand]? = nil
     ) {
         self.framework = framework
         self.suppressedRoles = suppressedRoles
         self.constraints = constraints
+        self.demands = demands
     }
 }
 
@@ -187,6 +195,8 @@ public struct MasterInfo: Hashable, Sendable {
     public var version: String
     /// The name of the cluster, for people.
     public var clusterName: String?
+    /// Where it is, if that was said: its region is that of the cluster.
+    public var domain: FaultDomain?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -194,13 +204,15 @@ public struct MasterInfo: Hashable, Sendable {
         hostname: String,
         port: Int = 5050,
         version: String,
-        clusterName: String? = nil
+        clusterName: String? = nil,
+        domain: FaultDomain? = nil
     ) {
         self.id = id
         self.hostname = hostname
         self.port = port
         self.version = version
         self.clusterName = clusterName
+        self.domain = domain
     }
 }
 

@@ -419,8 +419,14 @@ public struct TaskExit: Hashable, Sendable {
     public var isCoreDumped: Bool
     /// User and system time of all its processes.
     public var cpuTime: Duration?
-    /// The largest resident size.
+    /// The largest resident size; with a cgroup, the most that all processes held together.
     public var peakMemoryBytes: Int64?
+    /// From its start to its end.
+    public var wallTime: Duration?
+    /// What its memory was limited to; `nil` when it was not.
+    public var memoryLimitBytes: Int64?
+    /// Whether the kernel killed any of its processes because the limit was reached.
+    public var isOutOfMemory: Bool
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -428,12 +434,18 @@ public struct TaskExit: Hashable, Sendable {
         signal: Int? = nil,
         isCoreDumped: Bool = false,
         cpuTime: Duration? = nil,
-        peakMemoryBytes: Int64? = nil
+        peakMemoryBytes: Int64? = nil,
+        wallTime: Duration? = nil,
+        memoryLimitBytes: Int64? = nil,
+        isOutOfMemory: Bool = false
     ) {
         self.code = code
         self.signal = signal
         self.isCoreDumped = isCoreDumped
         self.cpuTime = cpuTime
         self.peakMemoryBytes = peakMemoryBytes
+        self.wallTime = wallTime
+        self.memoryLimitBytes = memoryLimitBytes
+        self.isOutOfMemory = isOutOfMemory
     }
 }

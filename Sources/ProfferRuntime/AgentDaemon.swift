@@ -5,6 +5,7 @@ public import Logging
 public import ProfferAgent
 internal import ProfferContainers
 internal import ProfferHTTP
+public import ProfferIsolation
 internal import ProfferKernel
 public import ProfferModel
 internal import ProfferRegistry
@@ -22,9 +23,9 @@ public struct AgentDaemonConfiguration: Sendable {
     public var httpPort = 5051
     /// The name under which others reach it; the node's own when absent.
     public var hostname: String?
-    /// The masters' addresses for agents, `tcp://host:port`.
+    /// The masters' addresses for agents, `tcp://host:port` or `tcp://host:port=KEY`.
     public var masters: [String]
-    /// The masters' public key, Z85.
+    /// The public key, Z85, of masters whose address names none.
     public var masterKey: String
     /// What it offers; detected when absent.
     public var resources: Resources?
@@ -36,6 +37,8 @@ public struct AgentDaemonConfiguration: Sendable {
     public var executor: String?
     /// From one report of what the node uses to the next.
     public var usageInterval = AgentNode.usageInterval
+    /// How tasks are kept apart; without a root for their cgroups, one is made of the directory.
+    public var isolation = IsolationSettings()
     /// How it behaves; its work directory is set from the data directory.
     public var agent = AgentConfiguration(workDirectory: "/")
 
@@ -48,16 +51,20 @@ public struct AgentDaemonConfiguration: Sendable {
     public init(_ settings: DaemonSettings) throws {
         dataDirectory = try settings.required(
             "data-dir", "name a directory for checkpoints, key and sandboxes")
-        masters = try settings.required("master", "give the master's address, tcp://host:5061")
-            .split(separator: ",").map(String.init)
-        for address in masters where !address.hasPrefix("tcp://") {
+        let servers = ServerAddress.list(
+            try settings.required("master", "give the masters' addresses, tcp://host:5061"))
+        for server in servers where !server.isTCP {
             throw DaemonProblem(
                 .configuration, "--master is not valid",
-                because: "'\(address)' does not begin with tcp://",
+                because: "'\(server.address)' is not tcp://host:port",
                 try: "write for example tcp://10.0.0.1:5061")
         }
-        masterKey = try settings.required(
-            "master-key", "copy the public key that the master printed when it started")
+        masters = servers.map(\.description)
+        masterKey =
+            servers.allSatisfy { $0.key != nil }
+            ? settings.text("master-key") ?? servers[0].key ?? ""
+            : try settings.required(
+                "master-key", "copy the public key that the master printed when it started")
         host = settings.text("host") ?? host
         httpPort = try settings.port("http-port", default: httpPort)
         hostname = settings.text("hostname")
@@ -65,6 +72,7 @@ public struct AgentDaemonConfiguration: Sendable {
         usageInterval = try settings.duration("usage-interval", default: usageInterval)
         agent.executorIdleTimeout = try settings.duration(
             "executor-idle-timeout", default: agent.executorIdleTimeout)
+        isolation = try IsolationSettings(settings)
         resources = try settings.text("resources").map(ResourcesFlag.read)
         do throws(ResourceTextProblem) {
             attributes = try settings.text("attributes").map(Attribute.list(text:)) ?? []
@@ -97,14 +105,15 @@ public struct AgentDaemon: Sendable {
         let directory = try DataDirectory(configuration.dataDirectory)
         let lock = try DirectoryLock(directory)
         let keys = try directory.keyPair("agent.key")
-        guard KeyPair.isKey(configuration.masterKey),
-            !KeyPair.isPublicTestKey(configuration.masterKey)
-        else {
-            throw DaemonProblem(
-                .key, "--master-key is not valid",
-                because: "'\(configuration.masterKey)' is no key of 40 characters, or is one that"
-                    + " is printed in manuals",
-                try: "copy the public key that the master printed when it started")
+        let named = configuration.masters.compactMap { ServerAddress(text: $0).key }
+        for key in [configuration.masterKey] + named {
+            guard KeyPair.isKey(key), !KeyPair.isPublicTestKey(key) else {
+                throw DaemonProblem(
+                    .key, "--master-key is not valid",
+                    because: "'\(key)' is no key of 40 characters, or is one that is printed in"
+                        + " manuals",
+                    try: "copy the public key that the master printed when it started")
+            }
         }
         let work = try DataDirectory(directory.file("work")).path
         let metrics = PrometheusRegistry()
@@ -156,12 +165,16 @@ public struct AgentDaemon: Sendable {
                 .configuration, "the configuration is not valid",
                 because: problems.joined(separator: "; "), try: "correct these settings")
         }
+        let isolation = try IsolationStart.prepare(
+            configuration.isolation, work: work, name: SocketPath.digest(of: work),
+            logger: logger)
         let address = try SocketPath.address(in: directory)
         let store = try directory.store("agent.sqlite")
         let info = AgentInfo(
             hostname: configuration.hostname ?? NodeProbe.hostname,
             resources: configuration.resources ?? NodeProbe.resources(diskAt: work),
-            attributes: configuration.attributes, domain: configuration.domain)
+            attributes: Self.attributes(configuration.attributes, isolation),
+            domain: configuration.domain)
         return try AgentNode(
             configuration: agent, info: info,
             links: AgentLinks(
@@ -170,9 +183,24 @@ public struct AgentDaemon: Sendable {
                 executors: address),
             store: DurableStore(agent: store),
             host: ProcessExecutorHost(
-                root: work, program: try executorPath(), agentAddress: address),
+                root: work, program: try executorPath(), agentAddress: address,
+                isolation: isolation,
+                complain: { [logger] problem in
+                    logger.error("what a task has left stays", metadata: ["error": "\(problem)"])
+                }),
             context: Context(), logger: logger, metrics: metrics,
             usageInterval: configuration.usageInterval)
+    }
+
+    /// Says by an attribute how tasks are kept apart, so that frameworks can ask for it; unless the
+    /// operator uses the name for something else.
+    private static func attributes(
+        _ given: [Attribute], _ isolation: IsolationSettings
+    ) -> [Attribute] {
+        if isolation.mode == .process || given.contains(where: { $0.name == "isolation" }) {
+            return given
+        }
+        return given + [Attribute(name: "isolation", value: .text(isolation.mode.rawValue))]
     }
 
     private func executorPath() throws -> String {
@@ -226,9 +254,14 @@ enum SocketPath {
     private static func path(in directory: DataDirectory) -> String {
         let path = directory.file(name)
         if path.utf8.count <= limit { return path }
-        var digest: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a
+        return "/tmp/proffer-\(getuid())-\(digest(of: path))/\(name)"
+    }
+
+    /// A short name that is the same for the same path (FNV-1a).
+    static func digest(of path: String) -> String {
+        var digest: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in path.utf8 { digest = (digest ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        return "/tmp/proffer-\(getuid())-\(String(digest, radix: 16))/\(name)"
+        return String(digest, radix: 16)
     }
 
     private static func makePrivate(_ path: String) throws {

@@ -34,6 +34,15 @@ public protocol ExecutorHost: Sendable {
     /// Watches an executor that an earlier run of the agent started; `false` when it is gone.
     func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool
 
+    /// Undoes what executors of an earlier run have left, but for those that live; called once,
+    /// after every `adopt` and before the first `launch`.
+    func settle(living: [ContainerID])
+
     /// Lets go of everything without killing what outlives the agent.
     func close()
+}
+
+extension ExecutorHost {
+    /// Does nothing, for a host whose executors leave nothing.
+    public func settle(living: [ContainerID]) {}
 }

@@ -1,7 +1,9 @@
+internal import ProfferElection
 internal import ProfferFailpoints
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferMaster
 internal import ProfferModel
+internal import ProfferRegistry
 internal import ProfferTransport
 internal import ProfferWire
 
@@ -14,9 +16,18 @@ enum MasterEndpoint {
 /// What reaches a master's thread from other threads.
 enum MasterMail: Sendable {
     case operation(OperatorCall, Reply<OperatorAnswer>)
+    case whitelistRead([String]?)
     case committed(ticket: UInt64)
     case commitFailed(String)
     case stop
+    /// Begin to stand for election, now that the addresses are known.
+    case stand(MasterContact)
+    case election(ElectionInput)
+    case loaded(RequestID, Result<LoadedRegistry, ElectionFailure>)
+    case watchEnded
+    case outOfSpace(Bool)
+    /// For the master of a term, and for no other.
+    indirect case ofTerm(UInt64, MasterMail)
 }
 
 /// Runs a ``Master`` on the thread that owns its sockets: translation and order of effects, no
@@ -113,6 +124,8 @@ struct MasterHandler: ReactorHandler, ~Copyable {
             let query = QueryID(value: lastQuery)
             replies[query] = reply
             machine.handle(.operation(call, query), at: now, into: &outbox)
+        case .whitelistRead(let hosts):
+            machine.handle(.whitelistRead(hosts), at: now, into: &outbox)
         case .committed(let ticket):
             var freed: [MasterEffect] = []
             gate.release(ticket) { freed.append($0) }
@@ -123,6 +136,8 @@ struct MasterHandler: ReactorHandler, ~Copyable {
             links.stop()
         case .stop:
             links.stop()
+        case .stand, .election, .loaded, .watchEnded, .outOfSpace, .ofTerm:
+            break
         }
     }
 

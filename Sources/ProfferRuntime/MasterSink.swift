@@ -124,6 +124,27 @@ final class MasterSink: Sendable {
             metadata: ["peer": "\(peer)", "error": "\(error)"])
     }
 
+    func leads(epoch: UInt64, records: Int) {
+        logger.notice(
+            "this master leads now", metadata: ["epoch": "\(epoch)", "records": "\(records)"])
+    }
+
+    func steppedDown(epoch: UInt64, reason: String) {
+        logger.warning(
+            "this master does not lead any more; running tasks go on",
+            metadata: ["epoch": "\(epoch)", "reason": "\(reason)"])
+    }
+
+    func follows(_ leader: String) {
+        logger.info("another master leads", metadata: ["leader": "\(leader)"])
+    }
+
+    func warned(_ what: String) { logger.warning("\(what)") }
+
+    func degraded(_ problem: String) {
+        logger.warning("the registry is not well", metadata: ["problem": "\(problem)"])
+    }
+
     func commitFailed(_ message: String) {
         failure.withLock { $0 = $0 ?? message }
         logger.critical(

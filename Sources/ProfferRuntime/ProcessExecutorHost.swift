@@ -3,6 +3,7 @@ internal import Glibc
 public import ProfferAgent
 internal import ProfferContainers
 internal import ProfferFailpoints
+public import ProfferIsolation
 public import ProfferModel
 internal import ProfferTransport
 internal import ProfferZeroMQ
@@ -48,6 +49,9 @@ public final class ProcessExecutorHost: ExecutorHost {
     private let root: String
     private let program: String
     private let agentAddress: String
+    private let isolation: IsolationSettings
+    private let plans: PlanRunner
+    private let complain: @Sendable (String) -> Void
     private let state: Mutex<State>
     private let wakeUp: WakeUp
     private let sweeps: DispatchQueue
@@ -59,11 +63,20 @@ public final class ProcessExecutorHost: ExecutorHost {
     ///     be writable for nobody else.
     ///   - program: The path of `proffer-executor`.
     ///   - agentAddress: Where executors reach the agent, `ipc://…`.
+    ///   - isolation: How tasks are kept apart.
+    ///   - complain: Told what an executor has left that cannot be undone.
     /// - Throws: When descriptors run out.
-    public init(root: String, program: String, agentAddress: String) throws {
+    public init(
+        root: String, program: String, agentAddress: String,
+        isolation: IsolationSettings = IsolationSettings(),
+        complain: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws {
         self.root = root
         self.program = program
         self.agentAddress = agentAddress
+        self.isolation = isolation
+        self.complain = complain
+        plans = PlanRunner(directory: try Sandbox.create(["plans"], below: root))
         state = Mutex(try State())
         wakeUp = try WakeUp()
         sweeps = DispatchQueue(label: "proffer.sweeps")
@@ -90,7 +103,10 @@ public final class ProcessExecutorHost: ExecutorHost {
                 (state.takeEnds(), state.isClosed ? nil : state.report)
             }
             guard let report else { return }
-            for item in reports { report(item) }
+            for item in reports {
+                if case .ended(let container, _) = item { undoPlans(of: container) }
+                report(item)
+            }
         }
     }
 
@@ -113,15 +129,23 @@ public final class ProcessExecutorHost: ExecutorHost {
     public func launch(_ launch: ExecutorLaunch) {
         do {
             try makeDirectory(launch.directory)
-            var command =
-                launch.info.kind == .custom
-                ? launch.info.command ?? CommandInfo()
-                : CommandInfo(value: program, shell: false, arguments: [program])
-            command.user = launch.user
+            var command: CommandInfo
+            var settings = isolation
+            if launch.info.kind == .custom {
+                command = launch.info.command ?? CommandInfo()
+                command.user = launch.user
+            } else {
+                // Our own executor keeps the agent's user, out of reach of its tasks, and gives
+                // each of them its own.
+                command = CommandInfo(value: program, shell: false, arguments: [program])
+                settings.user = launch.user
+            }
             let environment =
                 [EnvironmentVariable(name: "PATH", value: Self.path)] + launch.environment + [
-                    EnvironmentVariable(name: "PROFFER_AGENT_ADDRESS", value: agentAddress)
-                ] + Failpoints.environment.map { .init(name: $0.name, value: $0.value) }
+                    EnvironmentVariable(name: "PROFFER_AGENT_ADDRESS", value: agentAddress),
+                    EnvironmentVariable(name: "PROFFER_PLANS", value: plans.directory),
+                ] + settings.environment
+                + Failpoints.environment.map { .init(name: $0.name, value: $0.value) }
             command.environment = []
             let (process, report) = try state.withLock { state in
                 let token = state.token(for: launch.containerID)
@@ -163,6 +187,30 @@ public final class ProcessExecutorHost: ExecutorHost {
             }
             sweeper.sweep()
         }
+    }
+
+    /// Undoes what executors that are no more have made for their tasks.
+    public func settle(living: [ContainerID]) {
+        let living = Set(living.map(\.value))
+        // What there is now: executors that are started meanwhile make plans of their own.
+        let left = Set(plans.names().filter { !living.contains(Self.container(of: $0)) })
+        if left.isEmpty { return }
+        sweeps.async { [self] in report(plans.recover(where: left.contains)) }
+    }
+
+    private func undoPlans(of container: ContainerID) {
+        sweeps.async { [self] in
+            report(plans.recover { Self.container(of: $0) == container.value })
+        }
+    }
+
+    private func report(_ problems: [SystemError]) {
+        for problem in problems { complain(problem.description) }
+    }
+
+    /// The executor in the name of a plan, which ends with a dot and a number.
+    private static func container(of plan: String) -> String {
+        plan.lastIndex(of: ".").map { String(plan[..<$0]) } ?? plan
     }
 
     /// Watches an executor that an earlier run of the agent started.

@@ -24,7 +24,7 @@ public enum ListenSecurity: Sendable {
 
 /// How a dialling endpoint proves who it is.
 public enum DialSecurity: Sendable {
-    /// CURVE, to one server key.
+    /// CURVE, to servers with this key, unless their addresses name another.
     case curve(KeyPair, serverKey: String)
     /// None: `inproc://` and `ipc://` only.
     case local
@@ -34,7 +34,9 @@ public enum DialSecurity: Sendable {
 public enum Endpoint: Sendable {
     /// Waits for peers.
     case listen(EndpointID, address: String, ListenSecurity)
-    /// Keeps one session with one of several addresses open, for ever.
+    /// Keeps one session with one of several addresses open, for ever; an address may carry the
+    /// server's key (``ServerAddress``). A server that does not serve names the one that does: it is
+    /// believed where it is authenticated.
     case dial(EndpointID, addresses: [String], credential: [UInt8] = [], DialSecurity)
 }
 
@@ -79,6 +81,8 @@ public struct ReactorConfiguration: Sendable {
     public var clusterID = ""
     /// How often a master has taken over; told to clients.
     public var epoch: UInt64 = 0
+    /// Whether openings are refused until ``Links/serve(clusterID:epoch:)``.
+    public var standsBy = false
     /// The limits of its sessions.
     public var session = SessionLimits()
     /// The limits of its sockets; a message part may be as large as a session's message and its

@@ -118,6 +118,7 @@ extension PBMasterInfo {
         hostname = info.hostname
         version = info.version
         if let name = info.clusterName { clusterName = name }
+        if let domain = info.domain { self.domain = PBDomainInfo(domain) }
         address.hostname = info.hostname
         address.port = Int32(clamping: info.port)
     }
@@ -125,7 +126,8 @@ extension PBMasterInfo {
     var model: MasterInfo {
         MasterInfo(
             id: id, hostname: hostname, port: Int(port), version: version,
-            clusterName: hasClusterName ? clusterName : nil)
+            clusterName: hasClusterName ? clusterName : nil,
+            domain: hasDomain ? domain.model : nil)
     }
 }
 
@@ -173,13 +175,7 @@ extension PBContainerInfo {
         self.init()
         type = container.kind == .docker ? .docker : .mesos
         if let hostname = container.hostname { self.hostname = hostname }
-        volumes = container.volumes.map { volume in
-            var coded = PBVolume()
-            coded.containerPath = volume.containerPath
-            if let path = volume.hostPath { coded.hostPath = path }
-            coded.mode = volume.isReadOnly ? .ro : .rw
-            return coded
-        }
+        volumes = container.volumes.map { PBVolume($0) }
         docker.image = container.image ?? ""
         docker.privileged = container.isPrivileged
         docker.forcePullImage = container.forcePull
@@ -200,6 +196,18 @@ extension PBContainerInfo {
             network.name = name
             networkInfos = [network]
         }
+        rlimitInfo.rlimits = container.limits.map { limit in
+            var coded = PBRLimitInfo.RLimit()
+            coded.type = .init(rawValue: limit.kind.rawValue) ?? .unknown
+            if let soft = limit.soft { coded.soft = soft }
+            if let hard = limit.hard { coded.hard = hard }
+            return coded
+        }
+        if container.limits.isEmpty { clearRlimitInfo() }
+        let capabilities = container.capabilities.compactMap {
+            PBCapabilityInfo.Capability(rawValue: 1000 + $0.number)
+        }
+        if !capabilities.isEmpty { linuxInfo.effectiveCapabilities.capabilities = capabilities }
     }
 
     var model: ProfferModel.ContainerInfo {
@@ -216,18 +224,50 @@ extension PBContainerInfo {
         return ProfferModel.ContainerInfo(
             kind: type == .docker ? .docker : .native, image: image,
             hostname: hasHostname ? hostname : nil,
-            volumes: volumes.map {
-                Volume(
-                    containerPath: $0.containerPath, hostPath: $0.hasHostPath ? $0.hostPath : nil,
-                    isReadOnly: $0.mode == .ro)
-            },
-            network: network,
+            volumes: volumes.map(\.model), network: network,
             portMappings: docker.portMappings.map {
                 PortMapping(
                     hostPort: Int($0.hostPort), containerPort: Int($0.containerPort),
                     protocolName: $0.hasProtocol ? $0.protocol : nil)
             },
-            isPrivileged: docker.privileged, forcePull: docker.forcePullImage)
+            isPrivileged: docker.privileged, forcePull: docker.forcePullImage,
+            limits: rlimitInfo.rlimits.compactMap { limit in
+                ProcessLimit.Kind(rawValue: limit.type.rawValue).map {
+                    ProcessLimit(
+                        $0, soft: limit.hasSoft ? limit.soft : nil,
+                        hard: limit.hasHard ? limit.hard : nil)
+                }
+            },
+            capabilities: linuxInfo.effectiveCapabilities.capabilities.compactMap {
+                Capability(number: $0.rawValue - 1000)
+            })
+    }
+}
+
+extension PBVolume {
+    init(_ volume: ProfferModel.Volume) {
+        self.init()
+        containerPath = volume.containerPath
+        if let path = volume.hostPath { hostPath = path }
+        mode = volume.isReadOnly ? .ro : .rw
+        if let sandbox = volume.sandboxPath {
+            source.type = .sandboxPath
+            source.sandboxPath.type = sandbox.isShared ? .parent : .self_
+            source.sandboxPath.path = sandbox.path
+        }
+        if let bytes = volume.temporaryBytes { temporaryBytes = bytes }
+    }
+
+    var model: ProfferModel.Volume {
+        var host = hasHostPath ? hostPath : nil
+        if source.type == .hostPath, source.hasHostPath { host = source.hostPath.path }
+        let sandbox =
+            source.type == .sandboxPath && source.hasSandboxPath
+            ? ProfferModel.Volume.SandboxPath(
+                source.sandboxPath.path, isShared: source.sandboxPath.type == .parent) : nil
+        return ProfferModel.Volume(
+            containerPath: containerPath, hostPath: host, isReadOnly: mode == .ro,
+            sandboxPath: sandbox, temporaryBytes: hasTemporaryBytes ? temporaryBytes : nil)
     }
 }
 

@@ -38,7 +38,25 @@ extension WireCodec {
         case .whyFramework(let id):
             coded.type = .whyFramework
             coded.whyFramework.frameworkID = PBFrameworkID(id)
-        case .inverseOffers: coded.type = .unknown
+        case .inverseOffers: coded.type = .getInverseOffers
+        case .reserve(let agent, let resources, let source):
+            coded.type = .reserveResources
+            coded.reserveResources.agentID = PBAgentID(agent)
+            coded.reserveResources.resources = ProfferWire.coded(resources)
+            coded.reserveResources.source = ProfferWire.coded(source)
+        case .unreserve(let agent, let resources):
+            coded.type = .unreserveResources
+            coded.unreserveResources.agentID = PBAgentID(agent)
+            coded.unreserveResources.resources = ProfferWire.coded(resources)
+        case .whitelist: coded.type = .getWhitelist
+        case .setWhitelist(let hosts):
+            coded.type = .updateWhitelist
+            coded.updateWhitelist = .init()
+            if let hosts { coded.updateWhitelist.whitelist = PBWhitelist(hosts) }
+        case .setPriorityLimit(let role, let limit):
+            coded.type = .updatePriorityLimit
+            coded.updatePriorityLimit.role = role
+            if let limit { coded.updatePriorityLimit.priorityLimit = clamped(limit) }
         }
         return bytes(coded)
     }
@@ -79,6 +97,30 @@ extension WireCodec {
         case .whyFramework:
             let why = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
             return .whyFramework(FrameworkID(why.frameworkID.value))
+        case .reserveResources:
+            let reserve = try body(
+                coded.reserveResources, coded.hasReserveResources, "reserve_resources")
+            return .reserve(
+                AgentID(reserve.agentID.value), try model(reserve.resources),
+                source: try model(reserve.source))
+        case .unreserveResources:
+            let unreserve = try body(
+                coded.unreserveResources, coded.hasUnreserveResources, "unreserve_resources")
+            return .unreserve(
+                AgentID(unreserve.agentID.value), try model(unreserve.resources))
+        case .getInverseOffers: return .inverseOffers
+        case .getWhitelist: return .whitelist
+        case .updateWhitelist:
+            let update = try body(
+                coded.updateWhitelist, coded.hasUpdateWhitelist, "update_whitelist")
+            return .setWhitelist(update.hasWhitelist ? update.whitelist.hostnames : nil)
+        case .updatePriorityLimit:
+            let update = try body(
+                coded.updatePriorityLimit, coded.hasUpdatePriorityLimit, "update_priority_limit")
+            return .setPriorityLimit(
+                role: update.role,
+                update.hasPriorityLimit
+                    ? try small(update.priorityLimit, "priority_limit") : nil)
         case .unknown: throw .outOfRange("type")
         }
     }
@@ -124,9 +166,13 @@ extension WireCodec {
         case .demands(let list):
             coded.type = .whyFramework
             coded.whyFramework = .init(list)
-        case .inverseOffers:
-            coded.type = .refused
-            coded.reason = "this answer has no wire form"
+        case .inverseOffers(let list):
+            coded.type = .getInverseOffers
+            coded.getInverseOffers.inverseOffers = list.map { .init($0) }
+        case .whitelist(let hosts):
+            coded.type = .getWhitelist
+            coded.getWhitelist = .init()
+            if let hosts { coded.getWhitelist.whitelist = PBWhitelist(hosts) }
         }
         return bytes(coded)
     }
@@ -158,6 +204,14 @@ extension WireCodec {
         case .whyFramework:
             let list = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
             return .demands(try list.model())
+        case .getInverseOffers:
+            let list = try body(
+                coded.getInverseOffers, coded.hasGetInverseOffers, "get_inverse_offers")
+            return .inverseOffers(
+                try list.inverseOffers.tryMap { one throws(WireError) in try one.model() })
+        case .getWhitelist:
+            let answer = try body(coded.getWhitelist, coded.hasGetWhitelist, "get_whitelist")
+            return .whitelist(answer.hasWhitelist ? answer.whitelist.hostnames : nil)
         case .done: return .done
         case .notFound: return .notFound(coded.reason)
         case .refused: return .refused(coded.reason)

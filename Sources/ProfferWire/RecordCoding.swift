@@ -62,6 +62,12 @@ extension WireCodec {
         case .quota(let role, let quota):
             return StoredRecord(
                 kind: "quota", key: role, value: quota.map { bytes(PBQuotaConfig($0)) })
+        case .whitelist(let hosts):
+            return StoredRecord(
+                kind: "whitelist", key: "", value: hosts.map { bytes(PBWhitelist($0)) })
+        case .priorityLimit(let role, let limit):
+            return StoredRecord(
+                kind: "priority", key: role, value: limit.map { Array("\($0)".utf8) })
         case .epoch(let epoch):
             return StoredRecord(kind: "epoch", key: "", value: Array("\(epoch)".utf8))
         }
@@ -132,6 +138,16 @@ extension WireCodec {
             let coded = try parse(PBQuotaConfig.self, value, "quota record")
             guard coded.role == record.key else { throw .malformed("record key") }
             return .quota(role: record.key, try coded.model())
+        case "whitelist":
+            guard let value = record.value else { return .whitelist(nil) }
+            let coded = try parse(
+                PBWhitelist.self, value, limit: WireLimits.state, "whitelist record")
+            return .whitelist(coded.hostnames)
+        case "priority":
+            guard let limit = try number(record.value, "priority") else {
+                return .priorityLimit(role: record.key, nil)
+            }
+            return .priorityLimit(role: record.key, try small(limit, "priority"))
         case "epoch":
             guard let value = try number(record.value, "epoch"), value >= 0 else {
                 throw .missing("epoch")

@@ -35,6 +35,10 @@ extension WireCodec {
             if !subscription.constraints.isEmpty {
                 coded.subscribe.offerConstraints = .init(subscription.constraints)
             }
+            if let demands = subscription.demands {
+                coded.subscribe.demand = .init()
+                coded.subscribe.demand.demands = demands.map { PBSchedulerDemand($0) }
+            }
         case .updateFramework(let subscription):
             coded.type = .updateFramework
             coded.updateFramework.frameworkInfo = PBFrameworkInfo(subscription.framework)
@@ -153,7 +157,9 @@ extension WireCodec {
                 Subscription(
                     framework: try coded.subscribe.frameworkInfo.model(),
                     suppressedRoles: coded.subscribe.suppressedRoles,
-                    constraints: try coded.subscribe.offerConstraints.model()))
+                    constraints: try coded.subscribe.offerConstraints.model(),
+                    demands: coded.subscribe.hasDemand
+                        ? try coded.subscribe.demand.model() : nil))
         case .updateFramework:
             guard coded.hasUpdateFramework else { throw .missing("update_framework") }
             return .updateFramework(

@@ -296,6 +296,9 @@ extension PBTaskExit {
         if exit.isCoreDumped { coreDumped = true }
         if let time = exit.cpuTime { cpuNanoseconds = time.inNanoseconds }
         if let peak = exit.peakMemoryBytes { peakMemoryBytes = peak }
+        if let time = exit.wallTime { wallNanoseconds = time.inNanoseconds }
+        if let limit = exit.memoryLimitBytes { memoryLimitBytes = limit }
+        if exit.isOutOfMemory { outOfMemory = true }
     }
 
     var model: ProfferModel.TaskExit {
@@ -303,6 +306,9 @@ extension PBTaskExit {
             code: hasCode ? Int(code) : nil, signal: hasSignal ? Int(signal) : nil,
             isCoreDumped: coreDumped,
             cpuTime: hasCpuNanoseconds ? .nanoseconds(cpuNanoseconds) : nil,
-            peakMemoryBytes: hasPeakMemoryBytes ? peakMemoryBytes : nil)
+            peakMemoryBytes: hasPeakMemoryBytes ? peakMemoryBytes : nil,
+            wallTime: hasWallNanoseconds ? .nanoseconds(wallNanoseconds) : nil,
+            memoryLimitBytes: hasMemoryLimitBytes ? memoryLimitBytes : nil,
+            isOutOfMemory: outOfMemory)
     }
 }

@@ -80,6 +80,76 @@ struct AgentCommand: AsyncParsableCommand {
     var executorIdleTimeout: String?
 
     @Option(
+        help: """
+            How tasks are kept apart: 'process' (a session of their own), 'cgroup' (limits of \
+            processor, memory and processes), 'oci' (a container) (default: process).
+            """)
+    var isolation: String?
+
+    @Option(
+        name: .customLong("cgroup-root"),
+        help: "The cgroup below which tasks have theirs (default: /proffer/ and a digest).")
+    var cgroupRoot: String?
+
+    @Option(
+        name: .customLong("cpu-limit"),
+        help: "Whether cpus are the most that a task gets, true or false (default: false).")
+    var cpuLimit: String?
+
+    @Option(
+        name: .customLong("task-swap"),
+        help: "MiB that a task may have swapped out beyond its memory (default: 0).")
+    var taskSwap: String?
+
+    @Option(
+        name: .customLong("task-processes"),
+        help: "Processes and threads that a task may have (default: 4096).")
+    var taskProcesses: String?
+
+    @Option(
+        name: .customLong("task-cores"),
+        help: "The cores that tasks may use, such as 0-2,5 (default: all).")
+    var taskCores: String?
+
+    @Option(help: "The container runtime, by name or path (default: runc or crun, by trying).")
+    var runtime: String?
+
+    @Option(
+        name: .customLong("allowed-host-paths"),
+        help: "Directories that tasks may have as volumes or images, separated by colons.")
+    var allowedHostPaths: String?
+
+    @Option(
+        name: .customLong("allowed-capabilities"),
+        help: "What contained tasks may be granted, such as NET_BIND_SERVICE,SYS_PTRACE.")
+    var allowedCapabilities: String?
+
+    @Option(
+        name: .customLong("allow-privileged"),
+        help: "Whether tasks may keep the agent's privileges, true or false (default: false).")
+    var allowPrivileged: String?
+
+    @Option(
+        name: .customLong("registry-credentials"),
+        help: "A file with the credentials of registries, as skopeo login writes it.")
+    var registryCredentials: String?
+
+    @Option(
+        name: .customLong("network-config-dir"),
+        help: "Where networks of containers are described (default: /etc/cni/net.d).")
+    var networkConfigDir: String?
+
+    @Option(
+        name: .customLong("network-plugin-dir"),
+        help: "Where their plug-ins are (default: /opt/cni/bin:/usr/lib/cni).")
+    var networkPluginDir: String?
+
+    @Option(
+        name: .customLong("image-cache"),
+        help: "MiB that unpacked images may take (default: 10240).")
+    var imageCache: String?
+
+    @Option(
         name: .customLong("log-level"),
         help: "trace, debug, info, notice, warning, error or critical (default: info).")
     var logLevel: String?
@@ -103,6 +173,12 @@ struct AgentCommand: AsyncParsableCommand {
             "http-port": httpPort, "hostname": hostname, "resources": resources,
             "attributes": attributes, "domain": domain, "executor": executor,
             "usage-interval": usageInterval, "executor-idle-timeout": executorIdleTimeout,
+            "isolation": isolation, "cgroup-root": cgroupRoot, "cpu-limit": cpuLimit,
+            "task-swap": taskSwap, "task-processes": taskProcesses, "task-cores": taskCores,
+            "runtime": runtime, "allowed-host-paths": allowedHostPaths,
+            "allowed-capabilities": allowedCapabilities, "allow-privileged": allowPrivileged,
+            "registry-credentials": registryCredentials, "image-cache": imageCache,
+            "network-config-dir": networkConfigDir, "network-plugin-dir": networkPluginDir,
             "log-level": logLevel,
         ]
     }

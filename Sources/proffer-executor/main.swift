@@ -1,5 +1,6 @@
 internal import Glibc
 internal import ProfferExecutorShell
+internal import ProfferIsolation
 internal import ProfferModel
 internal import ProfferZeroMQ
 
@@ -13,6 +14,9 @@ internal import ProfferZeroMQ
 //   PROFFER_RECOVERY_TIMEOUT_MS                 how long it waits for its agent; 900000 if unset
 //   PROFFER_SHUTDOWN_GRACE_MS                   from SHUTDOWN to its end; 5000 if unset
 //   PROFFER_OUTPUT_LIMIT_BYTES                  size of a task's stdout and stderr; 10 MiB if unset
+//   PROFFER_CONTAINER_ID                        its run, which names what is made for its tasks
+//   PROFFER_PLANS                               where it keeps what has to be undone for them
+//   PROFFER_ISOLATION and others                see IsolationSettings
 
 /// Writes one line to the log, which is standard error.
 @Sendable
@@ -63,7 +67,10 @@ let configuration = ExecutorShellConfiguration(
     directory: variable("PROFFER_DIRECTORY") ?? ".",
     shutdownGrace: milliseconds("PROFFER_SHUTDOWN_GRACE_MS", default: .seconds(5)),
     recoveryTimeout: milliseconds("PROFFER_RECOVERY_TIMEOUT_MS", default: .seconds(900)),
-    outputLimitBytes: outputLimit, log: log)
+    outputLimitBytes: outputLimit,
+    isolation: IsolationSettings(environment: variable),
+    containerID: ContainerID(variable("PROFFER_CONTAINER_ID") ?? "executor"),
+    plansDirectory: variable("PROFFER_PLANS"), log: log)
 // Tasks get an environment of their own; this is for whoever looks at /proc.
 unsetenv("PROFFER_EXECUTOR_TOKEN")
 

@@ -45,6 +45,13 @@ struct AllocationFlags: ParsableArguments {
     var domain: String?
 
     @Option(
+        help: ArgumentHelp(
+            "A file with the hosts whose agents may be offered, one a line.",
+            discussion: "It is read again when it changes; a line with * is every host "
+                + "(default: what 'proffer whitelist' has set, and every host at first)."))
+    var whitelist: String?
+
+    @Option(
         name: .customLong("decline-back-off-limit"),
         help: "The longest pause of a framework that only declines, or none (default: 60s).")
     var declineBackOffLimit: String?
@@ -71,6 +78,7 @@ struct AllocationFlags: ParsableArguments {
             "fair-sharing-excluded-resource-names": excludedNames, "domain": domain,
             "decline-back-off-limit": declineBackOffLimit,
             "declines-before-known": declinesBeforeKnown, "gang-turn": gangTurn,
+            "whitelist": whitelist,
         ]
     }
 }

@@ -15,6 +15,8 @@ final class CrashBench {
     private let journal: String
     private let keyFile: String
     private let marks: String
+    /// The cgroups of tasks.
+    var groups = TaskGroups(isLimited: true)
     /// Reads a page of a daemon's HTTP server.
     var fetch: (String) async throws -> String = { try await get($0).body }
 
@@ -56,7 +58,9 @@ final class CrashBench {
         through way: String? = nil, environment: [String: String] = [:]
     ) async throws -> Program {
         try await cluster.startAgent(
-            0, ["--executor-idle-timeout", "1s"] + (way.map { ["--master", $0] } ?? []),
+            0,
+            ["--executor-idle-timeout", "1s"] + groups.arguments
+                + (way.map { ["--master", $0] } ?? []),
             environment: environment)
     }
 
@@ -144,6 +148,50 @@ final class CrashBench {
     }
 }
 
+/// The cgroups of one cluster's tasks, where this machine lets tests make any.
+struct TaskGroups {
+    private let root: String?
+
+    init(isLimited: Bool) {
+        let unified = TextFile.read("/sys/fs/cgroup/cgroup.controllers") ?? ""
+        let isPossible =
+            geteuid() == 0
+            && ["cpu", "memory", "pids"].allSatisfy { name in
+                access("/sys/fs/cgroup/\(name)", W_OK) == 0 || unified.contains(name)
+            }
+        root =
+            isLimited && isPossible
+            ? "/proffer-crash-\(getpid())-\(UInt32.random(in: 0...UInt32.max))" : nil
+    }
+
+    /// What an agent is told.
+    var arguments: [String] {
+        root.map { ["--isolation", "cgroup", "--cgroup-root", $0] } ?? ["--isolation", "process"]
+    }
+
+    private var directories: [String] {
+        guard let root else { return [] }
+        let base = "/sys/fs/cgroup"
+        let trees = (try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []
+        return (trees.map { "\(base)/\($0)\(root)" } + [base + root]).filter {
+            access($0 + "/cgroup.procs", F_OK) == 0
+        }
+    }
+
+    /// Those that tasks have.
+    var all: [String] {
+        directories.flatMap { directory in
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+            return names.map { directory + "/" + $0 }.filter {
+                access($0 + "/cgroup.procs", F_OK) == 0
+            }
+        }
+    }
+
+    /// Removes the root once it is empty.
+    func discard() { for directory in directories { rmdir(directory) } }
+}
+
 /// Lets only so many clusters live at the same time.
 actor CrashSlots {
     static let shared = CrashSlots(6)
@@ -174,8 +222,10 @@ func withBench(_ body: (CrashBench) async throws -> Void) async throws {
         do {
             try await body(bench)
             await bench.cluster.end()
+            bench.groups.discard()
         } catch {
             await bench.cluster.end()
+            bench.groups.discard()
             throw error
         }
         await CrashSlots.shared.give()

@@ -1,7 +1,7 @@
 import Foundation
 import ProfferFailpoints
 
-/// Who is killed, and where: a row of the table in Docs/Internals.
+/// Who is killed, and where: a row of the table in Docs/Internals/Failpoints.md.
 struct CrashCase: Sendable, CustomStringConvertible {
     enum Part: String, Sendable {
         case framework
@@ -35,6 +35,9 @@ struct CrashCase: Sendable, CustomStringConvertible {
     var part: Part {
         Part(rawValue: String(point.rawValue.prefix { $0 != "." })) ?? .executor
     }
+
+    /// Whether tasks have cgroups, where they can: what they have left is looked for only without.
+    var isLimited: Bool { point != .executorSweepBefore && point != .executorSweepAfter }
 
     var description: String { point.rawValue + (number == 1 ? "" : "@\(number)") }
 
@@ -123,11 +126,15 @@ extension CrashCase {
         CrashCase(.executorSubscribeBefore, ends: lost, starts: 0...0),
         CrashCase(.executorSubscribeAfter, ends: lost, starts: 0...0),
         CrashCase(.executorLaunchReceived, ends: lost, starts: 0...0),
+        CrashCase(.executorPlanBefore, ends: lost, starts: 0...0),
+        CrashCase(.executorPlanAfter, ends: lost, starts: 0...0),
         CrashCase(.executorStartBefore, ends: lost, starts: 0...0),
         CrashCase(.executorStartAfter, ends: lost, starts: 0...1),
         CrashCase(.executorRunningBefore, ends: lost, starts: 0...1),
         CrashCase(.executorRunningAfter, ends: lost),
         CrashCase(.executorExitReceived, ends: lost, isAfterEnd: true),
+        CrashCase(.executorUndoBefore, ends: lost, isAfterEnd: true),
+        CrashCase(.executorUndoAfter, ends: lost, isAfterEnd: true),
         CrashCase(.executorEndBefore, ends: lost, isAfterEnd: true),
         CrashCase(.executorEndAfter, isAfterEnd: true),
         CrashCase(.executorSweepBefore, isAfterEnd: true),

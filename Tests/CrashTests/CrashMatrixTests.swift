@@ -26,7 +26,7 @@ struct CrashMatrixTests {
     func documented() throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent()
-        let text = try TextFile.read(root.path + "/Docs/Failpoints.md").orThrow("no document")
+        let text = try TextFile.read(root.path + "/Docs/Internals/Failpoints.md").orThrow("no document")
         let rows = try text.components(separatedBy: "## The points").last.orThrow("no table")
         let parts = ["framework.", "master.", "agent.", "executor."]
         let named = Set(
@@ -38,6 +38,7 @@ struct CrashMatrixTests {
 
     private func run(_ row: CrashCase, _ bench: CrashBench) async throws {
         let armed = bench.armed(row.point, row.number)
+        bench.groups = TaskGroups(isLimited: row.isLimited)
         func environment(_ part: CrashCase.Part) -> [String: String] {
             row.part == part ? armed : [:]
         }
@@ -70,6 +71,7 @@ struct CrashMatrixTests {
         #expect(try await framework.exitCode() == 0, "\(row): \(framework.output)")
         try await eventually("\(row): every process to be gone") {
             bench.cluster.tasks().isEmpty && bench.cluster.executors().isEmpty
+                && bench.groups.all.isEmpty
         }
         #expect(master.isRunning && agent.isRunning, "\(row): \(master.output) \(agent.output)")
     }

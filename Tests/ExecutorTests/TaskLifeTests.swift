@@ -32,6 +32,39 @@ struct TaskLifeTests {
         #expect(stage.updates.last?.reason == .commandExecutorFailed)
     }
 
+    @Test("a task for which there was no memory says so, with limit and peak")
+    func outOfMemory() {
+        var stage = Stage()
+        stage.launch(Stage.task("a"))
+        let exit = TaskExit(
+            signal: 9, peakMemoryBytes: 31 << 20, memoryLimitBytes: 32 << 20, isOutOfMemory: true)
+        stage.send(.processExited("a", exit, errorTail: "last words\n"))
+        #expect(stage.updates.last?.reason == .containerLimitationMemory)
+        #expect(
+            stage.updates.last?.message
+                == "out of memory: its limit is 32 MiB, its peak was 31 MiB, ended by SIGKILL:"
+                + " last words")
+    }
+
+    @Test("a task that was killed on request is no victim of its memory")
+    func killedWithoutMemory() {
+        var stage = Stage()
+        stage.launch(Stage.task("a"))
+        stage.tell(.kill("a", policy: nil))
+        let exit = TaskExit(signal: 9, memoryLimitBytes: 1, isOutOfMemory: true)
+        stage.send(.processExited("a", exit, errorTail: ""))
+        #expect(stage.states.last == .killed)
+        #expect(stage.updates.last?.reason == nil)
+    }
+
+    @Test("the addresses of a task's own network are in its updates")
+    func addresses() {
+        var stage = Stage()
+        stage.launch(Stage.task("a"), runs: false)
+        stage.send(.processStarted("a", pid: 7, startTicks: 1, addresses: ["10.0.0.7"]))
+        #expect(stage.updates.last?.containerStatus?.addresses == ["10.0.0.7"])
+    }
+
     @Test("a task ended by a signal names it")
     func endsBySignal() {
         var stage = Stage()

@@ -51,7 +51,9 @@ extension Dice {
                 TaskExit(
                     code: dice.maybe { $0.int() }, signal: dice.maybe { $0.int() },
                     isCoreDumped: dice.bool(), cpuTime: dice.maybe { $0.duration() },
-                    peakMemoryBytes: dice.maybe { $0.int64() })
+                    peakMemoryBytes: dice.maybe { $0.int64() },
+                    wallTime: dice.maybe { $0.duration() },
+                    memoryLimitBytes: dice.maybe { $0.int64() }, isOutOfMemory: dice.bool())
             })
     }
 

@@ -126,13 +126,21 @@ struct Dice {
             volumes: list { dice in
                 Volume(
                     containerPath: dice.text(), hostPath: dice.maybe { $0.text() },
-                    isReadOnly: dice.bool())
+                    isReadOnly: dice.bool(),
+                    sandboxPath: dice.maybe { .init($0.text(), isShared: $0.bool()) },
+                    temporaryBytes: dice.maybe { $0.int64() })
             }, network: pick([.host, .bridge, .none, .named(text())]),
             portMappings: list { dice in
                 PortMapping(
                     hostPort: dice.port(), containerPort: dice.port(),
                     protocolName: dice.maybe { $0.text() })
-            }, isPrivileged: bool(), forcePull: bool())
+            }, isPrivileged: bool(), forcePull: bool(),
+            limits: list { dice in
+                ProcessLimit(
+                    dice.pick(ProcessLimit.Kind.allCases),
+                    soft: dice.maybe { UInt64(bitPattern: $0.int64()) },
+                    hard: dice.maybe { UInt64(bitPattern: $0.int64()) })
+            }, capabilities: list { $0.pick(Capability.all) })
     }
 
     mutating func discovery() -> DiscoveryInfo {

@@ -12,6 +12,8 @@ struct Ledger {
     private(set) var frameworks: OrderedDictionary<FrameworkID, FrameworkEntry> = [:]
     private(set) var weights: OrderedDictionary<String, Int64> = [:]
     private(set) var quotas: OrderedDictionary<String, Quota> = [:]
+    private(set) var whitelist: [String]?
+    private(set) var priorityLimits: OrderedDictionary<String, Int> = [:]
 
     mutating func keep(_ record: MasterRecord) {
         switch record {
@@ -19,6 +21,8 @@ struct Ledger {
         case .framework(let id, let entry): frameworks[id] = entry
         case .weight(let role, let weight): weights[role] = weight
         case .quota(let role, let quota): quotas[role] = quota
+        case .whitelist(let hosts): whitelist = hosts
+        case .priorityLimit(let role, let limit): priorityLimits[role] = limit
         case .epoch: break
         }
     }
@@ -27,6 +31,8 @@ struct Ledger {
         agents.map { .agent($0.key, $0.value) } + frameworks.map { .framework($0.key, $0.value) }
             + weights.map { .weight(role: $0.key, $0.value) }
             + quotas.map { .quota(role: $0.key, $0.value) }
+            + priorityLimits.map { .priorityLimit(role: $0.key, $0.value) }
+            + [.whitelist(whitelist)]
     }
 
     mutating func follow(
@@ -197,7 +203,7 @@ extension Stage {
     private func check(_ allocator: HierarchicalAllocator, _ row: AgentRow) {
         guard let index = allocator.agentIndex[row.id] else { return }
         let agent = allocator.agents[index]
-        #expect(agent.isActive == (row.state == .active))
+        #expect(agent.isActive == master.isOfferable(row))
         #expect(same(agent.info.resources, row.info.resources))
         var held: OrderedDictionary<Holder, Resources> = [:]
         for key in row.tasks {

@@ -86,6 +86,63 @@ struct OperatorTests {
         }
     }
 
+    @Test("the whitelist is set and shown, and so is the highest priority of a role")
+    func limits() async throws {
+        try await withOperator { cluster in
+            try await activeAgent(cluster)
+            let set = try await proffer(cluster, "whitelist", "set", "other", "127.0.0.1")
+            #expect(set.code == 0, "\(set.output)")
+            let shown = try await proffer(cluster, "whitelist", "show")
+            #expect(shown.output == "127.0.0.1\nother\n")
+            let none = try await proffer(cluster, "whitelist", "set", "--none")
+            #expect(none.code == 0, "\(none.output)")
+            let why = try await proffer(cluster, "why", "shape", "--cpus", "1")
+            #expect(why.output.contains("- whitelist"), "\(why.output)")
+            let twice = try await proffer(cluster, "whitelist", "set", "a", "a")
+            #expect(twice.code != 0)
+            #expect(twice.output.contains("twice"), "\(twice.output)")
+            let cleared = try await proffer(cluster, "whitelist", "clear")
+            #expect(cleared.code == 0, "\(cleared.output)")
+            #expect(try await proffer(cluster, "whitelist").output == "every host\n")
+
+            let limit = try await proffer(cluster, "priority", "set", "web", "--", "-5")
+            #expect(limit.code == 0, "\(limit.output)")
+            let limits = try await proffer(cluster, "priority", "show")
+            #expect(
+                limits.output.split(separator: "\n").contains {
+                    $0.hasPrefix("web") && $0.contains("at most -5")
+                }, "\(limits.output)")
+            let inverse = try await proffer(cluster, "offers", "--inverse")
+            #expect(inverse.code == 0, "\(inverse.output)")
+            #expect(inverse.output.contains("DEADLINE"), "\(inverse.output)")
+        }
+    }
+
+    @Test("the file of the whitelist rules from the start, is read again, and takes no orders")
+    func whitelistFile() async throws {
+        try await withProcesses { cluster in
+            let file = cluster.data("hosts")
+            func write(_ text: String) throws {
+                try Data(text.utf8).write(to: URL(fileURLWithPath: file), options: .atomic)
+            }
+            try write("other # and nobody else\n")
+            _ = try await cluster.startMaster(["--whitelist", file])
+            _ = try await cluster.startAgent()
+            try writeContext(cluster)
+            try await activeAgent(cluster)
+            let refused = try await proffer(cluster, "whitelist", "clear")
+            #expect(refused.code != 0)
+            #expect(refused.output.contains(file), "\(refused.output)")
+            let probe = try cluster.probe()
+            _ = try await probe.subscribed()
+            try await probe.settled()
+            #expect(probe.history.offers.isEmpty)
+            try write("other\n127.0.0.1\n")
+            _ = try await probe.offer()
+            await probe.stop(teardown: true)
+        }
+    }
+
     @Test("why prints the funnel of a shape and of what a framework waits for")
     func why() async throws {
         try await withProcesses { cluster in

@@ -1,4 +1,5 @@
 import ClusterProbe
+import Foundation
 import ProfferAllocation
 import ProfferMaster
 import ProfferModel
@@ -119,5 +120,27 @@ struct AllocationSettingsTests {
                 _ = try await read(#"{"offered-limit": \#(value)}"#)
             }
         }
+    }
+
+    @Test("the domain is the master's and the allocator's, and the whitelist's file is kept")
+    func domainAndWhitelist() async throws {
+        let configuration = try await read(["domain": "eu/a", "whitelist": "/tmp/hosts"])
+        #expect(configuration.allocation.region == "eu")
+        #expect(configuration.master.domain == FaultDomain(region: "eu", zone: "a"))
+        #expect(configuration.master.whitelistFile == "/tmp/hosts")
+    }
+
+    @Test(
+        "a whitelist's file has a host a line, comments, and * for every host",
+        arguments: [
+            ("", []), ("\n# nobody\n", []), ("n1\n n2 # two\r\nn1\n", ["n1", "n2"]),
+            ("n1\n*\n", nil), ("*", nil),
+        ] as [(String, [String]?)])
+    func whitelistFile(text: String, hosts: [String]?) throws {
+        let directory = try TemporaryDirectory("whitelist")
+        let file = WhitelistFile(path: directory.file("hosts"))
+        #expect(throws: DaemonProblem.self) { try file.read() }
+        try Data(text.utf8).write(to: URL(fileURLWithPath: file.path))
+        #expect(try file.read() == hosts)
     }
 }

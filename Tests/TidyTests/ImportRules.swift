@@ -15,10 +15,16 @@ enum ImportRules {
         "ProfferModel": ["ProfferKernel"],
         "ProfferSession": ["ProfferKernel"],
         "ProfferAllocation": ["ProfferKernel", "ProfferModel"],
+        "ProfferElection": ["ProfferKernel"],
         "ProfferMaster": ["ProfferKernel", "ProfferModel", "ProfferAllocation"],
         "ProfferAgent": ["ProfferKernel", "ProfferModel"],
         "ProfferExecutor": ["ProfferKernel", "ProfferModel"],
         "ProfferFramework": ["ProfferKernel", "ProfferModel"],
+        "ProfferIsolation": ["ProfferKernel", "ProfferModel"],
+        "ProfferSimulation": [
+            "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+            "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+        ],
     ]
 
     /// The targets that talk to the world, and those that put them together; everything that they
@@ -33,9 +39,10 @@ enum ImportRules {
             "ProfferSession", "ProfferZeroMQ",
         ]),
         "ProfferRegistry": kernel.union(system).union(foundation).union([
-            "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
+            "ProfferElection", "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
+            "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL",
         ]),
-        "ProfferContainers": kernel.union(system).union(["CLinux"]),
+        "ProfferContainers": kernel.union(system).union(["CLinux", "CSpawn", "ProfferIsolation"]),
         "ProfferFailpoints": system,
         "ProfferAPI": kernel.union(foundation),
         "ProfferHTTP": kernel.union(system).union(foundation).union(logging).union(server)
@@ -47,14 +54,16 @@ enum ImportRules {
         ]),
         "ProfferExecutorShell": kernel.union(system).union(collections).union([
             "CLinux", "ProfferExecutor", "ProfferContainers", "ProfferExecutorWire",
-            "ProfferFailpoints", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
+            "ProfferFailpoints", "ProfferIsolation",
+            "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
-                "ProfferAllocation", "ProfferMaster", "ProfferAgent", "ProfferTransport",
-                "ProfferWire", "ProfferRegistry", "ProfferContainers", "ProfferHTTP",
-                "ProfferFailpoints", "ProfferZeroMQ", "Configuration", "Hummingbird",
-                "ServiceLifecycle",
+                "ProfferAllocation", "ProfferElection", "ProfferMaster", "ProfferAgent",
+                "ProfferFailpoints", "ProfferIsolation",
+                "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
+                "ProfferHTTP",
+                "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
                 "SystemPackage", "UnixSignals",
             ]),
         "ProfferEmbedded": kernel.union(system).union(foundation).union(logging).union([
@@ -63,12 +72,15 @@ enum ImportRules {
             "ProfferContainers", "ProfferHTTP",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
-            "CLinux", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ", "ArgumentParser",
-            "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
+            "CLinux", "ProfferAPI", "ProfferRegistry", "ProfferSimulation", "ProfferTransport",
+            "ProfferWire", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
+            "NIOHTTP1",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),
-        "proffer-executor": ["Glibc", "ProfferExecutorShell", "ProfferModel", "ProfferZeroMQ"],
+        "proffer-executor": [
+            "Glibc", "ProfferExecutorShell", "ProfferIsolation", "ProfferModel", "ProfferZeroMQ",
+        ],
         "proffer-cli": ["ArgumentParser", "ProfferCommands"],
     ]
 

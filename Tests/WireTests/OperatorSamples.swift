@@ -10,7 +10,26 @@ extension Samples {
             .operatorCall("summary", .summary), .operatorCall("kill", .kill(TaskKey("f", "t"))),
             .operatorCall("teardown", .teardown("f")),
             .operatorCall("weight", .setWeight(role: "eng", thousandths: 2500)),
+            .operatorCall("inverse offers", .inverseOffers),
+            .operatorCall("reserve", .reserve("a", Resources([volume]), source: resources)),
+            .operatorCall("unreserve", .unreserve("a", Resources([volume]))),
+            .operatorCall("whitelist", .whitelist),
+            .operatorCall("set whitelist", .setWhitelist(["node-1", "node-2"])),
+            .operatorCall("set whitelist to nobody", .setWhitelist([])),
+            .operatorCall("set whitelist to all", .setWhitelist(nil)),
+            .operatorCall("priority limit", .setPriorityLimit(role: "eng", -5)),
+            .operatorCall("no priority limit", .setPriorityLimit(role: "eng", nil)),
         ]
+
+    private static let inverseOffers: [InverseOfferSummary] =
+        [nil, .accepted(at: time), .declined(at: time)].map { response in
+            InverseOfferSummary(
+                inverseOffer: InverseOffer(
+                    id: "i", frameworkID: "f", agentID: "a",
+                    unavailability: Unavailability(start: time), resources: resources,
+                    tasks: ["t", "u"]), age: .milliseconds(1500), reason: "room is needed",
+                response: response)
+        }
 
     private static let agents: [AgentSummary] =
         [
@@ -35,7 +54,7 @@ extension Samples {
     private static let roles: [RoleSummary] = [
         RoleSummary(
             name: "eng", weightThousandths: 2500, frameworks: ["f", "g"], allocated: resources,
-            shareMillionths: 125_000), RoleSummary(name: "*"),
+            shareMillionths: 125_000, priorityLimit: 0), RoleSummary(name: "*"),
     ]
 
     private static let tasks: [TaskSummary] =
@@ -70,7 +89,12 @@ extension Samples {
                         frameworksDisconnected: 2, offersOutstanding: 3, tasks: TaskState.allCases,
                         total: resources, allocated: Resources(cpus: Milli(1)),
                         offered: Resources(mem: Milli(2))))),
-            .answer("done", .done), .answer("not found", .notFound("there is no task 't'")),
+            .answer("inverse offers", .inverseOffers(inverseOffers)),
+            .answer("no inverse offers", .inverseOffers([])),
+            .answer("whitelist", .whitelist(["node-1"])),
+            .answer("whitelist of nobody", .whitelist([])),
+            .answer("whitelist of all", .whitelist(nil)), .answer("done", .done),
+            .answer("not found", .notFound("there is no task 't'")),
             .answer("refused", .refused("a weight lies above 0")),
         ]
 

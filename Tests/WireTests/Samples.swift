@@ -40,9 +40,14 @@ enum Samples {
         volumes: [
             Volume(containerPath: "/c", hostPath: "/h", isReadOnly: true),
             Volume(containerPath: "/w"),
+            Volume(containerPath: "/s", sandboxPath: .init("d", isShared: true)),
+            Volume(containerPath: "/t", temporaryBytes: 4096),
         ], network: .named("weave"),
         portMappings: [PortMapping(hostPort: 31_000, containerPort: 80, protocolName: "tcp")],
-        isPrivileged: true, forcePull: true)
+        isPrivileged: true, forcePull: true,
+        limits: [
+            ProcessLimit(.descriptors, soft: 64, hard: 128), ProcessLimit(.core, hard: 0),
+        ], capabilities: Capability.all)
 
     static let discovery = DiscoveryInfo(
         visibility: .external, name: "web", environment: "prod", location: "here", version: "2",
@@ -100,7 +105,8 @@ enum Samples {
         unreachableTime: time,
         exit: TaskExit(
             code: 1, signal: 9, isCoreDumped: true, cpuTime: .milliseconds(12),
-            peakMemoryBytes: 1 << 33))
+            peakMemoryBytes: 1 << 33, wallTime: .seconds(3), memoryLimitBytes: 1 << 34,
+            isOutOfMemory: true))
 
     static let offer = Offer(
         id: "o", frameworkID: "f", agentID: "a", hostname: "node", agentPort: 5099,
@@ -146,13 +152,28 @@ extension Samples {
     private static let operations: [Operation] = [
         Operation(action: .launch([task])),
         Operation(action: .launchGroup(executor: executor, tasks: [task])),
-        Operation(id: "op", action: .reserve(Resources([volume]))),
+        Operation(
+            id: "op", action: .reserve(Resources([volume]), source: Resources(cpus: Milli(1)))),
         Operation(action: .unreserve(Resources(cpus: Milli(1)))),
         Operation(action: .create(Resources([volume]))),
         Operation(action: .destroy(Resources([volume]))),
         Operation(action: .grow(volume: volume, addition: volume)),
         Operation(action: .shrink(volume: volume, subtraction: Milli(3))),
+        Operation(action: .launch([portsTask, plainTask])),
     ]
+
+    static let plainTask = TaskInfo(
+        name: "n", id: "t", agentID: "a", resources: Resources(cpus: Milli(1)),
+        command: CommandInfo(value: "true"), priority: -7)
+
+    static let portsTask = TaskInfo(
+        name: "n", id: "t", agentID: "a",
+        resources: Resources([
+            Resource("cpus", .scalar(Milli(1))),
+            Resource("ports", .ranges(IntervalSet([31_000...31_005, 31_010...31_010]))),
+            Resource("ids", .ranges(IntervalSet([0...(.max)]))),
+            Resource("none", .ranges(IntervalSet())),
+        ]), command: CommandInfo(value: "true"), priority: 1_000_000)
 
     static let schedulerCalls: [Sample] =
         demandCalls + [
@@ -163,7 +184,17 @@ extension Samples {
                 .subscribe(
                     Subscription(
                         framework: FrameworkInfo(name: "n", failoverTimeout: .zero, roles: ["*"])))
-            ), .call("teardown", .teardown),
+            ),
+            .call(
+                "subscribe with demand",
+                .subscribe(
+                    Subscription(
+                        framework: FrameworkInfo(name: "n", roles: ["eng"]),
+                        demands: [demand, plainDemand]))),
+            .call(
+                "subscribe with demand to come",
+                .subscribe(Subscription(framework: FrameworkInfo(name: "n"), demands: []))),
+            .call("teardown", .teardown),
             .call("accept nothing", .accept(offers: ["o"], operations: [], filters: nil)),
             .call(
                 "decline",
@@ -221,7 +252,8 @@ extension Samples {
                 .subscribed(
                     "f", heartbeatInterval: .seconds(15),
                     master: MasterInfo(
-                        id: "m", hostname: "h", port: 5055, version: "1", clusterName: "c"))),
+                        id: "m", hostname: "h", port: 5055, version: "1", clusterName: "c",
+                        domain: FaultDomain(region: "r", zone: "z")))),
             .event("offers", .offers([offer])), .event("no offers", .offers([])),
             .event(
                 "inverse offers",
@@ -379,6 +411,9 @@ extension Samples {
         .record("quota", MasterRecord.quota(role: "eng", quota)),
         .record("quota of nothing", MasterRecord.quota(role: "eng", Quota(role: "eng"))),
         .record("epoch", MasterRecord.epoch(12)),
+        .record("whitelist", MasterRecord.whitelist(["node-1", "node-2"])),
+        .record("whitelist of nothing", MasterRecord.whitelist([])),
+        .record("priority limit", MasterRecord.priorityLimit(role: "eng", -5)),
         .record("identity", AgentRecord.identity(agent, bootID: "b")),
         .record("framework of agent", AgentRecord.framework("f", framework)),
         .record(

@@ -25,9 +25,13 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "Tasks per run, one at a time, for the latencies.")
     var samples = 200
 
+    @Option(help: "How tasks are kept apart: process or cgroup, as the agent has it; root only.")
+    var isolation = "process"
+
     func run() async throws {
         let cluster = try Cluster(
-            binaries: binaries, agents: 1, resources: "cpus:2;mem:8192;disk:1024")
+            binaries: binaries, agents: 1, resources: "cpus:2;mem:8192;disk:1024",
+            isolation: isolation)
         defer { cluster.stop() }
         var results = Results()
         let driver = try await Driver(cluster.connection)

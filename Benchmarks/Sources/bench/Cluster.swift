@@ -17,7 +17,9 @@ final class Cluster {
     let master: Process
     let agents: [Process]
 
-    init(binaries: String, agents count: Int, resources: String) throws {
+    init(
+        binaries: String, agents count: Int, resources: String, isolation: String = "process"
+    ) throws {
         let scratch = try ScratchDirectory()
         self.scratch = scratch
         let directory = scratch.path
@@ -55,7 +57,7 @@ final class Cluster {
                 [
                     "--data-dir", directory + "/agent-\(index)", "--http-port", "0",
                     "--hostname", "agent-\(index)", "--master", agentAddress,
-                    "--master-key", key, "--resources", resources,
+                    "--master-key", key, "--resources", resources, "--isolation", isolation,
                 ], log: directory + "/agent-\(index).log")
         }
         for (index, agent) in agents.enumerated() {

@@ -67,7 +67,7 @@ struct NoOpPolicy: FrameworkPolicy {
         var budget = OfferBudget(offer)
         var tasks: [TaskInfo] = []
         while launched < wanted.total, running < wanted.atOnce,
-            let resources = budget.take(cpus: size, mem: Milli(1))
+            let resources = budget.take(cpus: size, mem: Milli(16))
         {
             serial += 1
             let id = TaskID("noop-\(serial)")

@@ -197,11 +197,54 @@ package nonisolated struct PBInternalEnvelope: Sendable {
     /// Clears the value of `reason`. Subsequent reads from it will return its default value.
     package mutating func clearReason() {self._reason = nil}
 
+    /// The sender does not lead: where the leader is, if it knows.
+    package var leader: PBInternalEnvelope.Leader {
+      get {_leader ?? PBInternalEnvelope.Leader()}
+      set {_leader = newValue}
+    }
+    /// Returns true if `leader` has been explicitly set.
+    package var hasLeader: Bool {self._leader != nil}
+    /// Clears the value of `leader`. Subsequent reads from it will return its default value.
+    package mutating func clearLeader() {self._leader = nil}
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
     fileprivate var _reason: String? = nil
+    fileprivate var _leader: PBInternalEnvelope.Leader? = nil
+  }
+
+  /// Where a master listens for peers of the receiver's kind; empty when nobody leads.
+  package nonisolated struct Leader: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var address: String {
+      get {_address ?? String()}
+      set {_address = newValue}
+    }
+    /// Returns true if `address` has been explicitly set.
+    package var hasAddress: Bool {self._address != nil}
+    /// Clears the value of `address`. Subsequent reads from it will return its default value.
+    package mutating func clearAddress() {self._address = nil}
+
+    package var publicKey: String {
+      get {_publicKey ?? String()}
+      set {_publicKey = newValue}
+    }
+    /// Returns true if `publicKey` has been explicitly set.
+    package var hasPublicKey: Bool {self._publicKey != nil}
+    /// Clears the value of `publicKey`. Subsequent reads from it will return its default value.
+    package mutating func clearPublicKey() {self._publicKey = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _address: String? = nil
+    fileprivate var _publicKey: String? = nil
   }
 
   /// A sign of life.
@@ -1701,7 +1744,7 @@ nonisolated extension PBInternalEnvelope.Accepted: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension PBInternalEnvelope.Closed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBInternalEnvelope.protoMessageName + ".Closed"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0\u{1}leader\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1710,6 +1753,7 @@ nonisolated extension PBInternalEnvelope.Closed: SwiftProtobuf.Message, SwiftPro
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self._reason) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._leader) }()
       default: break
       }
     }
@@ -1723,11 +1767,54 @@ nonisolated extension PBInternalEnvelope.Closed: SwiftProtobuf.Message, SwiftPro
     try { if let v = self._reason {
       try visitor.visitSingularStringField(value: v, fieldNumber: 1)
     } }()
+    try { if let v = self._leader {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBInternalEnvelope.Closed, rhs: PBInternalEnvelope.Closed) -> Bool {
     if lhs._reason != rhs._reason {return false}
+    if lhs._leader != rhs._leader {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBInternalEnvelope.Leader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBInternalEnvelope.protoMessageName + ".Leader"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0\u{3}public_key\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._address) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self._publicKey) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._address {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._publicKey {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBInternalEnvelope.Leader, rhs: PBInternalEnvelope.Leader) -> Bool {
+    if lhs._address != rhs._address {return false}
+    if lhs._publicKey != rhs._publicKey {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

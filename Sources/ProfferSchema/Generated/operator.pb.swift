@@ -105,6 +105,16 @@ package nonisolated struct PBRole: Sendable {
   /// Clears the value of `shareMillionths`. Subsequent reads from it will return its default value.
   package mutating func clearShareMillionths() {self._shareMillionths = nil}
 
+  /// The highest priority that may be used in it; absent when none was set.
+  package var priorityLimit: Int64 {
+    get {_priorityLimit ?? 0}
+    set {_priorityLimit = newValue}
+  }
+  /// Returns true if `priorityLimit` has been explicitly set.
+  package var hasPriorityLimit: Bool {self._priorityLimit != nil}
+  /// Clears the value of `priorityLimit`. Subsequent reads from it will return its default value.
+  package mutating func clearPriorityLimit() {self._priorityLimit = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -112,6 +122,20 @@ package nonisolated struct PBRole: Sendable {
   fileprivate var _name: String? = nil
   fileprivate var _weight: Double? = nil
   fileprivate var _shareMillionths: Int64? = nil
+  fileprivate var _priorityLimit: Int64? = nil
+}
+
+/// Hosts whose agents may be offered.
+package nonisolated struct PBWhitelist: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var hostnames: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// A task as an operator sees it.
@@ -262,6 +286,24 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
   /// Clears the value of `updateWeights`. Subsequent reads from it will return its default value.
   package mutating func clearUpdateWeights() {_uniqueStorage()._updateWeights = nil}
 
+  package var reserveResources: PBOperatorCall.ReserveResources {
+    get {_storage._reserveResources ?? PBOperatorCall.ReserveResources()}
+    set {_uniqueStorage()._reserveResources = newValue}
+  }
+  /// Returns true if `reserveResources` has been explicitly set.
+  package var hasReserveResources: Bool {_storage._reserveResources != nil}
+  /// Clears the value of `reserveResources`. Subsequent reads from it will return its default value.
+  package mutating func clearReserveResources() {_uniqueStorage()._reserveResources = nil}
+
+  package var unreserveResources: PBOperatorCall.UnreserveResources {
+    get {_storage._unreserveResources ?? PBOperatorCall.UnreserveResources()}
+    set {_uniqueStorage()._unreserveResources = newValue}
+  }
+  /// Returns true if `unreserveResources` has been explicitly set.
+  package var hasUnreserveResources: Bool {_storage._unreserveResources != nil}
+  /// Clears the value of `unreserveResources`. Subsequent reads from it will return its default value.
+  package mutating func clearUnreserveResources() {_uniqueStorage()._unreserveResources = nil}
+
   package var teardown: PBOperatorCall.Teardown {
     get {_storage._teardown ?? PBOperatorCall.Teardown()}
     set {_uniqueStorage()._teardown = newValue}
@@ -316,6 +358,24 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
   /// Clears the value of `whyFramework`. Subsequent reads from it will return its default value.
   package mutating func clearWhyFramework() {_uniqueStorage()._whyFramework = nil}
 
+  package var updateWhitelist: PBOperatorCall.UpdateWhitelist {
+    get {_storage._updateWhitelist ?? PBOperatorCall.UpdateWhitelist()}
+    set {_uniqueStorage()._updateWhitelist = newValue}
+  }
+  /// Returns true if `updateWhitelist` has been explicitly set.
+  package var hasUpdateWhitelist: Bool {_storage._updateWhitelist != nil}
+  /// Clears the value of `updateWhitelist`. Subsequent reads from it will return its default value.
+  package mutating func clearUpdateWhitelist() {_uniqueStorage()._updateWhitelist = nil}
+
+  package var updatePriorityLimit: PBOperatorCall.UpdatePriorityLimit {
+    get {_storage._updatePriorityLimit ?? PBOperatorCall.UpdatePriorityLimit()}
+    set {_uniqueStorage()._updatePriorityLimit = newValue}
+  }
+  /// Returns true if `updatePriorityLimit` has been explicitly set.
+  package var hasUpdatePriorityLimit: Bool {_storage._updatePriorityLimit != nil}
+  /// Clears the value of `updatePriorityLimit`. Subsequent reads from it will return its default value.
+  package mutating func clearUpdatePriorityLimit() {_uniqueStorage()._updatePriorityLimit = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Which kind it is.
@@ -326,6 +386,8 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
     case getTasks = 13
     case getRoles = 14
     case updateWeights = 16
+    case reserveResources = 19
+    case unreserveResources = 20
     case getQuota = 28
     case teardown = 31
     case updateQuota = 36
@@ -334,6 +396,10 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
     case killTask = 1002
     case why = 1003
     case whyFramework = 1004
+    case getInverseOffers = 1005
+    case getWhitelist = 1006
+    case updateWhitelist = 1007
+    case updatePriorityLimit = 1008
 
     package init() {
       self = .unknown
@@ -352,6 +418,58 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
+  }
+
+  /// The body of RESERVE_RESOURCES.
+  package nonisolated struct ReserveResources: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var agentID: PBAgentID {
+      get {_agentID ?? PBAgentID()}
+      set {_agentID = newValue}
+    }
+    /// Returns true if `agentID` has been explicitly set.
+    package var hasAgentID: Bool {self._agentID != nil}
+    /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+    package mutating func clearAgentID() {self._agentID = nil}
+
+    /// With the reservations to be.
+    package var resources: [PBResource] = []
+
+    /// What they are made of, when that is reserved in another way so far.
+    package var source: [PBResource] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _agentID: PBAgentID? = nil
+  }
+
+  /// The body of UNRESERVE_RESOURCES.
+  package nonisolated struct UnreserveResources: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var agentID: PBAgentID {
+      get {_agentID ?? PBAgentID()}
+      set {_agentID = newValue}
+    }
+    /// Returns true if `agentID` has been explicitly set.
+    package var hasAgentID: Bool {self._agentID != nil}
+    /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+    package mutating func clearAgentID() {self._agentID = nil}
+
+    package var resources: [PBResource] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _agentID: PBAgentID? = nil
   }
 
   /// The body of TEARDOWN.
@@ -454,6 +572,62 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
     package init() {}
 
     fileprivate var _frameworkID: PBFrameworkID? = nil
+  }
+
+  /// The body of UPDATE_WHITELIST.
+  package nonisolated struct UpdateWhitelist: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// Absent for every agent.
+    package var whitelist: PBWhitelist {
+      get {_whitelist ?? PBWhitelist()}
+      set {_whitelist = newValue}
+    }
+    /// Returns true if `whitelist` has been explicitly set.
+    package var hasWhitelist: Bool {self._whitelist != nil}
+    /// Clears the value of `whitelist`. Subsequent reads from it will return its default value.
+    package mutating func clearWhitelist() {self._whitelist = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _whitelist: PBWhitelist? = nil
+  }
+
+  /// The body of UPDATE_PRIORITY_LIMIT.
+  package nonisolated struct UpdatePriorityLimit: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var role: String {
+      get {_role ?? String()}
+      set {_role = newValue}
+    }
+    /// Returns true if `role` has been explicitly set.
+    package var hasRole: Bool {self._role != nil}
+    /// Clears the value of `role`. Subsequent reads from it will return its default value.
+    package mutating func clearRole() {self._role = nil}
+
+    /// Absent for none.
+    package var priorityLimit: Int64 {
+      get {_priorityLimit ?? 0}
+      set {_priorityLimit = newValue}
+    }
+    /// Returns true if `priorityLimit` has been explicitly set.
+    package var hasPriorityLimit: Bool {self._priorityLimit != nil}
+    /// Clears the value of `priorityLimit`. Subsequent reads from it will return its default value.
+    package mutating func clearPriorityLimit() {self._priorityLimit = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _role: String? = nil
+    fileprivate var _priorityLimit: Int64? = nil
   }
 
   /// The body of GET_TASKS, which can do without.
@@ -814,6 +988,24 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
   /// Clears the value of `whyFramework`. Subsequent reads from it will return its default value.
   package mutating func clearWhyFramework() {_uniqueStorage()._whyFramework = nil}
 
+  package var getInverseOffers: PBOperatorResponse.GetInverseOffers {
+    get {_storage._getInverseOffers ?? PBOperatorResponse.GetInverseOffers()}
+    set {_uniqueStorage()._getInverseOffers = newValue}
+  }
+  /// Returns true if `getInverseOffers` has been explicitly set.
+  package var hasGetInverseOffers: Bool {_storage._getInverseOffers != nil}
+  /// Clears the value of `getInverseOffers`. Subsequent reads from it will return its default value.
+  package mutating func clearGetInverseOffers() {_uniqueStorage()._getInverseOffers = nil}
+
+  package var getWhitelist: PBOperatorResponse.GetWhitelist {
+    get {_storage._getWhitelist ?? PBOperatorResponse.GetWhitelist()}
+    set {_uniqueStorage()._getWhitelist = newValue}
+  }
+  /// Returns true if `getWhitelist` has been explicitly set.
+  package var hasGetWhitelist: Bool {_storage._getWhitelist != nil}
+  /// Clears the value of `getWhitelist`. Subsequent reads from it will return its default value.
+  package mutating func clearGetWhitelist() {_uniqueStorage()._getWhitelist = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Which kind it is.
@@ -831,6 +1023,8 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
     case refused = 1004
     case why = 1005
     case whyFramework = 1006
+    case getInverseOffers = 1007
+    case getWhitelist = 1008
 
     package init() {
       self = .unknown
@@ -1242,6 +1436,102 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
     }
 
     package init() {}
+  }
+
+  /// The body of GET_INVERSE_OFFERS.
+  package nonisolated struct GetInverseOffers: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var inverseOffers: [PBOperatorResponse.GetInverseOffers.Outstanding] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    /// A request to leave that holds.
+    package nonisolated struct Outstanding: @unchecked Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var inverseOffer: PBInverseOffer {
+        get {_storage._inverseOffer ?? PBInverseOffer()}
+        set {_uniqueStorage()._inverseOffer = newValue}
+      }
+      /// Returns true if `inverseOffer` has been explicitly set.
+      package var hasInverseOffer: Bool {_storage._inverseOffer != nil}
+      /// Clears the value of `inverseOffer`. Subsequent reads from it will return its default value.
+      package mutating func clearInverseOffer() {_uniqueStorage()._inverseOffer = nil}
+
+      package var age: PBDurationInfo {
+        get {_storage._age ?? PBDurationInfo()}
+        set {_uniqueStorage()._age = newValue}
+      }
+      /// Returns true if `age` has been explicitly set.
+      package var hasAge: Bool {_storage._age != nil}
+      /// Clears the value of `age`. Subsequent reads from it will return its default value.
+      package mutating func clearAge() {_uniqueStorage()._age = nil}
+
+      /// Who needs the room.
+      package var reason: String {
+        get {_storage._reason ?? String()}
+        set {_uniqueStorage()._reason = newValue}
+      }
+      /// Returns true if `reason` has been explicitly set.
+      package var hasReason: Bool {_storage._reason != nil}
+      /// Clears the value of `reason`. Subsequent reads from it will return its default value.
+      package mutating func clearReason() {_uniqueStorage()._reason = nil}
+
+      /// What the framework has said, and when.
+      package var accepted: Bool {
+        get {_storage._accepted ?? false}
+        set {_uniqueStorage()._accepted = newValue}
+      }
+      /// Returns true if `accepted` has been explicitly set.
+      package var hasAccepted: Bool {_storage._accepted != nil}
+      /// Clears the value of `accepted`. Subsequent reads from it will return its default value.
+      package mutating func clearAccepted() {_uniqueStorage()._accepted = nil}
+
+      package var answered: PBTimeInfo {
+        get {_storage._answered ?? PBTimeInfo()}
+        set {_uniqueStorage()._answered = newValue}
+      }
+      /// Returns true if `answered` has been explicitly set.
+      package var hasAnswered: Bool {_storage._answered != nil}
+      /// Clears the value of `answered`. Subsequent reads from it will return its default value.
+      package mutating func clearAnswered() {_uniqueStorage()._answered = nil}
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _storage = _StorageClass.defaultInstance
+    }
+
+    package init() {}
+  }
+
+  /// The body of GET_WHITELIST.
+  package nonisolated struct GetWhitelist: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// Absent for every agent.
+    package var whitelist: PBWhitelist {
+      get {_whitelist ?? PBWhitelist()}
+      set {_whitelist = newValue}
+    }
+    /// Returns true if `whitelist` has been explicitly set.
+    package var hasWhitelist: Bool {self._whitelist != nil}
+    /// Clears the value of `whitelist`. Subsequent reads from it will return its default value.
+    package mutating func clearWhitelist() {self._whitelist = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _whitelist: PBWhitelist? = nil
   }
 
   /// The body of GET_SUMMARY.
@@ -1816,7 +2106,7 @@ nonisolated extension PBWeightInfo: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Role"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}weight\0\u{1}frameworks\0\u{1}resources\0\u{4}d\u{f}share_millionths\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}weight\0\u{1}frameworks\0\u{1}resources\0\u{4}d\u{f}share_millionths\0\u{3}priority_limit\0")
 
   public var isInitialized: Bool {
     if self._name == nil {return false}
@@ -1837,6 +2127,7 @@ nonisolated extension PBRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.frameworks) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
       case 1000: try { try decoder.decodeSingularInt64Field(value: &self._shareMillionths) }()
+      case 1001: try { try decoder.decodeSingularInt64Field(value: &self._priorityLimit) }()
       default: break
       }
     }
@@ -1862,6 +2153,9 @@ nonisolated extension PBRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
     try { if let v = self._shareMillionths {
       try visitor.visitSingularInt64Field(value: v, fieldNumber: 1000)
     } }()
+    try { if let v = self._priorityLimit {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 1001)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1871,6 +2165,37 @@ nonisolated extension PBRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
     if lhs.frameworks != rhs.frameworks {return false}
     if lhs.resources != rhs.resources {return false}
     if lhs._shareMillionths != rhs._shareMillionths {return false}
+    if lhs._priorityLimit != rhs._priorityLimit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBWhitelist: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Whitelist"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hostnames\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.hostnames) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.hostnames.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.hostnames, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBWhitelist, rhs: PBWhitelist) -> Bool {
+    if lhs.hostnames != rhs.hostnames {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2052,17 +2377,21 @@ nonisolated extension PBTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
 
 nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OperatorCall"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{5}update_weights\0\u{2}\u{a}teardown\0\u{4}\u{4}update_quota\0\u{4}T\u{f}get_tasks\0\u{3}kill_task\0\u{1}why\0\u{3}why_framework\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{5}update_weights\0\u{3}reserve_resources\0\u{3}unreserve_resources\0\u{2}\u{8}teardown\0\u{4}\u{4}update_quota\0\u{4}T\u{f}get_tasks\0\u{3}kill_task\0\u{1}why\0\u{3}why_framework\0\u{3}update_whitelist\0\u{3}update_priority_limit\0")
 
   fileprivate class _StorageClass {
     var _type: PBOperatorCall.TypeEnum? = nil
     var _updateWeights: PBOperatorCall.UpdateWeights? = nil
+    var _reserveResources: PBOperatorCall.ReserveResources? = nil
+    var _unreserveResources: PBOperatorCall.UnreserveResources? = nil
     var _teardown: PBOperatorCall.Teardown? = nil
     var _updateQuota: PBOperatorCall.UpdateQuota? = nil
     var _getTasks: PBOperatorCall.GetTasks? = nil
     var _killTask: PBTaskKey? = nil
     var _why: PBOperatorCall.Why? = nil
     var _whyFramework: PBOperatorCall.WhyFramework? = nil
+    var _updateWhitelist: PBOperatorCall.UpdateWhitelist? = nil
+    var _updatePriorityLimit: PBOperatorCall.UpdatePriorityLimit? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2075,12 +2404,16 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
     init(copying source: _StorageClass) {
       _type = source._type
       _updateWeights = source._updateWeights
+      _reserveResources = source._reserveResources
+      _unreserveResources = source._unreserveResources
       _teardown = source._teardown
       _updateQuota = source._updateQuota
       _getTasks = source._getTasks
       _killTask = source._killTask
       _why = source._why
       _whyFramework = source._whyFramework
+      _updateWhitelist = source._updateWhitelist
+      _updatePriorityLimit = source._updatePriorityLimit
     }
   }
 
@@ -2094,12 +2427,15 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
   public var isInitialized: Bool {
     return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
       if let v = _storage._updateWeights, !v.isInitialized {return false}
+      if let v = _storage._reserveResources, !v.isInitialized {return false}
+      if let v = _storage._unreserveResources, !v.isInitialized {return false}
       if let v = _storage._teardown, !v.isInitialized {return false}
       if let v = _storage._updateQuota, !v.isInitialized {return false}
       if let v = _storage._getTasks, !v.isInitialized {return false}
       if let v = _storage._killTask, !v.isInitialized {return false}
       if let v = _storage._why, !v.isInitialized {return false}
       if let v = _storage._whyFramework, !v.isInitialized {return false}
+      if let v = _storage._updatePriorityLimit, !v.isInitialized {return false}
       return true
     }
   }
@@ -2114,12 +2450,16 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
         switch fieldNumber {
         case 1: try { try decoder.decodeSingularEnumField(value: &_storage._type) }()
         case 6: try { try decoder.decodeSingularMessageField(value: &_storage._updateWeights) }()
+        case 7: try { try decoder.decodeSingularMessageField(value: &_storage._reserveResources) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._unreserveResources) }()
         case 16: try { try decoder.decodeSingularMessageField(value: &_storage._teardown) }()
         case 20: try { try decoder.decodeSingularMessageField(value: &_storage._updateQuota) }()
         case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._getTasks) }()
         case 1001: try { try decoder.decodeSingularMessageField(value: &_storage._killTask) }()
         case 1002: try { try decoder.decodeSingularMessageField(value: &_storage._why) }()
         case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._whyFramework) }()
+        case 1004: try { try decoder.decodeSingularMessageField(value: &_storage._updateWhitelist) }()
+        case 1005: try { try decoder.decodeSingularMessageField(value: &_storage._updatePriorityLimit) }()
         default: break
         }
       }
@@ -2137,6 +2477,12 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
       } }()
       try { if let v = _storage._updateWeights {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+      try { if let v = _storage._reserveResources {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      } }()
+      try { if let v = _storage._unreserveResources {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
       } }()
       try { if let v = _storage._teardown {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
@@ -2156,6 +2502,12 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
       try { if let v = _storage._whyFramework {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1003)
       } }()
+      try { if let v = _storage._updateWhitelist {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1004)
+      } }()
+      try { if let v = _storage._updatePriorityLimit {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1005)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2167,12 +2519,16 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
         let rhs_storage = _args.1
         if _storage._type != rhs_storage._type {return false}
         if _storage._updateWeights != rhs_storage._updateWeights {return false}
+        if _storage._reserveResources != rhs_storage._reserveResources {return false}
+        if _storage._unreserveResources != rhs_storage._unreserveResources {return false}
         if _storage._teardown != rhs_storage._teardown {return false}
         if _storage._updateQuota != rhs_storage._updateQuota {return false}
         if _storage._getTasks != rhs_storage._getTasks {return false}
         if _storage._killTask != rhs_storage._killTask {return false}
         if _storage._why != rhs_storage._why {return false}
         if _storage._whyFramework != rhs_storage._whyFramework {return false}
+        if _storage._updateWhitelist != rhs_storage._updateWhitelist {return false}
+        if _storage._updatePriorityLimit != rhs_storage._updatePriorityLimit {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2183,7 +2539,7 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
 }
 
 nonisolated extension PBOperatorCall.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{a}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{2}UPDATE_WEIGHTS\0\u{2}\u{c}GET_QUOTA\0\u{2}\u{3}TEARDOWN\0\u{2}\u{5}UPDATE_QUOTA\0\u{2}D\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}KILL_TASK\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{a}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{2}UPDATE_WEIGHTS\0\u{2}\u{3}RESERVE_RESOURCES\0\u{1}UNRESERVE_RESOURCES\0\u{2}\u{8}GET_QUOTA\0\u{2}\u{3}TEARDOWN\0\u{2}\u{5}UPDATE_QUOTA\0\u{2}D\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}KILL_TASK\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0\u{1}GET_INVERSE_OFFERS\0\u{1}GET_WHITELIST\0\u{1}UPDATE_WHITELIST\0\u{1}UPDATE_PRIORITY_LIMIT\0")
 }
 
 nonisolated extension PBOperatorCall.UpdateWeights: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2216,6 +2572,104 @@ nonisolated extension PBOperatorCall.UpdateWeights: SwiftProtobuf.Message, Swift
 
   package static func ==(lhs: PBOperatorCall.UpdateWeights, rhs: PBOperatorCall.UpdateWeights) -> Bool {
     if lhs.weightInfos != rhs.weightInfos {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.ReserveResources: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".ReserveResources"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{1}resources\0\u{1}source\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.resources) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.source) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.source) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.resources.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 2)
+    }
+    if !self.source.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.source, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.ReserveResources, rhs: PBOperatorCall.ReserveResources) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs.resources != rhs.resources {return false}
+    if lhs.source != rhs.source {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.UnreserveResources: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".UnreserveResources"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{1}resources\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.resources) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.resources.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.UnreserveResources, rhs: PBOperatorCall.UnreserveResources) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs.resources != rhs.resources {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2386,6 +2840,84 @@ nonisolated extension PBOperatorCall.WhyFramework: SwiftProtobuf.Message, SwiftP
 
   package static func ==(lhs: PBOperatorCall.WhyFramework, rhs: PBOperatorCall.WhyFramework) -> Bool {
     if lhs._frameworkID != rhs._frameworkID {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.UpdateWhitelist: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".UpdateWhitelist"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}whitelist\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._whitelist) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._whitelist {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.UpdateWhitelist, rhs: PBOperatorCall.UpdateWhitelist) -> Bool {
+    if lhs._whitelist != rhs._whitelist {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.UpdatePriorityLimit: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".UpdatePriorityLimit"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{3}priority_limit\0")
+
+  public var isInitialized: Bool {
+    if self._role == nil {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._role) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self._priorityLimit) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._role {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._priorityLimit {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.UpdatePriorityLimit, rhs: PBOperatorCall.UpdatePriorityLimit) -> Bool {
+    if lhs._role != rhs._role {return false}
+    if lhs._priorityLimit != rhs._priorityLimit {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2687,7 +3219,7 @@ nonisolated extension PBPlacementExplanation.QuotaState: SwiftProtobuf.Message, 
 
 nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OperatorResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{9}get_agents\0\u{3}get_frameworks\0\u{4}\u{2}get_tasks\0\u{3}get_roles\0\u{4}\u{5}get_quota\0\u{4}U\u{f}get_offers\0\u{3}get_summary\0\u{1}reason\0\u{1}why\0\u{3}why_framework\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{9}get_agents\0\u{3}get_frameworks\0\u{4}\u{2}get_tasks\0\u{3}get_roles\0\u{4}\u{5}get_quota\0\u{4}U\u{f}get_offers\0\u{3}get_summary\0\u{1}reason\0\u{1}why\0\u{3}why_framework\0\u{3}get_inverse_offers\0\u{3}get_whitelist\0")
 
   fileprivate class _StorageClass {
     var _type: PBOperatorResponse.TypeEnum? = nil
@@ -2701,6 +3233,8 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
     var _reason: String? = nil
     var _why: PBPlacementExplanation? = nil
     var _whyFramework: PBOperatorResponse.WhyFramework? = nil
+    var _getInverseOffers: PBOperatorResponse.GetInverseOffers? = nil
+    var _getWhitelist: PBOperatorResponse.GetWhitelist? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2722,6 +3256,8 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
       _reason = source._reason
       _why = source._why
       _whyFramework = source._whyFramework
+      _getInverseOffers = source._getInverseOffers
+      _getWhitelist = source._getWhitelist
     }
   }
 
@@ -2743,6 +3279,7 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
       if let v = _storage._getSummary, !v.isInitialized {return false}
       if let v = _storage._why, !v.isInitialized {return false}
       if let v = _storage._whyFramework, !v.isInitialized {return false}
+      if let v = _storage._getInverseOffers, !v.isInitialized {return false}
       return true
     }
   }
@@ -2766,6 +3303,8 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
         case 1002: try { try decoder.decodeSingularStringField(value: &_storage._reason) }()
         case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._why) }()
         case 1004: try { try decoder.decodeSingularMessageField(value: &_storage._whyFramework) }()
+        case 1005: try { try decoder.decodeSingularMessageField(value: &_storage._getInverseOffers) }()
+        case 1006: try { try decoder.decodeSingularMessageField(value: &_storage._getWhitelist) }()
         default: break
         }
       }
@@ -2811,6 +3350,12 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
       try { if let v = _storage._whyFramework {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1004)
       } }()
+      try { if let v = _storage._getInverseOffers {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1005)
+      } }()
+      try { if let v = _storage._getWhitelist {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1006)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2831,6 +3376,8 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
         if _storage._reason != rhs_storage._reason {return false}
         if _storage._why != rhs_storage._why {return false}
         if _storage._whyFramework != rhs_storage._whyFramework {return false}
+        if _storage._getInverseOffers != rhs_storage._getInverseOffers {return false}
+        if _storage._getWhitelist != rhs_storage._getWhitelist {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2841,7 +3388,7 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
 }
 
 nonisolated extension PBOperatorResponse.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{9}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{5}GET_QUOTA\0\u{2}V\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}DONE\0\u{1}NOT_FOUND\0\u{1}REFUSED\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{9}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{5}GET_QUOTA\0\u{2}V\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}DONE\0\u{1}NOT_FOUND\0\u{1}REFUSED\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0\u{1}GET_INVERSE_OFFERS\0\u{1}GET_WHITELIST\0")
 }
 
 nonisolated extension PBOperatorResponse.GetAgents: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -3606,6 +4153,183 @@ nonisolated extension PBOperatorResponse.GetOffers.Outstanding: SwiftProtobuf.Me
   package static func ==(lhs: PBOperatorResponse.GetOffers.Outstanding, rhs: PBOperatorResponse.GetOffers.Outstanding) -> Bool {
     if lhs._offer != rhs._offer {return false}
     if lhs._age != rhs._age {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.GetInverseOffers: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.protoMessageName + ".GetInverseOffers"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}inverse_offers\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.inverseOffers) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.inverseOffers) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.inverseOffers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.inverseOffers, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.GetInverseOffers, rhs: PBOperatorResponse.GetInverseOffers) -> Bool {
+    if lhs.inverseOffers != rhs.inverseOffers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.GetInverseOffers.Outstanding: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.GetInverseOffers.protoMessageName + ".Outstanding"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}inverse_offer\0\u{1}age\0\u{1}reason\0\u{1}accepted\0\u{1}answered\0")
+
+  fileprivate class _StorageClass {
+    var _inverseOffer: PBInverseOffer? = nil
+    var _age: PBDurationInfo? = nil
+    var _reason: String? = nil
+    var _accepted: Bool? = nil
+    var _answered: PBTimeInfo? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _inverseOffer = source._inverseOffer
+      _age = source._age
+      _reason = source._reason
+      _accepted = source._accepted
+      _answered = source._answered
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public var isInitialized: Bool {
+    return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._inverseOffer == nil {return false}
+      if let v = _storage._inverseOffer, !v.isInitialized {return false}
+      if let v = _storage._age, !v.isInitialized {return false}
+      if let v = _storage._answered, !v.isInitialized {return false}
+      return true
+    }
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._inverseOffer) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._age) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._reason) }()
+        case 4: try { try decoder.decodeSingularBoolField(value: &_storage._accepted) }()
+        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._answered) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._inverseOffer {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._age {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._reason {
+        try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+      } }()
+      try { if let v = _storage._accepted {
+        try visitor.visitSingularBoolField(value: v, fieldNumber: 4)
+      } }()
+      try { if let v = _storage._answered {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.GetInverseOffers.Outstanding, rhs: PBOperatorResponse.GetInverseOffers.Outstanding) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._inverseOffer != rhs_storage._inverseOffer {return false}
+        if _storage._age != rhs_storage._age {return false}
+        if _storage._reason != rhs_storage._reason {return false}
+        if _storage._accepted != rhs_storage._accepted {return false}
+        if _storage._answered != rhs_storage._answered {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.GetWhitelist: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.protoMessageName + ".GetWhitelist"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}whitelist\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._whitelist) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._whitelist {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.GetWhitelist, rhs: PBOperatorResponse.GetWhitelist) -> Bool {
+    if lhs._whitelist != rhs._whitelist {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -83,6 +83,7 @@ package nonisolated enum PBPlacementCheck: Int, SwiftProtobuf.Enum, Swift.CaseIt
   case offeredLimit = 11
   case gang = 12
   case capabilities = 13
+  case whitelist = 14
 
   package init() {
     self = .unknown
@@ -4000,6 +4001,16 @@ package nonisolated struct PBVolume: @unchecked Sendable {
   /// Clears the value of `source`. Subsequent reads from it will return its default value.
   package mutating func clearSource() {_uniqueStorage()._source = nil}
 
+  /// In memory only, of this size at most.
+  package var temporaryBytes: Int64 {
+    get {_storage._temporaryBytes ?? 0}
+    set {_uniqueStorage()._temporaryBytes = newValue}
+  }
+  /// Returns true if `temporaryBytes` has been explicitly set.
+  package var hasTemporaryBytes: Bool {_storage._temporaryBytes != nil}
+  /// Clears the value of `temporaryBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearTemporaryBytes() {_uniqueStorage()._temporaryBytes = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// The mode of volume.
@@ -5266,6 +5277,35 @@ package nonisolated struct PBTaskExit: Sendable {
   /// Clears the value of `peakMemoryBytes`. Subsequent reads from it will return its default value.
   package mutating func clearPeakMemoryBytes() {self._peakMemoryBytes = nil}
 
+  package var wallNanoseconds: Int64 {
+    get {_wallNanoseconds ?? 0}
+    set {_wallNanoseconds = newValue}
+  }
+  /// Returns true if `wallNanoseconds` has been explicitly set.
+  package var hasWallNanoseconds: Bool {self._wallNanoseconds != nil}
+  /// Clears the value of `wallNanoseconds`. Subsequent reads from it will return its default value.
+  package mutating func clearWallNanoseconds() {self._wallNanoseconds = nil}
+
+  /// What it was limited to when it ended.
+  package var memoryLimitBytes: Int64 {
+    get {_memoryLimitBytes ?? 0}
+    set {_memoryLimitBytes = newValue}
+  }
+  /// Returns true if `memoryLimitBytes` has been explicitly set.
+  package var hasMemoryLimitBytes: Bool {self._memoryLimitBytes != nil}
+  /// Clears the value of `memoryLimitBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearMemoryLimitBytes() {self._memoryLimitBytes = nil}
+
+  /// Whether the kernel killed any of its processes for that.
+  package var outOfMemory: Bool {
+    get {_outOfMemory ?? false}
+    set {_outOfMemory = newValue}
+  }
+  /// Returns true if `outOfMemory` has been explicitly set.
+  package var hasOutOfMemory: Bool {self._outOfMemory != nil}
+  /// Clears the value of `outOfMemory`. Subsequent reads from it will return its default value.
+  package mutating func clearOutOfMemory() {self._outOfMemory = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -5275,6 +5315,9 @@ package nonisolated struct PBTaskExit: Sendable {
   fileprivate var _coreDumped: Bool? = nil
   fileprivate var _cpuNanoseconds: Int64? = nil
   fileprivate var _peakMemoryBytes: Int64? = nil
+  fileprivate var _wallNanoseconds: Int64? = nil
+  fileprivate var _memoryLimitBytes: Int64? = nil
+  fileprivate var _outOfMemory: Bool? = nil
 }
 
 /// A task, seen from outside its framework.
@@ -5477,7 +5520,7 @@ nonisolated extension PBOperationState: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension PBPlacementCheck: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PLACEMENT_CHECK_UNKNOWN\0\u{1}PLACEMENT_CHECK_AGENT_ACTIVE\0\u{1}PLACEMENT_CHECK_CONSTRAINTS\0\u{1}PLACEMENT_CHECK_REGION\0\u{1}PLACEMENT_CHECK_GPUS\0\u{1}PLACEMENT_CHECK_RESERVATIONS\0\u{1}PLACEMENT_CHECK_RESOURCES\0\u{1}PLACEMENT_CHECK_PER_AGENT\0\u{1}PLACEMENT_CHECK_REFUSAL\0\u{1}PLACEMENT_CHECK_QUOTA_LIMIT\0\u{1}PLACEMENT_CHECK_HEADROOM\0\u{1}PLACEMENT_CHECK_OFFERED_LIMIT\0\u{1}PLACEMENT_CHECK_GANG\0\u{1}PLACEMENT_CHECK_CAPABILITIES\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PLACEMENT_CHECK_UNKNOWN\0\u{1}PLACEMENT_CHECK_AGENT_ACTIVE\0\u{1}PLACEMENT_CHECK_CONSTRAINTS\0\u{1}PLACEMENT_CHECK_REGION\0\u{1}PLACEMENT_CHECK_GPUS\0\u{1}PLACEMENT_CHECK_RESERVATIONS\0\u{1}PLACEMENT_CHECK_RESOURCES\0\u{1}PLACEMENT_CHECK_PER_AGENT\0\u{1}PLACEMENT_CHECK_REFUSAL\0\u{1}PLACEMENT_CHECK_QUOTA_LIMIT\0\u{1}PLACEMENT_CHECK_HEADROOM\0\u{1}PLACEMENT_CHECK_OFFERED_LIMIT\0\u{1}PLACEMENT_CHECK_GANG\0\u{1}PLACEMENT_CHECK_CAPABILITIES\0\u{1}PLACEMENT_CHECK_WHITELIST\0")
 }
 
 nonisolated extension PBFrameworkID: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -10509,7 +10552,7 @@ nonisolated extension PBMountPropagation.Mode: SwiftProtobuf._ProtoNameProviding
 
 nonisolated extension PBVolume: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Volume"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}container_path\0\u{3}host_path\0\u{1}mode\0\u{1}image\0\u{1}source\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}container_path\0\u{3}host_path\0\u{1}mode\0\u{1}image\0\u{1}source\0\u{4}c\u{f}temporary_bytes\0")
 
   fileprivate class _StorageClass {
     var _mode: PBVolume.Mode? = nil
@@ -10517,6 +10560,7 @@ nonisolated extension PBVolume: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     var _hostPath: String? = nil
     var _image: PBImage? = nil
     var _source: PBVolume.Source? = nil
+    var _temporaryBytes: Int64? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -10532,6 +10576,7 @@ nonisolated extension PBVolume: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       _hostPath = source._hostPath
       _image = source._image
       _source = source._source
+      _temporaryBytes = source._temporaryBytes
     }
   }
 
@@ -10565,6 +10610,7 @@ nonisolated extension PBVolume: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
         case 3: try { try decoder.decodeSingularEnumField(value: &_storage._mode) }()
         case 4: try { try decoder.decodeSingularMessageField(value: &_storage._image) }()
         case 5: try { try decoder.decodeSingularMessageField(value: &_storage._source) }()
+        case 1000: try { try decoder.decodeSingularInt64Field(value: &_storage._temporaryBytes) }()
         default: break
         }
       }
@@ -10592,6 +10638,9 @@ nonisolated extension PBVolume: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       try { if let v = _storage._source {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
       } }()
+      try { if let v = _storage._temporaryBytes {
+        try visitor.visitSingularInt64Field(value: v, fieldNumber: 1000)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -10606,6 +10655,7 @@ nonisolated extension PBVolume: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
         if _storage._hostPath != rhs_storage._hostPath {return false}
         if _storage._image != rhs_storage._image {return false}
         if _storage._source != rhs_storage._source {return false}
+        if _storage._temporaryBytes != rhs_storage._temporaryBytes {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -11968,7 +12018,7 @@ nonisolated extension PBDiscoveryInfo.Visibility: SwiftProtobuf._ProtoNameProvid
 
 nonisolated extension PBTaskExit: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TaskExit"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}signal\0\u{3}core_dumped\0\u{3}cpu_nanoseconds\0\u{3}peak_memory_bytes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}signal\0\u{3}core_dumped\0\u{3}cpu_nanoseconds\0\u{3}peak_memory_bytes\0\u{3}wall_nanoseconds\0\u{3}memory_limit_bytes\0\u{3}out_of_memory\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -11981,6 +12031,9 @@ nonisolated extension PBTaskExit: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       case 3: try { try decoder.decodeSingularBoolField(value: &self._coreDumped) }()
       case 4: try { try decoder.decodeSingularInt64Field(value: &self._cpuNanoseconds) }()
       case 5: try { try decoder.decodeSingularInt64Field(value: &self._peakMemoryBytes) }()
+      case 6: try { try decoder.decodeSingularInt64Field(value: &self._wallNanoseconds) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self._memoryLimitBytes) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self._outOfMemory) }()
       default: break
       }
     }
@@ -12006,6 +12059,15 @@ nonisolated extension PBTaskExit: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     try { if let v = self._peakMemoryBytes {
       try visitor.visitSingularInt64Field(value: v, fieldNumber: 5)
     } }()
+    try { if let v = self._wallNanoseconds {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 6)
+    } }()
+    try { if let v = self._memoryLimitBytes {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 7)
+    } }()
+    try { if let v = self._outOfMemory {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -12015,6 +12077,9 @@ nonisolated extension PBTaskExit: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs._coreDumped != rhs._coreDumped {return false}
     if lhs._cpuNanoseconds != rhs._cpuNanoseconds {return false}
     if lhs._peakMemoryBytes != rhs._peakMemoryBytes {return false}
+    if lhs._wallNanoseconds != rhs._wallNanoseconds {return false}
+    if lhs._memoryLimitBytes != rhs._memoryLimitBytes {return false}
+    if lhs._outOfMemory != rhs._outOfMemory {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1405,37 +1405,50 @@ package nonisolated struct PBSchedulerCall: @unchecked Sendable {
   }
 
   /// The body of SUBSCRIBE.
-  package nonisolated struct Subscribe: Sendable {
+  package nonisolated struct Subscribe: @unchecked Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
     // methods supported on all messages.
 
     package var frameworkInfo: PBFrameworkInfo {
-      get {_frameworkInfo ?? PBFrameworkInfo()}
-      set {_frameworkInfo = newValue}
+      get {_storage._frameworkInfo ?? PBFrameworkInfo()}
+      set {_uniqueStorage()._frameworkInfo = newValue}
     }
     /// Returns true if `frameworkInfo` has been explicitly set.
-    package var hasFrameworkInfo: Bool {self._frameworkInfo != nil}
+    package var hasFrameworkInfo: Bool {_storage._frameworkInfo != nil}
     /// Clears the value of `frameworkInfo`. Subsequent reads from it will return its default value.
-    package mutating func clearFrameworkInfo() {self._frameworkInfo = nil}
+    package mutating func clearFrameworkInfo() {_uniqueStorage()._frameworkInfo = nil}
 
-    package var suppressedRoles: [String] = []
+    package var suppressedRoles: [String] {
+      get {_storage._suppressedRoles}
+      set {_uniqueStorage()._suppressedRoles = newValue}
+    }
 
     package var offerConstraints: PBSchedulerOfferConstraints {
-      get {_offerConstraints ?? PBSchedulerOfferConstraints()}
-      set {_offerConstraints = newValue}
+      get {_storage._offerConstraints ?? PBSchedulerOfferConstraints()}
+      set {_uniqueStorage()._offerConstraints = newValue}
     }
     /// Returns true if `offerConstraints` has been explicitly set.
-    package var hasOfferConstraints: Bool {self._offerConstraints != nil}
+    package var hasOfferConstraints: Bool {_storage._offerConstraints != nil}
     /// Clears the value of `offerConstraints`. Subsequent reads from it will return its default value.
-    package mutating func clearOfferConstraints() {self._offerConstraints = nil}
+    package mutating func clearOfferConstraints() {_uniqueStorage()._offerConstraints = nil}
+
+    /// What is wanted from the beginning. When it is present without any demand, nothing is offered
+    /// before there is a DEMAND.
+    package var demand: PBSchedulerCall.Demand {
+      get {_storage._demand ?? PBSchedulerCall.Demand()}
+      set {_uniqueStorage()._demand = newValue}
+    }
+    /// Returns true if `demand` has been explicitly set.
+    package var hasDemand: Bool {_storage._demand != nil}
+    /// Clears the value of `demand`. Subsequent reads from it will return its default value.
+    package mutating func clearDemand() {_uniqueStorage()._demand = nil}
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
-    fileprivate var _frameworkInfo: PBFrameworkInfo? = nil
-    fileprivate var _offerConstraints: PBSchedulerOfferConstraints? = nil
+    fileprivate var _storage = _StorageClass.defaultInstance
   }
 
   /// The body of ACCEPT.
@@ -3923,50 +3936,100 @@ nonisolated extension PBSchedulerCall.TypeEnum: SwiftProtobuf._ProtoNameProvidin
 
 nonisolated extension PBSchedulerCall.Subscribe: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBSchedulerCall.protoMessageName + ".Subscribe"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_info\0\u{3}suppressed_roles\0\u{3}offer_constraints\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_info\0\u{3}suppressed_roles\0\u{3}offer_constraints\0\u{2}e\u{f}demand\0")
+
+  fileprivate class _StorageClass {
+    var _frameworkInfo: PBFrameworkInfo? = nil
+    var _suppressedRoles: [String] = []
+    var _offerConstraints: PBSchedulerOfferConstraints? = nil
+    var _demand: PBSchedulerCall.Demand? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _frameworkInfo = source._frameworkInfo
+      _suppressedRoles = source._suppressedRoles
+      _offerConstraints = source._offerConstraints
+      _demand = source._demand
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public var isInitialized: Bool {
-    if self._frameworkInfo == nil {return false}
-    if let v = self._frameworkInfo, !v.isInitialized {return false}
-    if let v = self._offerConstraints, !v.isInitialized {return false}
-    return true
+    return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._frameworkInfo == nil {return false}
+      if let v = _storage._frameworkInfo, !v.isInitialized {return false}
+      if let v = _storage._offerConstraints, !v.isInitialized {return false}
+      if let v = _storage._demand, !v.isInitialized {return false}
+      return true
+    }
   }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._frameworkInfo) }()
-      case 2: try { try decoder.decodeRepeatedStringField(value: &self.suppressedRoles) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._offerConstraints) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._frameworkInfo) }()
+        case 2: try { try decoder.decodeRepeatedStringField(value: &_storage._suppressedRoles) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._offerConstraints) }()
+        case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._demand) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._frameworkInfo {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if !self.suppressedRoles.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.suppressedRoles, fieldNumber: 2)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._frameworkInfo {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      if !_storage._suppressedRoles.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._suppressedRoles, fieldNumber: 2)
+      }
+      try { if let v = _storage._offerConstraints {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+      try { if let v = _storage._demand {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
+      } }()
     }
-    try { if let v = self._offerConstraints {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBSchedulerCall.Subscribe, rhs: PBSchedulerCall.Subscribe) -> Bool {
-    if lhs._frameworkInfo != rhs._frameworkInfo {return false}
-    if lhs.suppressedRoles != rhs.suppressedRoles {return false}
-    if lhs._offerConstraints != rhs._offerConstraints {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._frameworkInfo != rhs_storage._frameworkInfo {return false}
+        if _storage._suppressedRoles != rhs_storage._suppressedRoles {return false}
+        if _storage._offerConstraints != rhs_storage._offerConstraints {return false}
+        if _storage._demand != rhs_storage._demand {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,171 @@
+internal import Glibc
+public import ProfferIsolation
+
+/// What a task's cgroup has used, and how near it is to its limits.
+public struct CgroupUsage: Hashable, Sendable {
+    /// User and system time of all its processes so far, also of those that have ended.
+    public var cpuTime: Duration?
+    /// How long it had to wait because of its limit of processor time.
+    public var throttledTime: Duration?
+    /// What it holds, with what the kernel caches for it.
+    public var memoryBytes: Int64?
+    /// The most that it held.
+    public var peakMemoryBytes: Int64?
+    /// Beyond which the kernel kills; `nil` is all there is.
+    public var memoryLimitBytes: Int64?
+    /// How many of its processes the kernel has killed for that.
+    public var outOfMemoryKills: Int
+    /// Processes and threads.
+    public var processes: Int?
+    /// How long all or some of its processes waited for the processor, memory or disks; only the
+    /// unified tree counts it.
+    public var pressure: CgroupPressure?
+}
+
+/// How long processes of a cgroup had to wait, in total.
+public struct CgroupPressure: Hashable, Sendable {
+    /// Some waited for a processor.
+    public var processor: Duration?
+    /// Some waited for memory.
+    public var memory: Duration?
+    /// Some waited for disks.
+    public var disk: Duration?
+}
+
+/// Reads what the kernel counts for the cgroups of tasks.
+public struct CgroupProbe: Hashable, Sendable {
+    private let planner: CgroupPlanner
+    private let processorTree: CgroupHierarchy?
+    private let timeTree: CgroupHierarchy?
+    private let memoryTree: CgroupHierarchy?
+    private let countTree: CgroupHierarchy?
+
+    /// Makes a probe for the trees of a node.
+    public init(_ planner: CgroupPlanner) {
+        self.planner = planner
+        processorTree = planner.layout.hierarchy(of: "cpu")
+        timeTree = planner.layout.hierarchy(of: "cpuacct")
+        memoryTree = planner.layout.hierarchy(of: "memory")
+        countTree = planner.layout.hierarchy(of: "pids")
+    }
+
+    /// What is needed again and again: time, memory, number of processes.
+    ///
+    /// - Complexity: three or four small files of the kernel.
+    public func sample(_ name: String) -> CgroupUsage {
+        var usage = CgroupUsage(outOfMemoryKills: 0)
+        usage.cpuTime = cpuTime(name)
+        if let tree = memoryTree {
+            let file = tree.version == .one ? "memory.usage_in_bytes" : "memory.current"
+            usage.memoryBytes = number(tree, name, file)
+        }
+        usage.processes = countTree.flatMap { number($0, name, "pids.current") }.map { Int($0) }
+        return usage
+    }
+
+    /// Everything that is known; for the end of a task and for people.
+    public func full(_ name: String) -> CgroupUsage {
+        var usage = sample(name)
+        usage.throttledTime = throttledTime(name)
+        switch memoryTree?.version {
+        case .one:
+            usage.peakMemoryBytes = memoryTree.flatMap {
+                number($0, name, "memory.max_usage_in_bytes")
+            }
+            // What is not limited reads as the largest number of whole pages.
+            usage.memoryLimitBytes = memoryTree.flatMap {
+                number($0, name, "memory.limit_in_bytes")
+            }.flatMap { $0 < 1 << 60 ? $0 : nil }
+            usage.outOfMemoryKills =
+                memoryTree.map {
+                    Int(table($0, name, "memory.oom_control")["oom_kill"] ?? 0)
+                } ?? 0
+        case .two:
+            usage.peakMemoryBytes = memoryTree.flatMap { number($0, name, "memory.peak") }
+            usage.memoryLimitBytes = memoryTree.flatMap { number($0, name, "memory.max") }
+            usage.outOfMemoryKills =
+                memoryTree.map {
+                    Int(table($0, name, "memory.events")["oom_kill"] ?? 0)
+                } ?? 0
+        case nil: break
+        }
+        usage.pressure = pressure(name)
+        return usage
+    }
+
+    private func cpuTime(_ name: String) -> Duration? {
+        if let tree = timeTree, tree.version == .one {
+            return number(tree, name, "cpuacct.usage").map { .nanoseconds($0) }
+        }
+        // The unified tree counts time in every group, whatever its controllers.
+        guard let tree = planner.layout.unified else { return nil }
+        return table(tree, name, "cpu.stat")["usage_usec"].map { .microseconds($0) }
+    }
+
+    private func throttledTime(_ name: String) -> Duration? {
+        guard let tree = processorTree else { return nil }
+        let counts = table(tree, name, "cpu.stat")
+        return counts["throttled_time"].map { .nanoseconds($0) }
+            ?? counts["throttled_usec"].map { .microseconds($0) }
+    }
+
+    private func pressure(_ name: String) -> CgroupPressure? {
+        guard let tree = planner.layout.unified else { return nil }
+        let path = planner.path(name, in: tree)
+        let total = { (file: String) -> Duration? in
+            let text = ProcFile.text("\(path)/\(file).pressure", limit: 512) ?? ""
+            let line = text.split(separator: "\n").first { $0.hasPrefix("some ") }
+            let field = line?.split(separator: " ").last { $0.hasPrefix("total=") }
+            return field.flatMap { Int64($0.dropFirst(6)) }.map { .microseconds($0) }
+        }
+        let pressure = CgroupPressure(
+            processor: total("cpu"), memory: total("memory"), disk: total("io"))
+        return pressure == CgroupPressure() ? nil : pressure
+    }
+
+    private func number(_ tree: CgroupHierarchy, _ name: String, _ file: String) -> Int64? {
+        ProcFile.text(planner.path(name, in: tree) + "/" + file, limit: 64).flatMap { Int64($0) }
+    }
+
+    /// Lines of a name and a number.
+    private func table(
+        _ tree: CgroupHierarchy, _ name: String, _ file: String
+    ) -> [Substring: Int64] {
+        let text = ProcFile.text(planner.path(name, in: tree) + "/" + file, limit: 4096) ?? ""
+        var table: [Substring: Int64] = [:]
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            if fields.count == 2 { table[fields[0]] = Int64(fields[1]) }
+        }
+        return table
+    }
+
+    /// Writes new limits to the cgroup of a task that runs.
+    ///
+    /// - Throws: ``SystemError`` of the first that the kernel does not take; those before it hold.
+    public func resize(
+        _ name: String, from old: CgroupLimits, to new: CgroupLimits
+    ) throws(SystemError) {
+        for step in planner.resize(name, from: old, to: new) {
+            guard case .set(let path, let value, let need) = step else { continue }
+            do throws(SystemError) {
+                try Cgroup.write(value, to: path)
+            } catch {
+                if need == .required { throw error }
+            }
+        }
+    }
+
+    /// Kills everything in the cgroup of a task; what is dying is not waited for.
+    ///
+    /// - Returns: Whether nothing is left.
+    @discardableResult
+    public func kill(_ name: String) -> Bool {
+        var isEmpty = true
+        // The unified tree or the freezer comes last and kills most surely.
+        for tree in planner.trees().reversed() where !Cgroup(planner.path(name, in: tree)).kill() {
+            isEmpty = false
+        }
+        return isEmpty
+    }
+}

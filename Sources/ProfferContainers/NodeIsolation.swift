@@ -1,0 +1,56 @@
+internal import Glibc
+public import ProfferIsolation
+public import ProfferModel
+
+/// What the node that this process runs on allows.
+public enum NodeIsolation {
+    /// Whether this process may do what is kept for the privileged.
+    public static var isRoot: Bool { geteuid() == 0 }
+
+    /// Finds out what plans depend on; the cgroups only for a mode that has any.
+    public static func facts(for settings: IsolationSettings) -> NodeFacts {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(7), &limit)
+        let hasCgroups = settings.mode != .process
+        return NodeFacts(
+            layout: hasCgroups ? NodeCgroups.layout() : CgroupLayout(hierarchies: []),
+            memoryNodes: hasCgroups ? NodeCgroups.memoryNodes : "0",
+            descriptorLimit: UInt64(limit.rlim_max), isRoot: isRoot)
+    }
+
+    /// The privileges that this process could have at most.
+    public static var capabilities: [Capability] {
+        let lines = (ProcFile.text("/proc/self/status") ?? "").split(separator: "\n")
+        let text = lines.first { $0.hasPrefix("CapBnd:") }?.split(separator: "\t").last
+        let bits = text.flatMap { UInt64($0, radix: 16) } ?? 0
+        return Capability.all.filter { bits & 1 << UInt64($0.number) != 0 }
+    }
+
+    /// Makes the directory of the bundles of one agent: below `/run`, where everybody can walk but
+    /// only root can look around or write.
+    ///
+    /// - Parameter name: Tells the agent from others.
+    /// - Returns: Its path.
+    /// - Throws: ``SystemError`` when it cannot be made, or is somebody else's.
+    public static func bundleDirectory(_ name: String) throws(SystemError) -> String {
+        var path = "/run"
+        for part in ["proffer", name] {
+            path += "/" + part
+            if mkdir(path, 0o711) != 0, errno != EEXIST {
+                throw SystemError("make", path, code: errno)
+            }
+            var status = stat()
+            guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR,
+                status.st_uid == geteuid(), chmod(path, 0o711) == 0
+            else { throw SystemError("use", path, code: EPERM) }
+        }
+        return path
+    }
+
+    /// Makes the kernel take the node's memory from tasks first, and from this process late.
+    ///
+    /// Children inherit it; tasks have a score of their own.
+    public static func protectFromOutOfMemory() {
+        try? Cgroup.write("-900", to: "/proc/self/oom_score_adj")
+    }
+}

@@ -1,0 +1,275 @@
+internal import CLinux
+internal import CSpawn
+internal import Glibc
+public import ProfferIsolation
+internal import ProfferModel
+
+/// Carries plans out and undoes them, also those of a process that has died meanwhile.
+///
+/// Before the first step of a plan, what has to be undone is written to a file with the plan's
+/// name. The file goes when everything is undone. So whoever finds one after a crash knows what
+/// may be there still; undoing something that was never done harms nothing. The file is not forced
+/// to the disk: what it tells of does not outlive the kernel either, directories excepted.
+public struct PlanRunner: Sendable {
+    /// Where the files are; it must exist and be writable for nobody else.
+    public let directory: String
+    /// How long a program of a plan may take.
+    private static let programTimeout: Int32 = 300_000
+
+    /// Makes a runner.
+    public init(directory: String) { self.directory = directory }
+
+    private func file(_ name: String) -> String { "\(directory)/\(name).plan" }
+
+    /// Carries a plan out; whatever was done is undone when a step fails.
+    ///
+    /// - Throws: ``SystemError`` of the first step that failed.
+    public func carryOut(_ plan: IsolationPlan) throws(SystemError) {
+        if plan.steps.isEmpty { return }
+        try record(plan)
+        for (index, step) in plan.steps.enumerated() {
+            do throws(SystemError) {
+                try carryOut(step)
+            } catch {
+                // The step that failed may have been done in part.
+                let done = IsolationPlan(
+                    name: plan.name, steps: Array(plan.steps[...index]),
+                    confinement: plan.confinement)
+                undo(done)
+                throw error
+            }
+        }
+    }
+
+    private func record(_ plan: IsolationPlan) throws(SystemError) {
+        let path = file(plan.name)
+        let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW
+        let descriptor = open(path, flags, 0o600)
+        guard descriptor >= 0 else { throw SystemError("make", path, code: errno) }
+        defer { close(descriptor) }
+        let bytes = Array(UndoStep.text(of: plan.undoing).utf8)
+        guard write(descriptor, bytes, bytes.count) == bytes.count else {
+            let code = errno
+            unlink(path)
+            throw SystemError("write to", path, code: code)
+        }
+    }
+
+    private func carryOut(_ step: IsolationStep) throws(SystemError) {
+        switch step {
+        case .makeCgroup(let path):
+            try Self.check(mkdir(path, 0o755), "make", path)
+        case .set(let path, let value, let need):
+            do throws(SystemError) {
+                try Cgroup.write(value, to: path)
+            } catch {
+                if need == .required { throw error }
+            }
+        case .makeDirectory(let path, let mode):
+            try Self.check(mkdir(path, mode), "make", path)
+            try Self.check(chmod(path, mode), "make", path)
+        case .ensureDirectory(let path, let top, let owner):
+            let names = path.dropFirst(top.utf8.count).split(separator: "/").map(String.init)
+            _ = try Sandbox.create(names, below: top)
+            var made = top
+            for name in names {
+                made += "/" + name
+                try Self.check(lchown(made, owner.id, owner.group), "give away", made)
+            }
+        case .makeFile(let path, let contents, let mode):
+            try Self.makeFile(path, contents, mode)
+        case .pinNamespace(let kind, let path):
+            let number = kind == .network ? PROFFER_NAMESPACE_NETWORK : PROFFER_NAMESPACE_IPC
+            try Self.check(
+                proffer_pin_namespace(Int32(number), path), "make a namespace at", path)
+        case .mount(let mount):
+            try Self.mount(mount)
+        case .run(let invocation, _):
+            try Self.run(invocation)
+        case .promise: break
+        case .chain(let calls, let answer):
+            let last = try Self.chain(calls)
+            if let answer { try Self.makeFile(answer, last?.description ?? "", 0o600) }
+        }
+    }
+
+    private static func chain(_ calls: [Invocation]) throws(SystemError) -> JSON? {
+        var answer: JSON?
+        for var call in calls {
+            if let answer, let input = try? JSON(text: call.input),
+                case .object(let members) = input
+            {
+                call.input = JSON.object(members + [JSON.Member("prevResult", answer)]).description
+            }
+            let result = try Program.run(call, within: programTimeout)
+            guard result.exit?.code == 0 else {
+                // A plug-in says on its output what is wrong.
+                let said = (try? JSON(text: result.output))?["msg"]?.text
+                throw SystemError(
+                    "finish", call.arguments.first ?? "", code: ECHILD,
+                    hint: said ?? result.problem)
+            }
+            answer = try? JSON(text: result.output)
+        }
+        return answer
+    }
+
+    private static func check(
+        _ result: Int32, _ operation: String, _ path: String
+    ) throws(SystemError) {
+        if result != 0 { throw SystemError(operation, path, code: errno) }
+    }
+
+    private static func makeFile(
+        _ path: String, _ contents: String, _ mode: UInt32
+    ) throws(SystemError) {
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
+        let descriptor = open(path, flags, mode)
+        guard descriptor >= 0 else { throw SystemError("make", path, code: errno) }
+        defer { close(descriptor) }
+        let bytes = Array(contents.utf8)
+        var written = 0
+        while written < bytes.count {
+            let count = bytes[written...].withUnsafeBytes {
+                write(descriptor, $0.baseAddress, $0.count)
+            }
+            guard count > 0 else { throw SystemError("write to", path, code: errno) }
+            written += count
+        }
+        try check(fchmod(descriptor, mode), "make", path)
+    }
+
+    private static func mount(_ mount: MountPoint) throws(SystemError) {
+        var flags = 0
+        var others: [String] = []
+        for option in mount.options {
+            switch option {
+            case "ro": flags |= LINUX_MOUNT_READ_ONLY
+            case "nosuid": flags |= LINUX_MOUNT_NO_SUID
+            case "nodev": flags |= LINUX_MOUNT_NO_DEVICES
+            case "noexec": flags |= LINUX_MOUNT_NO_EXEC
+            default: others.append(option)
+            }
+        }
+        let isBind = mount.kind == "bind"
+        let first = isBind ? LINUX_MOUNT_BIND : flags
+        try check(
+            linux_mount(
+                mount.source, mount.target, mount.kind, UInt(first),
+                others.joined(separator: ",")), "mount", mount.target)
+        // The options of a bind mount are taken only when it is there.
+        if isBind, flags != 0 {
+            flags |= LINUX_MOUNT_BIND | LINUX_MOUNT_AGAIN
+            try check(
+                linux_mount(mount.source, mount.target, mount.kind, UInt(flags), ""),
+                "mount", mount.target)
+        }
+    }
+
+    private static func run(_ invocation: Invocation) throws(SystemError) {
+        let result = try Program.run(invocation, within: programTimeout)
+        guard result.exit?.code == 0 else {
+            throw SystemError(
+                "finish", invocation.arguments.first ?? "", code: ECHILD,
+                hint: result.problem)
+        }
+    }
+
+    // MARK: Undoing
+
+    /// Undoes a plan.
+    ///
+    /// - Returns: Whether nothing is left. Otherwise something is in the way still, mostly dying
+    ///   processes: undo it again a little later.
+    @discardableResult
+    public func undo(_ plan: IsolationPlan) -> Bool {
+        if plan.steps.isEmpty { return true }
+        guard Self.undo(plan.undoing) else { return false }
+        unlink(file(plan.name))
+        return true
+    }
+
+    /// Undoes a plan, waiting for what dies.
+    ///
+    /// - Parameters:
+    ///   - plan: The plan.
+    ///   - milliseconds: How long to wait at most.
+    /// - Returns: Whether nothing is left.
+    @discardableResult
+    public func undo(_ plan: IsolationPlan, within milliseconds: Int) -> Bool {
+        for _ in 0...max(1, milliseconds / 5) {
+            if undo(plan) { return true }
+            usleep(5000)
+        }
+        return false
+    }
+
+    private static func undo(_ steps: [UndoStep]) -> Bool {
+        var isDone = true
+        for step in steps where !undo(step) { isDone = false }
+        return isDone
+    }
+
+    private static func undo(_ step: UndoStep) -> Bool {
+        switch step {
+        case .removeCgroup(let path):
+            let group = Cgroup(path)
+            // Most groups are empty by then, which removing them finds out at once.
+            if group.remove() { return true }
+            group.kill()
+            return group.remove()
+        case .removeDirectory(let path): return FileTree.remove(path)
+        case .removeFile(let path): return unlink(path) == 0 || errno == ENOENT
+        case .unmount(let path):
+            if linux_unmount(path) == 0 { return true }
+            return errno == EINVAL || errno == ENOENT
+        case .run(let invocation):
+            // What it should undo may never have been done, so its failure says nothing.
+            _ = try? Program.run(invocation, within: programTimeout)
+            return true
+        }
+    }
+
+    /// The names of the plans that are not undone.
+    public func names() -> [String] {
+        guard let stream = opendir(directory) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name.hasSuffix(".plan") { names.append(String(name.dropLast(5))) }
+        }
+        return names.sorted()
+    }
+
+    /// Undoes plans of processes that are no more, waiting for what dies.
+    ///
+    /// - Parameters:
+    ///   - milliseconds: How long to wait for each at most.
+    ///   - isOurs: Tells by the name of a plan whether it is to be undone.
+    /// - Returns: What could not be undone, each with the reason.
+    public func recover(
+        within milliseconds: Int = 5000, where isOurs: (String) -> Bool
+    ) -> [SystemError] {
+        names().filter(isOurs).compactMap { name in
+            let path = file(name)
+            guard let text = ProcFile.text(path, limit: 1 << 20) else { return nil }
+            let steps: [UndoStep]
+            do {
+                steps = try UndoStep.steps(in: text + (text.isEmpty ? "" : "\n"))
+            } catch {
+                return SystemError("undo", path, code: EINVAL, hint: "\(error)")
+            }
+            for _ in 0...max(1, milliseconds / 5) {
+                if Self.undo(steps) {
+                    unlink(path)
+                    return nil
+                }
+                usleep(5000)
+            }
+            return SystemError("undo", path, code: EBUSY)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+public import ProfferModel
+
+/// A task to be kept apart, as far as that needs to know it.
+public struct IsolationSubject: Hashable, Sendable {
+    /// Names its plan; a file name.
+    public var name: String
+    /// What it took from its offer.
+    public var resources: Resources
+    /// Its own upper bounds above that.
+    public var bounds: [ResourceLimit]
+    /// Its container, if it asks for one.
+    public var container: ContainerInfo?
+
+    /// Sets every field; what is left out has the default shown.
+    public init(
+        name: String, resources: Resources = Resources(), bounds: [ResourceLimit] = [],
+        container: ContainerInfo? = nil
+    ) {
+        self.name = name
+        self.resources = resources
+        self.bounds = bounds
+        self.container = container
+    }
+}
+
+/// What a node allows to be planned.
+public struct NodeFacts: Hashable, Sendable {
+    /// Its cgroups.
+    public var layout: CgroupLayout
+    /// Its memory nodes, as the kernel writes lists.
+    public var memoryNodes: String
+    /// The most descriptors that a process of the executor may have.
+    public var descriptorLimit: UInt64
+    /// Whether the executor is privileged.
+    public var isRoot: Bool
+
+    /// Sets every field.
+    public init(
+        layout: CgroupLayout, memoryNodes: String, descriptorLimit: UInt64, isRoot: Bool
+    ) {
+        self.layout = layout
+        self.memoryNodes = memoryNodes
+        self.descriptorLimit = descriptorLimit
+        self.isRoot = isRoot
+    }
+}
+
+/// Makes the plans of tasks.
+public struct TaskPlanner: Hashable, Sendable {
+    /// What the operator has decided.
+    public let settings: IsolationSettings
+    /// What the node allows.
+    public let facts: NodeFacts
+    /// Plans the cgroups of tasks; `nil` when they have none.
+    public let cgroups: CgroupPlanner?
+
+    /// Plans for one node.
+    public init(settings: IsolationSettings, facts: NodeFacts) {
+        self.settings = settings
+        self.facts = facts
+        cgroups =
+            settings.mode == .process
+            ? nil : CgroupPlanner(layout: facts.layout, root: settings.cgroupRoot)
+    }
+
+    /// What is made for a task before it starts.
+    public func plan(_ subject: IsolationSubject) -> IsolationPlan {
+        var plan = IsolationPlan(name: subject.name)
+        plan.confinement.limits = limits(subject.container?.limits ?? [])
+        plan.confinement.oomScore = settings.oomScore
+        guard let cgroups else { return plan }
+        let limits = CgroupLimits(subject.resources, subject.bounds, settings)
+        let (steps, entries) = cgroups.steps(subject.name, limits, nodes: facts.memoryNodes)
+        plan.steps = steps
+        plan.confinement.cgroups = entries
+        let isPrivileged = subject.container?.isPrivileged == true
+        plan.confinement.keepsUnprivileged =
+            !(isPrivileged && settings.containers.allowsPrivileged)
+        return plan
+    }
+
+    /// What the kernel counts for each process: what every task has, then what it asks for.
+    ///
+    /// Core files are off: they would fill the sandbox with what the task held in memory.
+    private func limits(_ wanted: [ProcessLimit]) -> [ProcessLimit] {
+        let descriptors = min(settings.descriptorLimit, facts.descriptorLimit)
+        let standard = [
+            ProcessLimit(.core, soft: 0, hard: 0),
+            ProcessLimit(.descriptors, soft: descriptors, hard: descriptors),
+        ]
+        return standard.filter { one in !wanted.contains { $0.kind == one.kind } } + wanted
+    }
+}

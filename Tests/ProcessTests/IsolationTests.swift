@@ -1,0 +1,272 @@
+import ClusterProbe
+import Foundation
+import Glibc
+import Proffer
+import ProfferRuntime
+import Testing
+
+/// Whether this machine lets an agent limit its tasks: root, and the controllers in trees that
+/// can be written to.
+private let canLimit: Bool = {
+    let names = ["cpu", "memory", "pids"]
+    let unified = TextFile.read("/sys/fs/cgroup/cgroup.controllers") ?? ""
+    return geteuid() == 0
+        && names.allSatisfy { name in
+            access("/sys/fs/cgroup/\(name)", W_OK) == 0 || unified.contains(name)
+        }
+}()
+
+@Suite(
+    "Processes with isolated tasks", .serialized, .timeLimit(.minutes(5)),
+    .enabled(if: canLimit, "needs root and writable cgroups"))
+struct IsolationTests {
+    /// A root for the cgroups of one test.
+    private struct Root {
+        let path = "/proffer-cluster-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+
+        /// The directories of the root in all trees.
+        private var directories: [String] {
+            let base = "/sys/fs/cgroup"
+            let trees = (try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []
+            return (trees.map { "\(base)/\($0)\(path)" } + [base + path]).filter {
+                access($0, F_OK) == 0
+            }
+        }
+
+        /// The cgroups of tasks.
+        var groups: [String] {
+            directories.flatMap { directory in
+                let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+                return names.map { directory + "/" + $0 }.filter {
+                    access($0 + "/cgroup.procs", F_OK) == 0
+                }
+            }
+        }
+
+        func discard() { for directory in directories { rmdir(directory) } }
+    }
+
+    private func withAgent(
+        _ body: (ProcessCluster, Program, Root, [String]) async throws -> Void
+    ) async throws {
+        let root = Root()
+        defer { root.discard() }
+        try await withProcesses { cluster in
+            _ = try await cluster.startMaster()
+            let arguments = ["--isolation", "cgroup", "--cgroup-root", root.path]
+            let agent = try await cluster.startAgent(0, arguments)
+            try await body(cluster, agent, root, arguments)
+            try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
+        }
+    }
+
+    private func launch(_ id: TaskID, _ command: String, on probe: Probe) async throws {
+        let offer = try await probe.offer("an offer for \(id)") { $0.resources.cpus >= Milli(1) }
+        var task = TaskInfo(id, command, on: offer)
+        task.resources = Resources(cpus: Milli(thousandths: 100), mem: Milli(32))
+        probe.launch([task], on: offer)
+    }
+
+    @Test("a framework hears that its task had no memory left, and finds agents that limit tasks")
+    func outOfMemory() async throws {
+        try await withAgent { cluster, _, _, _ in
+            let probe = try cluster.probe()
+            let offer = try await probe.offer("an offer") { _ in true }
+            #expect(
+                offer.attributes.contains(Attribute(name: "isolation", value: .text("cgroup"))))
+            probe.call(.decline(offers: [offer.id], filters: Filters(refuse: .zero)))
+            try await launch("hog", "exec tail /dev/zero", on: probe)
+            let status = try await probe.update("hog", .failed)
+            #expect(status.reason == .containerLimitationMemory)
+            #expect(status.exit?.memoryLimitBytes == 32 << 20)
+            #expect(status.exit?.isOutOfMemory == true)
+            await probe.stop(teardown: true)
+        }
+    }
+
+    @Test("nothing is left of the tasks of an executor that was killed")
+    func executorCrash() async throws {
+        try await withAgent { cluster, agent, root, _ in
+            let probe = try cluster.probe()
+            try await launch("t", "setsid env -i sleep 600 & exec sleep 600", on: probe)
+            try await probe.update("t", .running)
+            #expect(!root.groups.isEmpty)
+            for pid in cluster.executors() where !cluster.tasks().contains(pid) {
+                ProcessTable.kill(pid)
+            }
+            try await probe.update("t", .failed)
+            try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
+            #expect(agent.isRunning)
+            await probe.stop(teardown: true)
+        }
+    }
+
+    @Test("what an agent and its executor leave when both are killed, the next start removes")
+    func bothCrash() async throws {
+        try await withAgent { cluster, agent, root, arguments in
+            let probe = try cluster.probe()
+            try await launch("t", "setsid env -i sleep 600 & exec sleep 600", on: probe)
+            try await probe.update("t", .running)
+            try await agent.crash()
+            for pid in cluster.executors() where !cluster.tasks().contains(pid) {
+                ProcessTable.kill(pid)
+            }
+            #expect(!root.groups.isEmpty)
+            _ = try await cluster.startAgent(0, arguments)
+            try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
+            await probe.stop(teardown: true)
+        }
+    }
+
+    @Test("a task in a cgroup survives kill -9 of its agent, and is limited and killed as before")
+    func agentCrash() async throws {
+        try await withAgent { cluster, agent, root, arguments in
+            let probe = try cluster.probe()
+            try await launch("t", "exec sleep 600", on: probe)
+            let pid = try #require(
+                try await probe.update("t", .running).containerStatus?.pid)
+            let groups = root.groups
+            try await agent.crash()
+            _ = try await cluster.startAgent(0, arguments)
+            try await activeAgents(1, cluster)
+            #expect(ProcessTable.isAlive(pid))
+            #expect(root.groups.sorted() == groups.sorted())
+            probe.call(.kill("t", agent: nil, policy: nil))
+            try await probe.update("t", .killed)
+            #expect(!ProcessTable.isAlive(pid))
+            await probe.stop(teardown: true)
+        }
+    }
+
+    // MARK: Containers
+
+    private static let busybox = ["/bin/busybox", "/usr/bin/busybox"].first { (path: String) in
+        access(path, X_OK) == 0
+    }
+    private static let canContain =
+        canLimit && busybox != nil
+        && ["/usr/sbin/runc", "/usr/bin/runc", "/usr/bin/crun"].contains { (path: String) in
+            access(path, X_OK) == 0
+        }
+
+    /// A root file system of one static program.
+    private func makeImage(_ directory: TemporaryDirectory) throws -> String {
+        let root = directory.file("image")
+        let files = FileManager.default
+        for name in ["bin", "proc", "dev", "sys", "run", "mnt", "tmp"] {
+            try files.createDirectory(
+                atPath: root + "/" + name, withIntermediateDirectories: true)
+        }
+        try files.setAttributes([.posixPermissions: 0o1777], ofItemAtPath: root + "/tmp")
+        try files.copyItem(
+            atPath: try Self.busybox.orThrow("no busybox"), toPath: root + "/bin/busybox")
+        for name in ["sh", "sleep", "cat", "tail"] {
+            try files.createSymbolicLink(
+                atPath: root + "/bin/" + name, withDestinationPath: "busybox")
+        }
+        return root
+    }
+
+    @Test(
+        "a task in a container ends as it would outside, and leaves nothing",
+        .enabled(if: canContain, "needs root, cgroups, busybox-static and runc or crun"))
+    func container() async throws {
+        let root = Root()
+        defer { root.discard() }
+        try await withProcesses { cluster in
+            _ = try await cluster.startMaster()
+            let image = try makeImage(cluster.directory)
+            _ = try await cluster.startAgent(
+                0,
+                [
+                    "--isolation", "oci", "--cgroup-root", root.path, "--allowed-host-paths",
+                    image,
+                ])
+            let probe = try cluster.probe()
+            func launch(_ id: TaskID, _ command: String) async throws {
+                let offer = try await probe.offer("an offer for \(id)") {
+                    $0.resources.cpus >= Milli(1)
+                }
+                var task = TaskInfo(id, command, on: offer)
+                task.resources = Resources(cpus: Milli(thousandths: 100), mem: Milli(48))
+                task.container = ContainerInfo(image: image, network: .none)
+                probe.launch([task], on: offer)
+            }
+            try await launch("code", "echo why >&2; exit 7")
+            let failed = try await probe.update("code", .failed)
+            #expect(failed.exit?.code == 7)
+            #expect(failed.message?.hasSuffix("why") == true)
+            try await launch("hog", "exec tail /dev/zero")
+            let hungry = try await probe.update("hog", .failed)
+            #expect(hungry.reason == .containerLimitationMemory)
+            #expect(hungry.exit?.signal == 9)
+            try await launch("long", "trap 'exit 3' TERM; while :; do sleep 0.1; done")
+            try await probe.update("long", .running)
+            probe.call(.kill("long", agent: nil, policy: nil))
+            #expect(try await probe.update("long", .killed).exit?.code == 3)
+            try await launch("missing", "exec nothing")
+            #expect(try await probe.update("missing", .failed).exit?.code == 127)
+            await probe.stop(teardown: true)
+            try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
+            let mounts = TextFile.read("/proc/self/mountinfo") ?? ""
+            #expect(!mounts.contains(cluster.directory.path))
+        }
+    }
+
+    @Test(
+        "the tasks of a group share a network and a directory, which go with the last of them",
+        .enabled(if: canContain, "needs root, cgroups, busybox-static and runc or crun"))
+    func group() async throws {
+        let root = Root()
+        defer { root.discard() }
+        try await withProcesses { cluster in
+            _ = try await cluster.startMaster()
+            let image = try makeImage(cluster.directory)
+            _ = try await cluster.startAgent(
+                0,
+                [
+                    "--isolation", "oci", "--cgroup-root", root.path, "--allowed-host-paths",
+                    image,
+                ])
+            let probe = try cluster.probe()
+            let offer = try await probe.offer("an offer") { $0.resources.cpus >= Milli(1) }
+            let tasks = ["a", "b"].map { name in
+                let other = name == "a" ? "b" : "a"
+                var task = TaskInfo(
+                    TaskID(name),
+                    """
+                    busybox readlink /proc/self/ns/net >/tmp/own
+                    busybox cp /tmp/own /mnt/mesos/sandbox/both/\(name).new
+                    busybox mv /mnt/mesos/sandbox/both/\(name).new /mnt/mesos/sandbox/both/\(name)
+                    while [ ! -e /mnt/mesos/sandbox/both/\(other) ]; do sleep 0.05; done
+                    busybox cmp /tmp/own /mnt/mesos/sandbox/both/\(other)
+                    """, on: offer)
+                task.resources = Resources(cpus: Milli(thousandths: 100), mem: Milli(48))
+                task.container = ContainerInfo(
+                    image: image,
+                    volumes: [
+                        Volume(
+                            containerPath: "both", sandboxPath: .init("both", isShared: true))
+                    ], network: .none)
+                return task
+            }
+            let executor = ExecutorInfo(id: "pod", kind: .default)
+            probe.call(
+                .accept(
+                    offers: [offer.id],
+                    operations: [Operation(action: .launchGroup(executor: executor, tasks: tasks))],
+                    filters: Filters(refuse: .zero)))
+            #expect(try await probe.update("a", .finished).exit?.code == 0)
+            #expect(try await probe.update("b", .finished).exit?.code == 0)
+            await probe.stop(teardown: true)
+            try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
+        }
+    }
+
+    private func activeAgents(_ count: Int, _ cluster: ProcessCluster) async throws {
+        let http = try cluster.master.http
+        try await eventually("\(count) active agents") {
+            try await get(http + "/v1/agents").body.contains("\"active\"")
+        }
+    }
+}
