@@ -151,6 +151,8 @@ let package = Package(
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
         .target(name: "CSpawn"),
+        // Named steps at which the crash tests end a process; off outside of them.
+        .target(name: "ProfferFailpoints", swiftSettings: edge),
         .target(
             name: "ProfferContainers",
             dependencies: [
@@ -173,7 +175,7 @@ let package = Package(
             name: "Proffer",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferFramework", "ProfferTransport",
-                "ProfferWire", "ProfferZeroMQ", log,
+                "ProfferWire", "ProfferZeroMQ", "ProfferFailpoints", log,
             ], swiftSettings: edge),
         // The executor's shell, shared by proffer-executor and the embedded cluster.
         .target(
@@ -182,6 +184,7 @@ let package = Package(
                 "CLinux", "ProfferKernel", "ProfferModel", "ProfferIsolation", "ProfferExecutor",
                 "ProfferContainers",
                 "ProfferExecutorWire", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
+                "ProfferFailpoints",
             ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
@@ -191,6 +194,7 @@ let package = Package(
                 "ProfferWire",
                 "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
+                "ProfferFailpoints",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
             ], swiftSettings: edge),
         .target(
@@ -357,11 +361,30 @@ let package = Package(
                 "ClusterProbe", "CustomAllocatorExample", "ProfferEmbedded", "ProfferMaster",
                 "Proffer", log,
             ], swiftSettings: edge),
+        // A master and agents as processes.
+        .target(
+            name: "ProcessProbe",
+            dependencies: [
+                "ClusterProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, nioCore,
+                nioHTTP1,
+            ], path: "Tests/ProcessProbe", swiftSettings: edge),
+        // A framework that keeps its intents and updates in a file; the tests of crashes start it.
+        .executableTarget(
+            name: "crash-framework", dependencies: ["Proffer", log], path: "Tests/CrashFramework",
+            swiftSettings: edge),
+        .testTarget(
+            name: "CrashTests",
+            dependencies: [
+                "ClusterProbe", "ProcessProbe", "Proffer", "ProfferFailpoints", "ProfferRuntime",
+                "ProfferZeroMQ", "crash-framework", "proffer-master", "proffer-agent",
+                "proffer-executor",
+            ], swiftSettings: edge),
         // The programs are dependencies so that they are built; the tests start them.
         .testTarget(
             name: "ProcessTests",
             dependencies: [
-                "ClusterProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, log,
+                "ClusterProbe", "ProcessProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ",
+                httpClient, log,
                 "proffer-master", "proffer-agent", "proffer-executor", "proffer-cli",
                 "HelloFramework",
             ], swiftSettings: edge),

@@ -43,23 +43,24 @@ enum ImportRules {
             "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL",
         ]),
         "ProfferContainers": kernel.union(system).union(["CLinux", "CSpawn", "ProfferIsolation"]),
+        "ProfferFailpoints": system,
         "ProfferAPI": kernel.union(foundation),
         "ProfferHTTP": kernel.union(system).union(foundation).union(logging).union(server)
             .union(["ProfferAPI"]),
 
         "Proffer": kernel.union(system).union(foundation).union(logging).union([
-            "ProfferFramework", "ProfferTransport", "ProfferWire", "ProfferZeroMQ",
+            "ProfferFailpoints", "ProfferFramework", "ProfferTransport", "ProfferWire",
+            "ProfferZeroMQ",
         ]),
         "ProfferExecutorShell": kernel.union(system).union(collections).union([
             "CLinux", "ProfferExecutor", "ProfferContainers", "ProfferExecutorWire",
-            "ProfferIsolation",
+            "ProfferFailpoints", "ProfferIsolation",
             "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
                 "ProfferAllocation", "ProfferElection", "ProfferSession", "ProfferMaster",
-                "ProfferAgent",
-                "ProfferIsolation",
+                "ProfferAgent", "ProfferFailpoints", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
                 "ProfferHTTP",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
