@@ -41,7 +41,8 @@ public struct ProfferCommand: AsyncParsableCommand {
                 subcommands: [
                     StatusCommand.self, WhyCommand.self, AgentsCommand.self,
                     FrameworksCommand.self, OffersCommand.self, RolesCommand.self,
-                    QuotaCommand.self, WeightCommand.self, KeygenCommand.self,
+                    QuotaCommand.self, WeightCommand.self, AgentCommand.self,
+                    MaintenanceCommand.self, RebindCommand.self, KeygenCommand.self,
                 ]),
         ])
 

@@ -13,6 +13,7 @@ extension FrameworkDriver {
         phase = .subscribing(peer, retryAt: now + pause)
         updates = []
         var subscription = description
+        subscription.takesBatches = true
         // Until its demand is known a framework counts as a classic one and could be offered whole
         // agents.
         heldBack = demands.stated?.isEmpty == false ? options.info.roles : []
@@ -66,6 +67,7 @@ extension FrameworkDriver {
             tell(.rescinded(id), at: now, into: &outbox)
         case .rescindInverseOffer(let id): tell(.inverseRescinded(id), at: now, into: &outbox)
         case .update(let status): take(status, at: now, into: &outbox)
+        case .updates(let list): for status in list { take(status, at: now, into: &outbox) }
         case .updateOperation(let status): take(status, at: now, into: &outbox)
         case .message(let agent, let executor, let data):
             tell(

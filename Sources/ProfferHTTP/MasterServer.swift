@@ -46,6 +46,8 @@ public struct MasterServer: Sendable {
         addOrders(to: router.group("/v1"))
         addQuota(to: router.group("/v1"))
         addQuestions(to: router.group("/v1"))
+        addAgentOrders(to: router.group("/v1"))
+        addMaintenance(to: router.group("/v1"))
         refuseOtherMethods(router)
         return router
     }
@@ -171,12 +173,12 @@ public struct MasterServer: Sendable {
         }
     }
 
-    private func body(of request: Request) async throws -> [UInt8] {
+    func body(of request: Request) async throws -> [UInt8] {
         Array(buffer: try await request.body.collect(upTo: 256 << 10))
     }
 
     /// What the master answers to a question, which it may refuse.
-    private func asked<Value>(
+    func asked<Value>(
         _ call: OperatorCall, _ value: (OperatorAnswer) -> Value?
     ) async throws -> Value {
         let answer = try await view.answer(call)
@@ -191,7 +193,7 @@ public struct MasterServer: Sendable {
                 status: 409, title: "refused", detail: why,
                 advice: "compare the versions of the programs, and look at the master's log")
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
-            .done, .inverseOffers:
+            .done, .inverseOffers, .maintenanceStatus, .maintenanceSchedule:
             throw unexpected
         }
     }
@@ -202,7 +204,7 @@ public struct MasterServer: Sendable {
             advice: "try again; if it stays so, look at the master's log")
     }
 
-    private func decoded(_ text: String) throws -> String {
+    func decoded(_ text: String) throws -> String {
         guard let plain = text.removingPercentEncoding else {
             throw ProblemObject(
                 status: 400, title: "bad path", detail: "'\(text)' is not percent-encoded text")
@@ -210,7 +212,7 @@ public struct MasterServer: Sendable {
         return plain
     }
 
-    private func authorize(_ request: Request) throws {
+    func authorize(_ request: Request) throws {
         let given = Array((request.headers[.authorization] ?? "").utf8)
         let wanted = Array("Bearer \(token)".utf8)
         // Every byte is looked at, so that the time taken tells nothing about the token.
@@ -227,7 +229,7 @@ public struct MasterServer: Sendable {
         }
     }
 
-    private func carryOut(_ call: OperatorCall, advice: String? = nil) async throws -> Response {
+    func carryOut(_ call: OperatorCall, advice: String? = nil) async throws -> Response {
         switch try await view.answer(call) {
         case .done: return Response(status: .accepted)
         case .notFound(let what):
@@ -235,12 +237,12 @@ public struct MasterServer: Sendable {
         case .refused(let why):
             throw ProblemObject(status: 409, title: "refused", detail: why, advice: advice)
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
-            .inverseOffers:
+            .inverseOffers, .maintenanceStatus, .maintenanceSchedule:
             throw unexpected
         }
     }
 
-    private func page<Item: Codable & Sendable>(
+    func page<Item: Codable & Sendable>(
         _ items: [Item], _ request: Request, id: (Item) -> String
     ) throws -> Response {
         let query = request.uri.queryParameters

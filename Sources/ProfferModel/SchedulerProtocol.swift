@@ -6,16 +6,20 @@ public struct Subscription: Hashable, Sendable {
     public var suppressedRoles: [String]
     /// The agents that are wanted, per role.
     public var constraints: [OfferConstraint]
+    /// Whether several updates may be told in one event.
+    public var takesBatches: Bool
 
     /// Sets every field; what is left out has the default shown.
     public init(
         framework: FrameworkInfo,
         suppressedRoles: [String] = [],
-        constraints: [OfferConstraint] = []
+        constraints: [OfferConstraint] = [],
+        takesBatches: Bool = false
     ) {
         self.framework = framework
         self.suppressedRoles = suppressedRoles
         self.constraints = constraints
+        self.takesBatches = takesBatches
     }
 }
 
@@ -275,6 +279,8 @@ public enum SchedulerEvent: Hashable, Sendable {
     case rescindInverseOffer(OfferID)
     /// News of a task; to be acknowledged if and only if it carries a uuid.
     case update(TaskStatus)
+    /// Several of these, in order; only for those who said that they take them.
+    case updates([TaskStatus])
     /// News of an operation; to be acknowledged if and only if it carries a uuid.
     case updateOperation(OperationStatus)
     /// Bytes from an executor.

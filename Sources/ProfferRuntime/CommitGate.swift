@@ -1,13 +1,34 @@
 internal import DequeModule
+internal import ProfferKernel
 
 /// Holds back effects until what they rest on is durable (output commit).
 ///
 /// Every effect that comes after a commit waits for it, and for all earlier ones, so that nobody
 /// outside sees a consequence of a fact that a crash could take back. Order is kept.
+///
+/// What waits is bounded: a disk that takes too long, in time or in effects, is one that does not
+/// work, and ``problem(at:)`` says so. There is no middle way: whoever is cut off would come back and
+/// make more commits, and to drop effects would break the promise.
 struct CommitGate<Effect> {
     private var held = Deque<(ticket: UInt64, effect: Effect)>()
+    private var open = Deque<(ticket: UInt64, since: Instant)>()
     private var lastTicket: UInt64 = 0
     private var durableTicket: UInt64 = 0
+    private let limit: Int
+    private let patience: Duration
+    /// The oldest commit that has taken too long, and until when it may still end: a process that
+    /// was stopped for a while has not seen the disk answer and may not hold that against it.
+    private var late: (ticket: UInt64, until: Instant)?
+
+    /// Makes a gate.
+    ///
+    /// - Parameters:
+    ///   - limit: How many effects may wait.
+    ///   - patience: How long a commit may take.
+    init(limit: Int = 1_000_000, patience: Duration = .seconds(20)) {
+        self.limit = limit
+        self.patience = patience
+    }
 
     /// Whether nothing waits.
     var isOpen: Bool { lastTicket == durableTicket }
@@ -15,9 +36,30 @@ struct CommitGate<Effect> {
     /// How many effects wait.
     var heldCount: Int { held.count }
 
+    /// When the oldest commit will have taken too long.
+    var nextDeadline: Instant? {
+        guard let first = open.first else { return nil }
+        if let late, late.ticket == first.ticket { return late.until }
+        return first.since + patience
+    }
+
+    /// What is wrong with the disk, if it takes too long.
+    mutating func problem(at now: Instant) -> String? {
+        if held.count > limit {
+            return "\(held.count) messages wait for it; \(limit) may"
+        }
+        guard let first = open.first, first.since + patience <= now else { return nil }
+        guard let late, late.ticket == first.ticket else {
+            late = (first.ticket, now + patience / 4)
+            return nil
+        }
+        return late.until <= now ? "a write has taken longer than \(patience)" : nil
+    }
+
     /// Notes that a commit was handed to the disk; its ticket is to be given to ``release(_:)``.
-    mutating func openTicket() -> UInt64 {
+    mutating func openTicket(at now: Instant) -> UInt64 {
         lastTicket += 1
+        open.append((lastTicket, now))
         return lastTicket
     }
 
@@ -31,6 +73,7 @@ struct CommitGate<Effect> {
     /// Notes that everything up to `ticket` is durable and hands out what that sets free.
     mutating func release(_ ticket: UInt64, perform: (Effect) -> Void) {
         durableTicket = max(durableTicket, ticket)
+        while let first = open.first, first.ticket <= durableTicket { open.removeFirst() }
         while let first = held.first, first.ticket <= durableTicket {
             held.removeFirst()
             perform(first.effect)

@@ -31,6 +31,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
     private var machine: Master
     private var outbox = Outbox<MasterEffect>()
     private var gate = CommitGate<MasterEffect>()
+    private var batches = UpdateBatches()
     private var sides: [PeerID: Side] = [:]
     private var replies: [QueryID: Reply<OperatorAnswer>] = [:]
     private var lastQuery: UInt64 = 0
@@ -48,7 +49,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         self.post = post
     }
 
-    var nextDeadline: Instant? { machine.nextDeadline }
+    var nextDeadline: Instant? { earliest(machine.nextDeadline, gate.nextDeadline) }
 
     mutating func turn(
         events: [TransportEvent], mail: [MasterMail], at now: Instant, links: inout Links
@@ -59,6 +60,13 @@ struct MasterHandler: ReactorHandler, ~Copyable {
             machine.wake(at: now, into: &outbox)
         }
         perform(at: now, links: &links)
+        for (event, peer) in batches.takeRest() where sides[peer] != nil {
+            links.send(WireCodec.encode(event), to: peer)
+        }
+        if let problem = gate.problem(at: now) {
+            sink.commitFailed(problem)
+            links.stop()
+        }
     }
 
     private mutating func take(_ event: TransportEvent, at now: Instant, links: inout Links) {
@@ -74,6 +82,9 @@ struct MasterHandler: ReactorHandler, ~Copyable {
                 case .newcomer, .framework:
                     let call = try WireCodec.decodeFrameworkCall(bytes)
                     sides[peer] = .framework
+                    if case .subscribe(let subscription) = call.call {
+                        batches.setTaker(peer, subscription.takesBatches)
+                    }
                     machine.handle(.framework(call, from: peer), at: now, into: &outbox)
                 case .agent:
                     let message = try WireCodec.decodeAgentToMaster(bytes)
@@ -99,6 +110,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
 
     private mutating func forget(_ peer: PeerID, reason: String, at now: Instant) {
         guard sides.removeValue(forKey: peer) != nil else { return }
+        batches.forget(peer)
         machine.handle(.peerClosed(peer, reason: reason), at: now, into: &outbox)
     }
 
@@ -134,7 +146,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
     ) {
         switch effect {
         case .commit(let records):
-            let ticket = gate.openTicket()
+            let ticket = gate.openTicket(at: now)
             let post = self.post
             store.submit(records) { error in
                 post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
@@ -152,11 +164,16 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         switch effect {
         case .tellFramework(let event, let peer):
             guard sides[peer] != nil else { return }
-            links.send(WireCodec.encode(event), to: peer)
+            for event in batches.take(event, for: peer) {
+                links.send(WireCodec.encode(event), to: peer)
+            }
         case .tellAgent(let message, let peer):
             guard sides[peer] != nil else { return }
             links.send(WireCodec.encode(message), to: peer)
         case .closePeer(let peer, let reason):
+            if let rest = batches.takeRest(for: peer), sides[peer] != nil {
+                links.send(WireCodec.encode(rest), to: peer)
+            }
             links.close(peer, reason: reason)
             // What the machine was told over the session since it wanted to close it ends too.
             forget(peer, reason: reason, at: now)

@@ -36,6 +36,7 @@ final class Listener {
     private var ended = EndedSessions()
     private var isStopping = false
     private var deadlines = DeadlineQueue<PeerID>()
+    private var admission: Admission
 
     init(
         id: EndpointID, address: String, security: ListenSecurity, context: Context,
@@ -44,6 +45,7 @@ final class Listener {
         self.id = id
         self.security = security
         self.configuration = configuration
+        admission = Admission(perSecond: configuration.openingsPerSecond)
         let socket = try Socket(.router, in: context)
         let monitor = try Monitor(socket)
         try socket.apply(configuration.socket, isRouter: true)
@@ -159,6 +161,8 @@ final class Listener {
             if let reason = refusal(of: envelope) {
                 state.counters.unopened += 1
                 refuse(envelope.session, reason, route: route, &state)
+            } else if !admission.admits(at: now) {
+                state.counters.postponed += 1
             } else {
                 let identity = PeerIdentity(publicKey: key, credential: credential)
                 open(envelope, identity, route: route, at: now, &state)

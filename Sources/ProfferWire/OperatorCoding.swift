@@ -39,6 +39,10 @@ extension WireCodec {
             coded.type = .whyFramework
             coded.whyFramework.frameworkID = PBFrameworkID(id)
         case .inverseOffers: coded.type = .unknown
+        case .markAgentGone, .drainAgent, .deactivateAgent, .reactivateAgent,
+            .maintenanceStatus, .maintenanceSchedule, .setMaintenanceSchedule,
+            .startMaintenance, .stopMaintenance, .rebindAgent, .rebindFramework:
+            _ = coded.setOrder(call)
         }
         return bytes(coded)
     }
@@ -48,6 +52,7 @@ extension WireCodec {
     /// Of the weights of several roles none is taken: they could not be set as one.
     public static func decodeOperatorCall(_ data: [UInt8]) throws(WireError) -> OperatorCall {
         let coded = try parse(PBOperatorCall.self, data, "operator call")
+        if let order = try coded.order() { return order }
         switch coded.type {
         case .getAgents: return .agents
         case .getFrameworks: return .frameworks
@@ -79,7 +84,10 @@ extension WireCodec {
         case .whyFramework:
             let why = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
             return .whyFramework(FrameworkID(why.frameworkID.value))
-        case .unknown: throw .outOfRange("type")
+        case .unknown, .markAgentGone, .drainAgent, .deactivateAgent, .reactivateAgent,
+            .getMaintenanceStatus, .getMaintenanceSchedule, .updateMaintenanceSchedule,
+            .startMaintenance, .stopMaintenance, .rebindAgent, .rebindFramework:
+            throw .outOfRange("type")
         }
     }
 
@@ -124,6 +132,12 @@ extension WireCodec {
         case .demands(let list):
             coded.type = .whyFramework
             coded.whyFramework = .init(list)
+        case .maintenanceStatus(let status):
+            coded.type = .getMaintenanceStatus
+            coded.getMaintenanceStatus.status = .init(status)
+        case .maintenanceSchedule(let windows):
+            coded.type = .getMaintenanceSchedule
+            coded.getMaintenanceSchedule.schedule = .init(windows)
         case .inverseOffers:
             coded.type = .refused
             coded.reason = "this answer has no wire form"
@@ -158,6 +172,16 @@ extension WireCodec {
         case .whyFramework:
             let list = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
             return .demands(try list.model())
+        case .getMaintenanceStatus:
+            let answer = try body(
+                coded.getMaintenanceStatus, coded.hasGetMaintenanceStatus,
+                "get_maintenance_status")
+            return .maintenanceStatus(try answer.status.model())
+        case .getMaintenanceSchedule:
+            let answer = try body(
+                coded.getMaintenanceSchedule, coded.hasGetMaintenanceSchedule,
+                "get_maintenance_schedule")
+            return .maintenanceSchedule(try answer.schedule.model())
         case .done: return .done
         case .notFound: return .notFound(coded.reason)
         case .refused: return .refused(coded.reason)

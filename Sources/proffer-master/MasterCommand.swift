@@ -84,6 +84,9 @@ struct MasterCommand: AsyncParsableCommand {
     var preemptionNotice: String?
 
     @OptionGroup
+    var lostAgents: LostAgentFlags
+
+    @OptionGroup
     var allocation: AllocationFlags
 
     @Option(
@@ -114,6 +117,6 @@ struct MasterCommand: AsyncParsableCommand {
             "agent-return-window": agentReturnWindow,
             "heartbeat-interval": heartbeatInterval, "log-level": logLevel,
             "preemption-delay": preemptionDelay, "preemption-notice": preemptionNotice,
-        ].merging(allocation.flags) { $1 }
+        ].merging(allocation.flags) { $1 }.merging(lostAgents.flags) { $1 }
     }
 }

@@ -27,8 +27,9 @@ struct CommandLineTests {
         }
         #expect(
             names.sorted() == [
-                "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs", "offers", "ps",
-                "quota", "roles", "run", "status", "stop", "weight", "why",
+                "agent", "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs",
+                "maintenance", "offers", "ps", "quota", "rebind", "roles", "run", "status",
+                "stop", "weight", "why",
             ])
     }
 
@@ -55,6 +56,9 @@ struct CommandLineTests {
             ["dev", "--agents", "33"], ["demo", "--agents", "2"], ["logs"], ["ps", "-o", "xml"],
             ["logs", "x", "--tail", "-1"], ["stop", "x", "--timeout", "soon"],
             ["run", "--name", "x", "--timeout", "1", "--", "true"],
+            ["agent", "drain", "a", "--max-grace", "long"], ["agent", "gone"],
+            ["maintenance", "down"], ["maintenance", "plan", "h", "--start", "noon"],
+            ["maintenance", "plan", "h", "--duration", "long"], ["rebind", "agent"],
             ["run", "--name", "x", "--env", "A", "--", "true"],
             ["run", "--name", "x", "--constraint", "rack", "--", "true"],
             ["run", "--name", "x", "--health", "/", "--", "true"],
