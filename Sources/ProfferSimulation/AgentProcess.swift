@@ -233,7 +233,7 @@ final class AgentProcess: SimulatedProcess {
             switch effect {
             case .commit:
                 if records.isEmpty { continue }
-                writes?.submit(records, ticket: gate.openTicket())
+                writes?.submit(records, ticket: gate.openTicket(at: instant))
                 records = []
             case .observe: break
             case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,

@@ -245,7 +245,7 @@ final class MasterProcess: SimulatedProcess {
     private func perform(_ effect: MasterEffect, at now: Instant) {
         switch effect {
         case .commit(let records):
-            let ticket = gate.openTicket()
+            let ticket = gate.openTicket(at: now)
             writes?.submit(records, ticket: ticket)
         case .observe: break
         case .tellFramework, .tellAgent, .closePeer, .answer:

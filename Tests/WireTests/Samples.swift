@@ -268,6 +268,9 @@ extension Samples {
                 ])), .event("rescind", .rescind("o")),
             .event("rescind inverse offer", .rescindInverseOffer("i")),
             .event("update", .update(status)),
+            .event("updates", .updates([status, TaskStatus(taskID: "u", state: .unreachable)])),
+            .event("common updates", .updates([status, status])),
+            .event("no updates", .updates([])),
             .event(
                 "update operation",
                 .updateOperation(
@@ -324,7 +327,13 @@ extension Samples {
                     tasks: [
                         AgentTask(
                             info: task, frameworkID: "f", role: "eng", executorID: "e",
-                            state: .killing, lastForwarded: status)
+                            state: .killing, lastForwarded: status),
+                        AgentTask(
+                            info: task, frameworkID: "f", role: "eng", executorID: "e",
+                            state: .running, grouping: .single),
+                        AgentTask(
+                            info: task, frameworkID: "f", role: "eng", executorID: "e",
+                            state: .running, grouping: .group("t")),
                     ], executors: [AgentExecutor(info: executor, frameworkID: "f", role: "eng")],
                     frameworks: [framework]), version: "1", bootID: "b")),
         .toMaster("update agent", .updateAgent(agent)),
@@ -391,7 +400,17 @@ extension Samples {
                 "a",
                 AgentEntry(
                     info: agent, admission: .unreachable(since: time), resources: resources,
-                    isDeactivated: true, publicKey: "k"))),
+                    isDeactivated: true, publicKey: "k",
+                    drain: DrainOrder(
+                        maxGrace: .seconds(7), marksGone: true, isDrained: true)))),
+        .record(
+            "agent that is drained",
+            MasterRecord.agent("a", AgentEntry(info: agent, drain: DrainOrder()))),
+        .record(
+            "maintenance",
+            MasterRecord.maintenance(
+                MaintenanceRecord(windows: [maintenanceWindow], down: [machine]))),
+        .record("no maintenance", MasterRecord.maintenance(nil)),
         .record(
             "agent gone",
             MasterRecord.agent("a", AgentEntry(info: agent, admission: .gone(since: time)))),
