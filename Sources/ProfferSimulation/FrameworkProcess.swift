@@ -102,6 +102,8 @@ final class FrameworkProcess<Policy: FrameworkPolicy>: FrameworkShell {
                 if connection == dialer?.connection { dialer?.take(envelope, at: now) }
             case .handshake(let connection):
                 if connection == dialer?.connection { dialer?.handshake(at: now) }
+            case .broken(let connection):
+                if connection == dialer?.connection { dialer?.broke(at: now) }
             case .mail(.command(let number)): commands.append(number)
             case .mail, .up: break
             }
