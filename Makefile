@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test lint format bench docs
+.PHONY: help setup build demo test simulate soak crashes lint format bench docs
 
 help: ## List the commands
 	@printf 'usage: make <command>\n\n'
@@ -22,6 +22,19 @@ demo: build ## Show a whole cluster at work on this machine
 
 test: setup ## Run all tests
 	@swift test --disable-xctest
+
+simulate: build ## Let 2,000 simulated clusters run in which things go wrong
+	@.build/release/proffer simulate --seeds 2000
+
+soak: build ## Let simulated clusters run until stopped, and count cluster-years
+	@exec .build/release/proffer simulate --soak --from $$(( RANDOM * 1000003 + RANDOM ))
+
+# The crash tests in release mode, at length: 20 of each case, then a million updates (two for each
+# task) under a thousand kills. Give fewer with CRASH_TASKS and CRASH_KILLS.
+crashes: setup ## Run the crash tests for hours; CRASH_TASKS=5000 is shorter
+	@PROFFER_CRASH_REPEATS=20 PROFFER_CRASH_TASKS=$${CRASH_TASKS:-500000} \
+		PROFFER_CRASH_KILLS=$${CRASH_KILLS:-1000} \
+		swift test -c release -Xswiftc -enable-testing --disable-xctest --filter CrashTests
 
 lint: setup ## Check the format and the rules of the source tree
 	@Scripts/swift-files | xargs -0 swift format lint --strict --parallel

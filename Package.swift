@@ -64,6 +64,7 @@ let package = Package(
                 "ProfferFramework", "ProfferIsolation",
             ]
         ),
+        .library(name: "ProfferSimulation", targets: ["ProfferSimulation"]),
         .executable(name: "proffer", targets: ["proffer-cli"]),
         .executable(name: "proffer-master", targets: ["proffer-master"]),
         .executable(name: "proffer-agent", targets: ["proffer-agent"]),
@@ -112,6 +113,13 @@ let package = Package(
         .target(
             name: "ProfferIsolation", dependencies: ["ProfferKernel", "ProfferModel"],
             swiftSettings: pure),
+        // Whole clusters in virtual time, made of the modules above.
+        .target(
+            name: "ProfferSimulation",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+            ] + collections, swiftSettings: pure),
 
         // Edge ring: talks to the world.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
@@ -143,6 +151,8 @@ let package = Package(
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
         .target(name: "CSpawn"),
+        // Named steps at which the crash tests end a process; off outside of them.
+        .target(name: "ProfferFailpoints", swiftSettings: edge),
         .target(
             name: "ProfferContainers",
             dependencies: [
@@ -165,7 +175,7 @@ let package = Package(
             name: "Proffer",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferFramework", "ProfferTransport",
-                "ProfferWire", "ProfferZeroMQ", log,
+                "ProfferWire", "ProfferZeroMQ", "ProfferFailpoints", log,
             ], swiftSettings: edge),
         // The executor's shell, shared by proffer-executor and the embedded cluster.
         .target(
@@ -174,6 +184,7 @@ let package = Package(
                 "CLinux", "ProfferKernel", "ProfferModel", "ProfferIsolation", "ProfferExecutor",
                 "ProfferContainers",
                 "ProfferExecutorWire", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
+                "ProfferFailpoints",
             ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
@@ -183,6 +194,7 @@ let package = Package(
                 "ProfferWire",
                 "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
+                "ProfferFailpoints",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
             ], swiftSettings: edge),
         .target(
@@ -215,8 +227,9 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferRegistry", "ProfferTransport",
-                "ProfferWire", "ProfferZeroMQ", arguments, httpClient, nioCore, nioHTTP1,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferRegistry", "ProfferSimulation",
+                "ProfferTransport", "ProfferWire", "ProfferZeroMQ", arguments, httpClient,
+                nioCore, nioHTTP1,
             ],
             swiftSettings: edge),
 
@@ -234,6 +247,9 @@ let package = Package(
                 log,
             ] + collections,
             path: "Examples/CustomAllocator", swiftSettings: edge),
+        .executableTarget(
+            name: "SimulatedClusterExample", dependencies: ["Proffer", "ProfferSimulation"],
+            path: "Examples/SimulatedCluster", swiftSettings: edge),
         .executableTarget(
             name: "http-echo", path: "Examples/HTTPEcho", swiftSettings: edge),
         .target(
@@ -287,6 +303,10 @@ let package = Package(
             swiftSettings: edge),
         .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["ProfferSimulation", "ServicePolicy", "BatchPolicy"],
+            exclude: ["seeds.txt", "transcripts.txt"], swiftSettings: edge),
         .testTarget(
             name: "ZeroMQTests", dependencies: ["ProfferZeroMQ"], swiftSettings: edge),
         .testTarget(
@@ -342,11 +362,30 @@ let package = Package(
                 "ClusterProbe", "CustomAllocatorExample", "ProfferEmbedded", "ProfferMaster",
                 "Proffer", log,
             ], swiftSettings: edge),
+        // A master and agents as processes.
+        .target(
+            name: "ProcessProbe",
+            dependencies: [
+                "ClusterProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, nioCore,
+                nioHTTP1,
+            ], path: "Tests/ProcessProbe", swiftSettings: edge),
+        // A framework that keeps its intents and updates in a file; the tests of crashes start it.
+        .executableTarget(
+            name: "crash-framework", dependencies: ["Proffer", log], path: "Tests/CrashFramework",
+            swiftSettings: edge),
+        .testTarget(
+            name: "CrashTests",
+            dependencies: [
+                "ClusterProbe", "ProcessProbe", "Proffer", "ProfferFailpoints", "ProfferRuntime",
+                "ProfferZeroMQ", "crash-framework", "proffer-master", "proffer-agent",
+                "proffer-executor",
+            ], swiftSettings: edge),
         // The programs are dependencies so that they are built; the tests start them.
         .testTarget(
             name: "ProcessTests",
             dependencies: [
-                "ClusterProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, log,
+                "ClusterProbe", "ProcessProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ",
+                httpClient, log,
                 "proffer-master", "proffer-agent", "proffer-executor", "proffer-cli",
                 "HelloFramework",
             ], swiftSettings: edge),

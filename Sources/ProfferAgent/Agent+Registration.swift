@@ -146,6 +146,8 @@ extension Agent {
 
     private mutating func update(_ info: FrameworkInfo, _ turn: inout Turn) {
         guard let id = info.id, let slot = frameworkSlots[id] else { return }
+        // It may have a new session, and what was under way in the old one may be lost.
+        repeatUpdates(of: id, &turn)
         guard frameworks[slot]?.info != info else { return }
         frameworks[slot]?.info = info
         turn.records.append(.framework(id, info))

@@ -45,6 +45,7 @@ public struct ProfferCommand: AsyncParsableCommand {
                     WhitelistCommand.self, ReserveCommand.self, UnreserveCommand.self,
                     KeygenCommand.self, RegistryCommand.self,
                 ]),
+            CommandGroup(name: "Proof", subcommands: [SimulateCommand.self]),
         ])
 
     /// Made by the argument parser.

@@ -56,7 +56,7 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     }
 
     /// The policy; for tests and for shells that read its state between turns.
-    public internal(set) var policy: Policy
+    public package(set) var policy: Policy
     var options: FrameworkOptions
     var phase = Phase.disconnected
     var heartbeatInterval: Duration = .seconds(15)

@@ -98,6 +98,7 @@ extension Master {
             refuse(peer, problem, into: &outbox)
             return
         }
+        dropForerunners(of: info, peer, at: now, into: &outbox)
         let id = makeAgentID()
         var row = AgentRow(id: id, info: info, peer: peer, state: .active)
         row.info.id = id
@@ -109,6 +110,28 @@ extension Master {
         outbox.append(.commit([.agent(id, entry(row))]))
         outbox.append(.tellAgent(.registered(id, pingTimeout: pingTimeout), peer))
         begin(id, at: now, reason: "registered", into: &outbox)
+    }
+
+    /// Drops agents that an earlier master has admitted and that will never come back.
+    ///
+    /// This one has their key, stands in their place and has no id: so it never heard of its
+    /// admission, or has lost everything. Linear in the agents that are expected back.
+    private mutating func dropForerunners(
+        of info: AgentInfo, _ peer: PeerID, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let key = peerKeys[peer] else { return }
+        let forerunners = recovering.filter { id in
+            guard let row = agents[id] else { return false }
+            return row.publicKey == key && row.info.hostname == info.hostname
+                && row.info.port == info.port
+        }
+        for id in forerunners {
+            outbox.append(.commit([.agent(id, nil)]))
+            lose(
+                id, .agentRemoved, taskState: .lost, "the agent has begun anew", at: now,
+                into: &outbox)
+            drop(id, reason: "it has begun anew", at: now, into: &outbox)
+        }
     }
 
     private func problem(of info: AgentInfo) -> String? {

@@ -105,7 +105,10 @@ extension Master {
         row.launched = LookupTable()
         row.watchSerial = nil
         outbox.append(.commit([.framework(id, row.entry())]))
-        if let known { failOver(from: known, to: peer, at: now, into: &outbox) }
+        if let known {
+            failOver(from: known, to: peer, at: now, into: &outbox)
+            if known.peer != peer { awaitUpdates(of: known) }
+        }
         row.offers = []
         frameworks[id] = row
         peerFrameworks[peer] = id

@@ -40,11 +40,37 @@ extension Master {
         } else {
             outbox.append(.observe(.stray("update of a task that is not known")))
         }
-        guard let peer = row.peer else { return }
+        guard isInTurn(status.uuid, key), let peer = row.peer else { return }
         var visible = status
         visible.state = status.state.visible(toPartitionAware: row.isPartitionAware)
         visible.agentID = agent
         outbox.append(.tellFramework(.update(visible), peer))
+    }
+
+    /// Whether an update may be handed on: what was under way in a session that has ended comes
+    /// first, for an acknowledgement of a later one would end it unheard.
+    private mutating func isInTurn(_ uuid: UpdateID?, _ key: TaskKey) -> Bool {
+        guard let uuid, let task = tasks[key] else { return true }
+        if let awaited = task.awaited {
+            // Its acknowledgement was lost on the way to the agent; it has to be said again.
+            if uuid == task.lastAcknowledged { return true }
+            guard uuid == awaited else { return false }
+            tasks[key]?.awaited = nil
+            tasks[key]?.underWay = []
+        }
+        if tasks[key]?.underWay.contains(uuid) == false, uuid != task.lastAcknowledged {
+            tasks[key]?.underWay.append(uuid)
+        }
+        return true
+    }
+
+    /// Notes that a framework has a new session: its agents will send again what was under way.
+    mutating func awaitUpdates(of row: FrameworkRow) {
+        for task in row.tasks {
+            let key = TaskKey(row.id, task)
+            let first = tasks[key]?.underWay.first
+            tasks[key]?.awaited = first
+        }
     }
 
     private mutating func note(
@@ -145,6 +171,10 @@ extension Master {
         guard let task = tasks[key], task.info.agentID == agent else {
             outbox.append(.observe(.stray("acknowledgement for a task that is not known")))
             return
+        }
+        if let index = task.underWay.firstIndex(of: uuid) {
+            tasks[key]?.underWay.removeSubrange(...index)
+            tasks[key]?.lastAcknowledged = uuid
         }
         // The record leaves with the acknowledgement of the end, not with the end.
         if task.state.isTerminal, task.endUUID == uuid { forget(key, at: now) }

@@ -86,6 +86,13 @@ struct TaskRow: Sendable {
     var state: TaskState = .staging
     /// The newest update handed to the framework; reconciliation answers with it.
     var lastStatus: TaskStatus?
+    /// Updates handed to the framework, or that would have been, without an acknowledgement.
+    var underWay: Deque<UpdateID> = []
+    /// The update that the framework's present session has to carry first: it was under way in one
+    /// that has ended.
+    var awaited: UpdateID?
+    /// The update that the framework acknowledged last.
+    var lastAcknowledged: UpdateID?
     /// The update that brings the end; its acknowledgement ends the record.
     var endUUID: UpdateID?
     /// Whether the resources have been given back.

@@ -1,4 +1,5 @@
 internal import ProfferAgent
+internal import ProfferFailpoints
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferModel
 internal import ProfferTransport
@@ -62,6 +63,7 @@ struct AgentHandler: ReactorHandler, ~Copyable {
     mutating func turn(
         events: [TransportEvent], mail: [AgentMail], at now: Instant, links: inout Links
     ) {
+        Failpoint.turn()
         for event in events { take(event, at: now, links: &links) }
         for item in mail { take(item, at: now, links: &links) }
         if usageAt <= now {
@@ -105,9 +107,11 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         switch side {
         case .master:
             let message = try WireCodec.decodeMasterToAgent(bytes)
+            Failpoint.received(message)
             machine.handle(.master(message, from: peer), at: now, into: &outbox)
         case .executor(let credential):
             let message = try WireCodec.decodeExecutorMessage(bytes)
+            Failpoint.received(message.call)
             machine.handle(
                 .executor(message, from: peer, credential: credential), at: now, into: &outbox)
         }
@@ -169,7 +173,9 @@ struct AgentHandler: ReactorHandler, ~Copyable {
                 if records.isEmpty { continue }
                 let ticket = gate.openTicket()
                 let post = self.post
-                store.submit(records) { error in
+                Failpoint.keeping(records)
+                store.submit(records) { [records] error in
+                    Failpoint.kept(records)
                     post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
                 }
                 records = []
@@ -186,18 +192,24 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         switch effect {
         case .tellMaster(let message, let peer):
             guard sides[peer] != nil else { return }
-            links.send(WireCodec.encode(message), to: peer)
+            Failpoint.sending(message.failpoints) {
+                links.send(WireCodec.encode(message), to: peer)
+            }
         case .tellExecutor(let event, let peer):
             guard sides[peer] != nil else { return }
-            links.send(WireCodec.encode(event), to: peer)
+            Failpoint.sending(event.failpoints) { links.send(WireCodec.encode(event), to: peer) }
         case .closePeer(let peer, let reason):
             sides.removeValue(forKey: peer)
             links.close(peer, reason: reason)
         case .makeSandbox(let path, _):
             // Without it the executor cannot enter it, and says so in the task's update.
+            Failpoint.hit(.agentSandboxBefore)
             do { try host.makeSandbox(path) } catch { sink.sandboxFailed(path, error) }
+            Failpoint.hit(.agentSandboxAfter)
         case .launchExecutor(let launch):
+            Failpoint.hit(.agentExecutorBefore)
             host.launch(launch)
+            Failpoint.hit(.agentExecutorAfter)
         case .killExecutor(let container, let pid, let ticks):
             host.kill(container, pid: pid, startTicks: ticks)
         case .sweepTasks(_, let sandboxes):

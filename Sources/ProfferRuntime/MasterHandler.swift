@@ -1,4 +1,5 @@
 internal import ProfferElection
+internal import ProfferFailpoints
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferMaster
 internal import ProfferModel
@@ -64,6 +65,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
     mutating func turn(
         events: [TransportEvent], mail: [MasterMail], at now: Instant, links: inout Links
     ) {
+        Failpoint.turn()
         for event in events { take(event, at: now, links: &links) }
         for item in mail { take(item, at: now, links: &links) }
         if let deadline = machine.nextDeadline, deadline <= now {
@@ -85,9 +87,11 @@ struct MasterHandler: ReactorHandler, ~Copyable {
                 case .newcomer, .framework:
                     let call = try WireCodec.decodeFrameworkCall(bytes)
                     sides[peer] = .framework
+                    Failpoint.received(call.call)
                     machine.handle(.framework(call, from: peer), at: now, into: &outbox)
                 case .agent:
                     let message = try WireCodec.decodeAgentToMaster(bytes)
+                    Failpoint.received(message)
                     machine.handle(.agent(message, from: peer), at: now, into: &outbox)
                 }
             } catch {
@@ -151,7 +155,9 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         case .commit(let records):
             let ticket = gate.openTicket()
             let post = self.post
+            Failpoint.hit(.masterRegistryBefore)
             store.submit(records) { error in
+                Failpoint.hit(.masterRegistryAfter)
                 post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
             }
         case .observe(let observation):
@@ -167,10 +173,12 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         switch effect {
         case .tellFramework(let event, let peer):
             guard sides[peer] != nil else { return }
-            links.send(WireCodec.encode(event), to: peer)
+            Failpoint.sending(event.failpoints) { links.send(WireCodec.encode(event), to: peer) }
         case .tellAgent(let message, let peer):
             guard sides[peer] != nil else { return }
-            links.send(WireCodec.encode(message), to: peer)
+            Failpoint.sending(message.failpoints) {
+                links.send(WireCodec.encode(message), to: peer)
+            }
         case .closePeer(let peer, let reason):
             links.close(peer, reason: reason)
             // What the machine was told over the session since it wanted to close it ends too.

@@ -28,8 +28,8 @@ struct CommandLineTests {
         #expect(
             names.sorted() == [
                 "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs", "offers",
-                "priority", "ps", "quota", "registry", "reserve", "roles", "run", "status", "stop",
-                "unreserve", "weight", "whitelist", "why",
+                "priority", "ps", "quota", "registry", "reserve", "roles", "run", "simulate",
+                "status", "stop", "unreserve", "weight", "whitelist", "why",
             ])
     }
 
@@ -53,7 +53,8 @@ struct CommandLineTests {
         "mistakes in the use end with 64",
         arguments: [
             ["frob"], ["run"], ["run", "--name", "x"], ["dev", "--agents", "0"],
-            ["dev", "--agents", "33"], ["demo", "--agents", "2"], ["logs"], ["ps", "-o", "xml"],
+            ["dev", "--agents", "33"], ["simulate", "--seeds", "0"],
+            ["simulate", "--only", "x"], ["demo", "--agents", "2"], ["logs"], ["ps", "-o", "xml"],
             ["logs", "x", "--tail", "-1"], ["stop", "x", "--timeout", "soon"],
             ["run", "--name", "x", "--timeout", "1", "--", "true"],
             ["run", "--name", "x", "--env", "A", "--", "true"],

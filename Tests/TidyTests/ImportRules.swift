@@ -21,6 +21,10 @@ enum ImportRules {
         "ProfferExecutor": ["ProfferKernel", "ProfferModel"],
         "ProfferFramework": ["ProfferKernel", "ProfferModel"],
         "ProfferIsolation": ["ProfferKernel", "ProfferModel"],
+        "ProfferSimulation": [
+            "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+            "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+        ],
     ]
 
     /// The targets that talk to the world, and those that put them together; everything that they
@@ -39,23 +43,24 @@ enum ImportRules {
             "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL",
         ]),
         "ProfferContainers": kernel.union(system).union(["CLinux", "CSpawn", "ProfferIsolation"]),
+        "ProfferFailpoints": system,
         "ProfferAPI": kernel.union(foundation),
         "ProfferHTTP": kernel.union(system).union(foundation).union(logging).union(server)
             .union(["ProfferAPI"]),
 
         "Proffer": kernel.union(system).union(foundation).union(logging).union([
-            "ProfferFramework", "ProfferTransport", "ProfferWire", "ProfferZeroMQ",
+            "ProfferFailpoints", "ProfferFramework", "ProfferTransport", "ProfferWire",
+            "ProfferZeroMQ",
         ]),
         "ProfferExecutorShell": kernel.union(system).union(collections).union([
             "CLinux", "ProfferExecutor", "ProfferContainers", "ProfferExecutorWire",
-            "ProfferIsolation",
+            "ProfferFailpoints", "ProfferIsolation",
             "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
                 "ProfferAllocation", "ProfferElection", "ProfferSession", "ProfferMaster",
-                "ProfferAgent",
-                "ProfferIsolation",
+                "ProfferAgent", "ProfferFailpoints", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
                 "ProfferHTTP",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
@@ -67,8 +72,9 @@ enum ImportRules {
             "ProfferContainers", "ProfferHTTP",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
-            "CLinux", "ProfferAPI", "ProfferRegistry", "ProfferTransport", "ProfferWire",
-            "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
+            "CLinux", "ProfferAPI", "ProfferRegistry", "ProfferSimulation", "ProfferTransport",
+            "ProfferWire", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
+            "NIOHTTP1",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),

@@ -1,6 +1,5 @@
+import ProfferKernel
 import Testing
-
-@testable import ProfferRuntime
 
 @Suite("Commit gate")
 struct CommitGateTests {
