@@ -343,7 +343,8 @@ let package = Package(
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "ClusterProbe", "ProfferElection", "ProfferKernel", "ProfferRegistry",
+                "ClusterProbe", "ProfferElection", "ProfferKernel", "ProfferModel",
+                "ProfferRegistry",
                 "ProfferWire", grdb, hummingbird, httpClient, log, nioCore, nioHTTP1,
             ],
             swiftSettings: edge),

@@ -119,6 +119,7 @@ public struct MasterDaemon: Sendable {
     public func run() async throws {
         let directory = try DataDirectory(configuration.dataDirectory)
         let lock = try DirectoryLock(directory)
+        let registryLock = try lockRegistry()
         let keys = try directory.keyPair("master.key")
         let token = try directory.secret("operator.token")
         let allowList = AllowList()
@@ -162,7 +163,7 @@ public struct MasterDaemon: Sendable {
                 ProgramPages.release()
             },
             stop: { node.stop() }, finished: { try await node.finished() })
-        defer { withExtendedLifetime(lock) { directory.withdrawEndpoints() } }
+        defer { withExtendedLifetime((lock, registryLock)) { directory.withdrawEndpoints() } }
         var services: [any Service] = [
             HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
             service, allowed,
@@ -174,6 +175,23 @@ public struct MasterDaemon: Sendable {
                     changed: { node.noteWhitelist($0) }))
         }
         try await Daemon.run(services, logger: logger)
+    }
+
+    /// Keeps a registry outside of the data directory for this process.
+    private func lockRegistry() throws -> FileLock? {
+        guard case .embedded(let path?) = configuration.registry else { return nil }
+        do throws(FileLock.Problem) {
+            return try FileLock(path + ".lock")
+        } catch {
+            let reason =
+                switch error {
+                case .unusable(let code): "error \(code) of the system"
+                case .taken(let process): "process \(process) has it"
+                }
+            throw DaemonProblem(
+                .dataDirectory, "the registry \(path) cannot be used", because: reason,
+                try: "stop that process, or give another registry")
+        }
     }
 
     private static let frameworkDomain = "frameworks"

@@ -140,6 +140,8 @@ final class MasterSink: Sendable {
     }
 
     func steppedDown(epoch: UInt64, reason: String) {
+        // Whoever reads on would wait in vain: another master has the events from now on.
+        hub.endStreams()
         logger.warning(
             "this master does not lead any more; running tasks go on",
             metadata: ["epoch": "\(epoch)", "reason": "\(reason)"])

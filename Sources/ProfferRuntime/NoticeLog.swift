@@ -43,8 +43,8 @@ final class NoticeLog: Sendable {
             guard isNew("\(endpoint)\(obeyed)") else { return }
             logger.error(
                 """
-                a peer has obeyed a later epoch: the registry went back to an older state; stop the \
-                masters and run 'proffer registry raise-epoch'
+                a peer has obeyed a later epoch: the registry went back to an older state; stop \
+                the masters and run 'proffer registry raise-epoch'
                 """,
                 metadata: [
                     "list": "\(endpoint)", "epoch": "\(served)", "obeyed": "\(obeyed)",

@@ -62,7 +62,7 @@ enum Registries {
             info: info, publicKey: String(repeating: "k", count: 40))
     }
 
-    /// Each fact is a commit of its own, as when agents register; as many as there are wait at once.
+    /// Each fact is a commit of its own, as when agents register; all of them wait at once.
     private static func rate(
         of facts: [StoredRecord], _ writer: any RegistryWriter
     ) async throws -> Double {
