@@ -7,8 +7,8 @@ internal import ProfferKernel
 /// outside sees a consequence of a fact that a crash could take back. Order is kept.
 ///
 /// What waits is bounded: a disk that takes too long, in time or in effects, is one that does not
-/// work, and ``problem(at:)`` says so. There is no middle way: whoever is cut off would come back and
-/// make more commits, and to drop effects would break the promise.
+/// work, and ``problem(at:)`` says so. There is no middle way: whoever is cut off would come back
+/// and make more commits, and to drop effects would break the promise.
 struct CommitGate<Effect> {
     private var held = Deque<(ticket: UInt64, effect: Effect)>()
     private var open = Deque<(ticket: UInt64, since: Instant)>()
