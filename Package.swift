@@ -52,6 +52,7 @@ let package = Package(
         .library(name: "Proffer", targets: ["Proffer"]),
         .library(name: "ProfferEmbedded", targets: ["ProfferEmbedded"]),
         .library(name: "ProfferRuntime", targets: ["ProfferRuntime"]),
+        .library(name: "ProfferWire", targets: ["ProfferWire"]),
         .library(name: "ProfferZeroMQ", targets: ["ProfferZeroMQ"]),
         .library(
             name: "ProfferRegistry",

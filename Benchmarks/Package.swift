@@ -44,6 +44,15 @@ let package = Package(
             ],
             swiftSettings: [.swiftLanguageMode(.v6)]),
         .executableTarget(
+            name: "recovery-bench",
+            dependencies: [
+                "BenchSupport",
+                .product(name: "ProfferCore", package: "proffer"),
+                .product(name: "ProfferWire", package: "proffer"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .executableTarget(
             name: "allocator-bench",
             dependencies: [
                 "BenchSupport",

@@ -73,9 +73,7 @@ extension Samples {
                 version: "1.2", registeredAt: time, tasks: 3,
                 usage: AgentUsage(
                     cpuTime: .seconds(5), loadMillis: 1500, memoryUsedBytes: 1,
-                    memoryTotalBytes: 2, diskUsedBytes: 3, diskTotalBytes: 4, tasks: [usage]),
-                drain: DrainOrder(maxGrace: .seconds(1), marksGone: true),
-                unavailability: Unavailability(start: time, duration: .seconds(1)))
+                    memoryTotalBytes: 2, diskUsedBytes: 3, diskTotalBytes: 4, tasks: [usage]))
         ] + AgentState.allCases.map { AgentSummary(info: agent, state: $0) }
 
     private static let frameworks: [FrameworkSummary] = [
@@ -108,6 +106,14 @@ extension Samples {
 
     static let operatorAnswers: [Sample] =
         quotaAnswers + [
+            .answer(
+                "agent that is left",
+                .agents([
+                    AgentSummary(
+                        info: agent, state: .deactivated,
+                        drain: DrainOrder(maxGrace: .seconds(1), marksGone: true),
+                        unavailability: Unavailability(start: time, duration: .seconds(1)))
+                ])),
             .answer("maintenance status", .maintenanceStatus(maintenance)),
             .answer("no maintenance", .maintenanceStatus(MaintenanceStatus())),
             .answer("maintenance schedule", .maintenanceSchedule([maintenanceWindow])),

@@ -120,8 +120,8 @@ struct Conversation {
         batch.removeAll(keepingCapacity: true)
     }
 
-    /// What the shell does at the end of a turn: the framework gets what is for it, and what it says
-    /// goes back.
+    /// What the shell does at the end of a turn: the framework gets what is for it, and what it
+    /// says goes back.
     mutating func endTurn() {
         flush()
         while !toDriver.isEmpty {
