@@ -26,7 +26,7 @@ final class AgentProcess: SimulatedProcess {
     private var listener: ListenerModel?
     private var outbox = Outbox<AgentEffect>()
     private var decided: [AgentEffect] = []
-    private var gate = CommitGate<AgentEffect>()
+    private var gate = CommitGate<AgentEffect>(patience: .seconds(60))
     private var sides = LookupTable<PeerID, Side>()
     private var commands: [Command] = []
     private var usageAt = Instant.zero
@@ -45,7 +45,7 @@ final class AgentProcess: SimulatedProcess {
     }
 
     override var nextDeadline: Instant? {
-        var next = earliest(machine?.nextDeadline, usageAt)
+        var next = earliest(earliest(machine?.nextDeadline, usageAt), gate.nextDeadline)
         next = earliest(next, dialer?.nextDeadline)
         return earliest(next, listener?.nextDeadline)
     }
@@ -97,7 +97,7 @@ final class AgentProcess: SimulatedProcess {
         transport = TransportState()
         outbox = Outbox()
         decided = []
-        gate = CommitGate()
+        gate = CommitGate(patience: .seconds(60))
         sides.removeAll()
         commands = []
         home.forgetWatches()
@@ -150,6 +150,11 @@ final class AgentProcess: SimulatedProcess {
                 noteDecisions()
             }
             guard perform(), carryOutAll(at: now) else { return }
+            if gate.problem(at: now) != nil {
+                world.hit(.commitTookTooLong)
+                stop()
+                return
+            }
         } while !transport.events.isEmpty
     }
 

@@ -49,6 +49,7 @@ extension KeptFacts<MasterRecord> {
             case .quota(let role, let value): ("quota/\(role)", value == nil)
             case .whitelist: ("whitelist", false)
             case .priorityLimit(let role, let value): ("priority/\(role)", value == nil)
+            case .maintenance(let value): ("maintenance", value == nil)
             case .epoch: ("epoch", false)
             }
         }
@@ -104,6 +105,8 @@ final class WriteQueue<Record: Sendable> {
         if weather.slowUntil > world.now {
             world.hit(.diskSlow)
             span += 200 * Span.millisecond + world.chance.disk.below(3 * Span.second)
+            // A controller that resets answers after a minute or more.
+            if world.chance.disk.hits(20) { span += 70 * Span.second }
         }
         lastDone = max(lastDone, world.now + span)
         let current = generation

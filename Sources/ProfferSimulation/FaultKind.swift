@@ -128,6 +128,8 @@ public enum FaultKind: Int, CaseIterable, Sendable {
     case diskErrorOnce
     /// A write was done, and its answer lost.
     case commitAnswerLost
+    /// A write took so long that its process gave up.
+    case commitTookTooLong
     /// A write of a master that was deposed was refused.
     case commitFenced
     /// A request to the coordinator was not answered.

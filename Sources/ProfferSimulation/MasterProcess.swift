@@ -50,6 +50,7 @@ final class MasterProcess: SimulatedProcess {
     override var nextDeadline: Instant? {
         var next = candidate.nextDeadline
         next = earliest(next, machine?.nextDeadline)
+        next = earliest(next, gate.nextDeadline)
         next = earliest(next, frameworkEnd?.nextDeadline)
         return earliest(next, agentEnd?.nextDeadline)
     }
@@ -177,6 +178,11 @@ final class MasterProcess: SimulatedProcess {
             }
             perform(at: now)
             guard carryOutAll(at: now) else { return }
+            if gate.problem(at: now) != nil {
+                world.hit(.commitTookTooLong)
+                stop()
+                return
+            }
         } while !transport.events.isEmpty
     }
 

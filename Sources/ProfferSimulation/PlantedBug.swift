@@ -151,10 +151,7 @@ package enum PlantedBug: String, CaseIterable, Sendable {
 
     // MARK: At the agent
 
-    /// - Parameters:
-    ///   - input: What has happened to the agent.
-    ///   - master: Its session with the master.
-    ///   - runs: What it was told to run before.
+    // Needs to know the agent's session with the master and what it was told to run before.
     func mutate(
         _ input: AgentInput, master: PeerID?, runs: [RunTask]
     ) -> [AgentInput] {

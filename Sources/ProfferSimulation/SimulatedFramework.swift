@@ -66,8 +66,8 @@ public struct SimulatedFramework: Sendable {
     ///   - name: For transcripts.
     ///   - commands: What its users ask, and when; what is due while its process is down is lost.
     ///   - behavior: What each of its tasks does; by default a mix that the seed chooses.
-    ///   - complaint: Looks at the policy at the end, long after the last fault, and says what is not
-    ///     as it should be, or `nil`.
+    ///   - complaint: Looks at the policy at the end, long after the last fault, and says what is
+    ///     not as it should be, or `nil`.
     ///   - start: Makes the policy of a process that starts, from the outputs that earlier ones
     ///     have kept.
     public init<Policy: FrameworkPolicy>(
@@ -75,9 +75,10 @@ public struct SimulatedFramework: Sendable {
         commands: [TimedCommand<Policy.Command>] = [],
         behavior: (@Sendable (TaskID, inout SeededGenerator) -> SimulatedTask)? = nil,
         complaint: (@Sendable (Policy) -> String?)? = nil,
-        start: @escaping @Sendable (
-            _ kept: [Policy.Output], _ circumstances: Circumstances
-        ) -> Start<Policy>
+        start:
+            @escaping @Sendable (
+                _ kept: [Policy.Output], _ circumstances: Circumstances
+            ) -> Start<Policy>
     ) {
         self.name = name
         self.behavior = behavior

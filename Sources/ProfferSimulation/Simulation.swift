@@ -18,7 +18,9 @@ public struct SimulationConfiguration: Sendable {
     public var quietPhase = Duration.seconds(180)
     /// The kinds of faults that may happen; `nil` is all.
     public var faults: Set<FaultKind>?
-    /// The numbers of the faults of the plan that are carried out; `nil` is all. For the shrinker.
+    /// The numbers of the faults of the plan that are carried out; `nil` is all.
+    ///
+    /// The shrinker leaves some out.
     public var onlyFaults: Set<Int>?
     /// Who decides what is offered to whom.
     public var makeAllocator: @Sendable () -> any Allocator = { HierarchicalAllocator() }

@@ -37,6 +37,10 @@ enum Swarm {
         plan.master.agentReturnWindow = .seconds(chance.plan.number(in: Int64(20)...60))
         plan.master.offerTimeout = .seconds(chance.plan.number(in: Int64(5)...40))
         plan.master.killRepeat = .seconds(4)
+        plan.master.agentLossThreshold = chance.plan.pick([nil, 50, 80]) ?? nil
+        plan.master.agentLossPause = .seconds(5)
+        plan.master.agentRemovalRateLimit =
+            chance.plan.hits(300) ? RateLimit(count: 1, span: .seconds(4)) : nil
         plan.master.preemptionDelay = chance.plan.hits(300) ? nil : .seconds(5)
         plan.master.preemptionNotice = .seconds(chance.plan.number(in: Int64(1)...10))
         plan.master.updateWindow = chance.plan.pick([1, 2, 64]) ?? 64

@@ -113,8 +113,8 @@ struct Workload: FrameworkPolicy {
     /// What is not as it should be when everything has had its time, or `nil`.
     var complaint: String? {
         if missingServices > 0 { return "\(missingServices) services are missing" }
-        // Jobs on an agent that never comes back are waited for, when that is the policy, and others
-        // wait behind them.
+        // Jobs on an agent that never comes back are waited for, when that is the policy, and
+        // others wait behind them.
         let isWaiting = tasks.values.contains { !$0.isService && $0.isUnreachable }
         if isWaiting, !shape.replacesUnreachable { return nil }
         let open = shape.jobs - jobsDone
@@ -239,13 +239,15 @@ struct Workload: FrameworkPolicy {
                 if offer.gang == nil {
                     rest.append(offer.id)
                 } else {
-                    gangs[offer.gang?.value ?? 0] = (gangs[offer.gang?.value ?? 0] ?? [])
+                    gangs[offer.gang?.value ?? 0] =
+                        (gangs[offer.gang?.value ?? 0] ?? [])
                         + [OfferAcceptance(offers: [offer.id], operations: [])]
                 }
                 continue
             }
             if let gang = offer.gang {
-                gangs[gang.value] = (gangs[gang.value] ?? [])
+                gangs[gang.value] =
+                    (gangs[gang.value] ?? [])
                     + [OfferAcceptance(offers: [offer.id], operations: operations)]
             } else {
                 actions.append(

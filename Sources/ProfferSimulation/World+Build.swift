@@ -100,37 +100,37 @@ extension World {
     ) -> SimulatedFramework {
         SimulatedFramework(
             name: name, commands: [.init(at: .nanoseconds(restAt), Workload.Command.rest)],
-            complaint: { (policy: Workload) in policy.complaint }
-        ) { (kept: [Workload.Output], _) in
-            let policy = Workload(shape, seed: seed, prefix: "\(name.suffix(1))t", kept: kept)
-            var capabilities: FrameworkCapabilities = [
-                .taskKillingState, .multiRole, .reservationRefinement,
-            ]
-            if shape.isPartitionAware { capabilities.insert(.partitionAware) }
-            var options = FrameworkOptions(
-                info: FrameworkInfo(
-                    name: name, failoverTimeout: failover, checkpoint: checkpoint,
-                    roles: [shape.role], principal: name, capabilities: capabilities))
-            options.knownTasks = policy.knownTasks
-            options.startsAnewWhenRemoved = true
-            options.reconcileInterval = .seconds(60)
-            options.reconcileFirstPause = .seconds(2)
-            options.reconcileLastPause = .seconds(10)
-            options.killRepeat = .seconds(5)
-            if let rack = shape.rack {
-                options.constraints = [
-                    OfferConstraint(
-                        role: shape.role,
-                        groups: [
-                            [
-                                AttributeConstraint(
-                                    selector: .attribute("rack"), predicate: .textEquals(rack))
-                            ]
-                        ])
+            complaint: { (policy: Workload) in policy.complaint },
+            start: { kept, _ in
+                let policy = Workload(shape, seed: seed, prefix: "\(name.suffix(1))t", kept: kept)
+                var capabilities: FrameworkCapabilities = [
+                    .taskKillingState, .multiRole, .reservationRefinement,
                 ]
-            }
-            return SimulatedFramework.Start(policy: policy, options: options)
-        }
+                if shape.isPartitionAware { capabilities.insert(.partitionAware) }
+                var options = FrameworkOptions(
+                    info: FrameworkInfo(
+                        name: name, failoverTimeout: failover, checkpoint: checkpoint,
+                        roles: [shape.role], principal: name, capabilities: capabilities))
+                options.knownTasks = policy.knownTasks
+                options.startsAnewWhenRemoved = true
+                options.reconcileInterval = .seconds(60)
+                options.reconcileFirstPause = .seconds(2)
+                options.reconcileLastPause = .seconds(10)
+                options.killRepeat = .seconds(5)
+                if let rack = shape.rack {
+                    options.constraints = [
+                        OfferConstraint(
+                            role: shape.role,
+                            groups: [
+                                [
+                                    AttributeConstraint(
+                                        selector: .attribute("rack"), predicate: .textEquals(rack))
+                                ]
+                            ])
+                    ]
+                }
+                return SimulatedFramework.Start(policy: policy, options: options)
+            })
     }
 
     /// What a task does, by its framework or by the mix of the run.
@@ -176,7 +176,8 @@ extension World {
         process.die(isPowerLoss: isPowerLoss)
         let span =
             restartAfter
-            ?? 200 * Span.millisecond + chance.processes.below(isQuiet ? Span.second : 5 * Span.second)
+            ?? 200 * Span.millisecond
+            + chance.processes.below(isQuiet ? Span.second : 5 * Span.second)
         after(span) {
             guard !process.isUp else { return }
             if let framework = process as? FrameworkShell, framework.hasEnded { return }

@@ -38,7 +38,8 @@ struct SwarmTests {
 
     @Test("runs that failed once are run for ever")
     func kept() throws {
-        for line in try Support.text("seeds.txt").split(separator: "\n") where !line.hasPrefix("#") {
+        for line in try Support.text("seeds.txt").split(separator: "\n") where !line.hasPrefix("#")
+        {
             let words = line.prefix { $0 != "#" }.split(separator: " ").map(String.init)
             let seed = try #require(words.first.flatMap { UInt64($0) })
             try #require(words.count == 6)
@@ -48,7 +49,8 @@ struct SwarmTests {
             if let count = Int(words[3]) { configuration.frameworks = count...count }
             if let seconds = Int(words[4]) { configuration.faultPhase = .seconds(seconds) }
             if words[5] != "-" {
-                configuration.onlyFaults = Set(words[5].split(separator: ",").compactMap { Int($0) })
+                configuration.onlyFaults = Set(
+                    words[5].split(separator: ",").compactMap { Int($0) })
             }
             let report = Simulation(configuration).run(seed: seed)
             #expect(report.violation == nil, "\(line): \(report.violation?.description ?? "")")

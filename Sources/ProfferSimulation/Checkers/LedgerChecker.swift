@@ -400,7 +400,9 @@ final class LedgerChecker: Checker {
                 step.unanswered[key] == nil, models[index]?.tasks[key]?.agent == agent
             else { return }
             models[index]?.tasks.remove(key)
-        case .invalidCall, .identityRefused, .stray, .preempting, .allocated: break
+        case .invalidCall, .identityRefused, .stray, .preempting, .allocated, .agentsMissing,
+            .removalCancelled, .forgotten:
+            break
         }
     }
 

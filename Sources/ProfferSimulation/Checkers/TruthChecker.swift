@@ -92,8 +92,8 @@ final class TruthChecker: Checker {
         live[spot] = Live(key: key, resources: resources, since: world.now)
         var sum = Resources()
         for (other, row) in live where other.node == spot.node {
-            // Those of a framework that has ended, or of an executor that is dead, are let go before
-            // they are gone: nobody is left who could say when they are.
+            // Those of a framework that has ended, or of an executor that is dead, are let go
+            // before they are gone: nobody is left who could say when they are.
             guard removed[row.key.framework] != true,
                 world.nodes[other.node].hasLivingExecutor(other.pid)
             else { continue }
@@ -134,9 +134,11 @@ final class TruthChecker: Checker {
             // Nothing is claimed of a task whose agent is not named.
             status.state != .unknown || status.agentID != nil
         else { return }
-        guard let id = world.masters.first(where: { $0.index == index }).flatMap({ _ in
-            frameworkOf(peer, index, world)
-        }) else { return }
+        guard
+            let id = world.masters.first(where: { $0.index == index }).flatMap({ _ in
+                frameworkOf(peer, index, world)
+            })
+        else { return }
         // Who is not partition aware hears "lost" of tasks that may come back.
         if status.state == .lost, awareness[id] != true { return }
         let key = TaskKey(id, status.taskID)

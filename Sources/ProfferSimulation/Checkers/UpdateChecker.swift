@@ -141,7 +141,8 @@ final class UpdateChecker: Checker {
             findings.expect(
                 lines[place]?.kept[item.sequence] == uuid
                     || (lines[place]?.kept.isEmpty == false
-                        && (removedAt[place] ?? 0) < item.sequence) || wiped[index] == true,
+                        && (removedAt[place] ?? 0) < item.sequence)
+                    || wiped[index] == true,
                 "S14", "\(status.state.name) of \(status.taskID) was sent after it was acknowledged"
             )
         case .executorEvent(.acknowledged(let task, let uuid)):
