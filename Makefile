@@ -46,6 +46,7 @@ format: setup ## Format all Swift files
 bench: build ## Run the benchmarks; BENCH="--runs 3" is passed on to those of a cluster
 	@swift run -c release --package-path Benchmarks bench --binaries .build/release $(BENCH)
 	@swift run -c release --package-path Benchmarks allocator-bench --json .build/allocator-bench.json
+	@swift run -c release --package-path Benchmarks recovery-bench
 	@if [[ -d Benchmarks/Sources/resource-bench ]]; then \
 		swift run -c release --package-path Benchmarks resource-bench; fi
 

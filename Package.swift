@@ -52,7 +52,11 @@ let package = Package(
         .library(name: "Proffer", targets: ["Proffer"]),
         .library(name: "ProfferEmbedded", targets: ["ProfferEmbedded"]),
         .library(name: "ProfferRuntime", targets: ["ProfferRuntime"]),
+        .library(name: "ProfferWire", targets: ["ProfferWire"]),
         .library(name: "ProfferZeroMQ", targets: ["ProfferZeroMQ"]),
+        .library(
+            name: "ProfferRegistry",
+            targets: ["ProfferRegistry", "ProfferTransport", "ProfferWire"]),
         .library(
             name: "ProfferCore",
             targets: [
@@ -340,7 +344,8 @@ let package = Package(
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "ClusterProbe", "ProfferElection", "ProfferKernel", "ProfferRegistry",
+                "ClusterProbe", "ProfferElection", "ProfferKernel", "ProfferModel",
+                "ProfferRegistry",
                 "ProfferWire", grdb, hummingbird, httpClient, log, nioCore, nioHTTP1,
             ],
             swiftSettings: edge),

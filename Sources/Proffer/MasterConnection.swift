@@ -45,9 +45,9 @@ public struct MasterConnection: Sendable {
 
     /// The connection that the environment describes.
     ///
-    /// Either `PROFFER_MASTER` (addresses, separated by commas, each with its key after `=` where the
-    /// masters have keys of their own), `PROFFER_MASTER_KEY` and `PROFFER_KEY_FILE`, or the file named by `PROFFER_CONTEXT`, or `~/.proffer/context.json`,
-    /// which `proffer dev` writes.
+    /// Either `PROFFER_MASTER` (addresses, separated by commas, each with its key after `=` where
+    /// the masters have keys of their own), `PROFFER_MASTER_KEY` and `PROFFER_KEY_FILE`, or the
+    /// file named by `PROFFER_CONTEXT`, or `~/.proffer/context.json`, which `proffer dev` writes.
     ///
     /// - Throws: ``ConnectionProblem`` when there is none of these or it cannot be used.
     public static func fromEnvironment() throws -> MasterConnection {

@@ -17,7 +17,7 @@ struct AgentsCommand: AsyncParsableCommand {
             header: ["ID", "HOST", "STATE", "TASKS", "TOTAL", "ALLOCATED", "LOAD", "ATTRIBUTES"]
         ) { agent in
             [
-                short(agent.id, 44), agent.name, agent.state, "\(agent.tasks)",
+                short(agent.id, 44), agent.name, agent.drain ?? agent.state, "\(agent.tasks)",
                 amounts(agent.total), amounts(agent.allocated),
                 agent.usage.map { String(format: "%.2f", $0.load) } ?? "-",
                 agent.attributes.keys.sorted().map { "\($0)=\(agent.attributes[$0] ?? "")" }

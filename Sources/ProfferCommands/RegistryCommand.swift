@@ -318,8 +318,8 @@ struct RegistryRaiseEpoch: AsyncParsableCommand {
         commandName: "raise-epoch",
         abstract: "Repair a registry that went back to an older state.",
         discussion: """
-            When etcd was restored from an old copy, agents and frameworks refuse its masters: they \
-            have obeyed a later epoch, which the log of the refused master names. With an epoch of \
+            When etcd was restored from an old copy, agents and frameworks refuse its masters: \
+            they have obeyed a later epoch, which the log of the refused master names. With one of \
             at least that one, they obey again.
             """)
 

@@ -43,6 +43,7 @@ public struct ProfferCommand: AsyncParsableCommand {
                     FrameworksCommand.self, OffersCommand.self, RolesCommand.self,
                     QuotaCommand.self, WeightCommand.self, PriorityCommand.self,
                     WhitelistCommand.self, ReserveCommand.self, UnreserveCommand.self,
+                    AgentCommand.self, MaintenanceCommand.self, RebindCommand.self,
                     KeygenCommand.self, RegistryCommand.self,
                 ]),
             CommandGroup(name: "Proof", subcommands: [SimulateCommand.self]),

@@ -16,6 +16,7 @@ extension FrameworkDriver {
         // Said later, it would come too late: a classic framework is offered whole agents at once.
         subscription.demands = wantedDemands
         subscribedDemands = subscription.demands
+        subscription.takesBatches = true
         outbox.append(
             .send(
                 FrameworkCall(
@@ -65,6 +66,7 @@ extension FrameworkDriver {
             tell(.rescinded(id), at: now, into: &outbox)
         case .rescindInverseOffer(let id): tell(.inverseRescinded(id), at: now, into: &outbox)
         case .update(let status): take(status, at: now, into: &outbox)
+        case .updates(let list): for status in list { take(status, at: now, into: &outbox) }
         case .updateOperation(let status): take(status, at: now, into: &outbox)
         case .message(let agent, let executor, let data):
             tell(

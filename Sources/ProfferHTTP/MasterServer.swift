@@ -51,6 +51,8 @@ public struct MasterServer: Sendable {
         addPriorityLimit(to: group)
         addWhitelist(to: group)
         addReservations(to: group)
+        addAgentOrders(to: group)
+        addMaintenance(to: group)
         refuseOtherMethods(router)
         return router
     }
@@ -253,12 +255,12 @@ public struct MasterServer: Sendable {
         }
     }
 
-    private func body(of request: Request) async throws -> [UInt8] {
+    func body(of request: Request) async throws -> [UInt8] {
         Array(buffer: try await request.body.collect(upTo: 256 << 10))
     }
 
     /// What the master answers to a question, which it may refuse.
-    private func asked<Value>(
+    func asked<Value>(
         _ call: OperatorCall, _ value: (OperatorAnswer) -> Value?
     ) async throws -> Value {
         let answer = try await view.answer(call)
@@ -273,7 +275,7 @@ public struct MasterServer: Sendable {
                 status: 409, title: "refused", detail: why,
                 advice: "compare the versions of the programs, and look at the master's log")
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
-            .done, .inverseOffers, .whitelist:
+            .done, .inverseOffers, .whitelist, .maintenanceStatus, .maintenanceSchedule:
             throw unexpected
         }
     }
@@ -284,7 +286,7 @@ public struct MasterServer: Sendable {
             advice: "try again; if it stays so, look at the master's log")
     }
 
-    private func decoded(_ text: String) throws -> String {
+    func decoded(_ text: String) throws -> String {
         guard let plain = text.removingPercentEncoding else {
             throw ProblemObject(
                 status: 400, title: "bad path", detail: "'\(text)' is not percent-encoded text")
@@ -292,7 +294,7 @@ public struct MasterServer: Sendable {
         return plain
     }
 
-    private func authorize(_ request: Request) throws {
+    func authorize(_ request: Request) throws {
         let given = Array((request.headers[.authorization] ?? "").utf8)
         let wanted = Array("Bearer \(token)".utf8)
         // Every byte is looked at, so that the time taken tells nothing about the token.
@@ -309,7 +311,7 @@ public struct MasterServer: Sendable {
         }
     }
 
-    private func carryOut(_ call: OperatorCall, advice: String? = nil) async throws -> Response {
+    func carryOut(_ call: OperatorCall, advice: String? = nil) async throws -> Response {
         switch try await view.answer(call) {
         case .done: return Response(status: .accepted)
         case .notFound(let what):
@@ -317,12 +319,12 @@ public struct MasterServer: Sendable {
         case .refused(let why):
             throw ProblemObject(status: 409, title: "refused", detail: why, advice: advice)
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
-            .inverseOffers, .whitelist:
+            .inverseOffers, .whitelist, .maintenanceStatus, .maintenanceSchedule:
             throw unexpected
         }
     }
 
-    private func page<Item: Codable & Sendable>(
+    func page<Item: Codable & Sendable>(
         _ items: [Item], _ request: Request, id: (Item) -> String
     ) throws -> Response {
         let query = request.uri.queryParameters

@@ -180,7 +180,7 @@ public struct ContainerPlanner: Hashable, Sendable {
         for (index, volume) in subject.container.volumes.enumerated() {
             let target = try Self.target(of: volume, subject)
             if let bytes = volume.temporaryBytes {
-                mounts.append(Self.temporary(target, max(0, bytes), mode: "1777"))
+                mounts.append(Self.temporary(target, max(0, bytes), mode: "1777", subject.user))
                 continue
             }
             let source = try source(of: volume, subject)
@@ -285,10 +285,16 @@ public struct ContainerPlanner: Hashable, Sendable {
         ]
     }
 
-    private static func temporary(_ target: String, _ bytes: Int64, mode: String) -> JSON {
+    /// Runtimes give it the mode of the directory below, so a volume belongs to the task's user.
+    private static func temporary(
+        _ target: String, _ bytes: Int64, mode: String, _ user: ContainerUser = .root
+    ) -> JSON {
         [
             "destination": .string(target), "type": "tmpfs", "source": "tmpfs",
-            "options": .strings(["nosuid", "nodev", "mode=\(mode)", "size=\(bytes)"]),
+            "options": .strings([
+                "nosuid", "nodev", "mode=\(mode)", "size=\(bytes)", "uid=\(user.id)",
+                "gid=\(user.group)",
+            ]),
         ]
     }
 

@@ -3,9 +3,9 @@ internal import ProfferModel
 /// The system calls that a contained task may make; every other one fails.
 ///
 /// The list has what programs need for files, memory, threads, sockets, signals and time. Not on
-/// it: what changes the node (modules, clock, swap, reboot, mounts, namespaces, quotas, accounting),
-/// what looks into other processes, what loads code into the kernel, and what has been a way out
-/// before (keys, user faults, io_uring, raw I/O ports, handles of files).
+/// it: what changes the node (modules, clock, swap, reboot, mounts, namespaces, quotas), what looks
+/// into other processes, what loads code into the kernel, and what has been a way out before (keys,
+/// user faults, io_uring, raw I/O ports, handles of files).
 enum SeccompProfile {
     private static let files = """
         access chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 dup3 \

@@ -98,6 +98,7 @@ extension Master {
         row.publicKey = row.publicKey ?? peerKeys[peer]
         row.suppressedRoles = subscription.suppressedRoles
         row.constraints = subscription.constraints
+        row.takesBatches = subscription.takesBatches
         row.subscribedAt = wallClock.time(at: now)
         row.disconnectedSince = nil
         row.demands = []
@@ -286,7 +287,8 @@ extension Master {
     }
 
     mutating func disconnect(
-        framework id: FrameworkID, _ peer: PeerID, _ reason: String, at now: Instant,
+        framework id: FrameworkID, _ peer: PeerID, _ reason: String,
+        atLeast grace: Duration = .zero, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
         guard let row = frameworks[id], row.peer == peer else { return }
@@ -302,10 +304,12 @@ extension Master {
                 .framework(
                     id, name: row.info.name, isConnected: false, isRemoved: false,
                     reason: reason)))
-        if row.info.failoverTimeout <= .zero {
+        stopAnswering(id)
+        let window = max(row.info.failoverTimeout, grace)
+        if window <= .zero {
             remove(framework: id, "it disconnected", at: now, into: &outbox)
         } else {
-            timers.set(.failover(id), to: now + row.info.failoverTimeout)
+            timers.set(.failover(id), to: now + window)
             let entry = frameworks[id]?.entry()
             outbox.append(.commit([.framework(id, entry)]))
         }
@@ -340,6 +344,7 @@ extension Master {
         }
         timers.set(.failover(id), to: nil)
         timers.set(.heartbeat(id), to: nil)
+        stopAnswering(id)
         forgetWishes(id, at: now)
         allocator.removeFramework(id)
         frameworks.removeValue(forKey: id)

@@ -61,7 +61,7 @@ extension Master {
             }
         return AgentEntry(
             info: agent.info, admission: admission, isDeactivated: agent.isDeactivated,
-            publicKey: agent.publicKey)
+            publicKey: agent.publicKey, drain: agent.drain)
     }
 
     mutating func answer(

@@ -12,6 +12,8 @@ struct FrameworkRow: Sendable {
     var publicKey: String?
     var suppressedRoles: [String] = []
     var constraints: [OfferConstraint] = []
+    /// Whether it is told several updates in one event.
+    var takesBatches = false
     /// What it has stated that it wants.
     var demands: [Demand] = []
     /// Whether it is offered nothing before it states what it wants.
@@ -46,6 +48,12 @@ struct PlacedExecutor: Hashable, Sendable {
     var executor: ExecutorID
 }
 
+/// A framework on an agent.
+struct PlacedFramework: Hashable, Sendable {
+    var agent: AgentID
+    var framework: FrameworkID
+}
+
 /// An agent that the master knows.
 struct AgentRow: Sendable {
     var id: AgentID
@@ -61,6 +69,8 @@ struct AgentRow: Sendable {
     var pingsMissed = 0
     var unreachableSince: WallTime?
     var isDeactivated = false
+    /// The order that every task leaves it.
+    var drain: DrainOrder?
     var tasks: OrderedKeys<TaskKey> = []
     var executors: OrderedDictionary<ExecutorKey, AgentExecutor> = [:]
     /// Executors that are to end; asked for again when the agent comes back.
@@ -116,7 +126,8 @@ struct TaskRow: Sendable {
 struct InverseOfferRow: Sendable {
     var inverseOffer: InverseOffer
     var madeAt: Instant
-    var preemption: UInt64
+    /// What it makes room for; `nil` for maintenance.
+    var preemption: UInt64?
     var response: InverseOfferResponse?
 }
 
@@ -171,4 +182,10 @@ enum MasterTimer: Hashable, Sendable {
     case shortfalls
     /// The end of a notice.
     case preempt(UInt64)
+    /// The turn of the next agent that is to be removed.
+    case removal
+    /// A look at agents that were lost for long.
+    case collection
+    /// The next part of an answer to a RECONCILE.
+    case reconcile(FrameworkID)
 }

@@ -12,18 +12,22 @@ public struct Subscription: Hashable, Sendable {
     /// A framework that gives an empty list is going to state its demand, and is offered nothing
     /// before it has. UPDATE_FRAMEWORK leaves demand as it is.
     public var demands: [Demand]?
+    /// Whether several updates may be told in one event.
+    public var takesBatches: Bool
 
     /// Sets every field; what is left out has the default shown.
     public init(
         framework: FrameworkInfo,
         suppressedRoles: [String] = [],
         constraints: [OfferConstraint] = [],
-        demands: [Demand]? = nil
+        demands: [Demand]? = nil,
+        takesBatches: Bool = false
     ) {
         self.framework = framework
         self.suppressedRoles = suppressedRoles
         self.constraints = constraints
         self.demands = demands
+        self.takesBatches = takesBatches
     }
 }
 
@@ -287,6 +291,8 @@ public enum SchedulerEvent: Hashable, Sendable {
     case rescindInverseOffer(OfferID)
     /// News of a task; to be acknowledged if and only if it carries a uuid.
     case update(TaskStatus)
+    /// Several of these, in order; only for those who said that they take them.
+    case updates([TaskStatus])
     /// News of an operation; to be acknowledged if and only if it carries a uuid.
     case updateOperation(OperationStatus)
     /// Bytes from an executor.

@@ -13,8 +13,8 @@ public struct EtcdAddress: Hashable, Sendable, CustomStringConvertible {
     public var user: String?
     /// The user's password.
     public var password: String?
-    /// A PEM file with the certificates of those who may vouch for the members; `nil` are those that
-    /// the system trusts.
+    /// A PEM file with the certificates of those who may vouch for the members; `nil` are those
+    /// that the system trusts.
     public var authorityFile: String?
     /// A PEM file with this client's certificate.
     public var certificateFile: String?

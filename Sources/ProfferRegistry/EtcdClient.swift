@@ -31,7 +31,7 @@ enum EtcdProblem: Error, Hashable, Sendable {
 /// later).
 ///
 /// A member that does not answer is left for the next one; every request has a time limit, within
-/// which it is sent again. So everything that is sent must be harmless when it is carried out twice.
+/// which it is sent again. So whatever is sent must be harmless when it is carried out twice.
 final class EtcdClient: Sendable {
     private struct State {
         var member = 0

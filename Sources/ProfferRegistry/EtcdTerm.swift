@@ -9,9 +9,9 @@ internal import Synchronization
 /// Commits go out one after another, what is submitted meanwhile together in the next one. Each is
 /// one transaction on the condition of the fence and of the head that the one before has left, so
 /// that a repetition, because an answer was lost, changes nothing. One that is too large for a
-/// transaction is first laid down in parts; then one transaction makes it count, by naming the parts
-/// in the head; then it is carried to its places. Whoever reads meanwhile, or after a crash, reads
-/// the parts too. So every commit is whole or not there, whatever its size.
+/// transaction is first laid down in parts; then one transaction makes it count, by naming the
+/// parts in the head; then it is carried to its places. Whoever reads meanwhile, or after a crash,
+/// reads the parts too. So every commit is whole or not there, whatever its size.
 public final class EtcdTerm: Sendable {
     /// What became of a commit, for the election.
     public enum Outcome: Sendable {

@@ -2,7 +2,7 @@ internal import Foundation
 internal import Glibc
 internal import ProfferWire
 
-/// A registry in a file of a master without others, beside that master's `cluster.id` and `lock`.
+/// A registry in a file of a master without others, beside that master's `cluster.id`.
 public struct SQLiteRegistry: Registry {
     /// The path of the file.
     public let place: String
@@ -44,7 +44,10 @@ public struct SQLiteRegistry: Registry {
     public func claim(
         clusterID: String?, above epoch: UInt64
     ) async throws(StoreProblem) -> any RegistryWriter {
-        let lock = try Lock(directory + "/lock", of: place)
+        try? FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700])
+        let lock = try Lock([directory + "/lock", place + ".lock"], of: place)
         let before = try await contents()?.epoch ?? 0
         let store = try SQLiteStore(path: place)
         try store.claim(adopts: true)
@@ -81,22 +84,27 @@ public struct SQLiteRegistry: Registry {
         }
     }
 
-    /// The lock of a master's data directory, which a running one holds.
+    /// The lock of a master's data directory, or of a file elsewhere; a running one holds it.
     private final class Lock: Sendable {
-        private let file: Int32
+        private let files: [Int32]
 
-        init(_ path: String, of place: String) throws(StoreProblem) {
-            file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-            guard file >= 0 else {
-                throw StoreProblem(
-                    .unusable, path: place, because: String(cString: strerror(errno)))
+        init(_ paths: [String], of place: String) throws(StoreProblem) {
+            var files: [Int32] = []
+            for path in paths {
+                let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+                let code = errno
+                if file >= 0 { files.append(file) }
+                guard file >= 0, flock(file, LOCK_EX | LOCK_NB) == 0 else {
+                    for file in files { Glibc.close(file) }
+                    throw file < 0
+                        ? StoreProblem(
+                            .unusable, path: place, because: String(cString: strerror(code)))
+                        : StoreProblem(.taken, path: place, because: "a master has it")
+                }
             }
-            guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
-                Glibc.close(file)
-                throw StoreProblem(.taken, path: place, because: "a master has it")
-            }
+            self.files = files
         }
 
-        func release() { Glibc.close(file) }
+        func release() { for file in files { Glibc.close(file) } }
     }
 }

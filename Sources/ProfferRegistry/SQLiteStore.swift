@@ -108,8 +108,8 @@ public final class SQLiteStore: Sendable {
     /// Takes the file for this process: whoever had it before writes nothing any more.
     ///
     /// The file remembers its own number on the disk. A copy has another one: two masters that
-    /// both believe to be the one of this registry would tear the cluster apart, so a copy has to be
-    /// adopted first.
+    /// both believe to be the one of this registry would tear the cluster apart, so a copy has to
+    /// be adopted first.
     /// - Parameter adopts: Whether a copy is taken, too.
     /// - Throws: ``StoreProblem``: `taken` when it is a copy.
     public func claim(adopts: Bool = false) throws(StoreProblem) {

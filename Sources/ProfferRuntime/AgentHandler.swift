@@ -29,7 +29,8 @@ struct AgentHandler: ReactorHandler, ~Copyable {
 
     private var machine: Agent
     private var outbox = Outbox<AgentEffect>()
-    private var gate = CommitGate<AgentEffect>()
+    // An agent on a machine whose disk is busy has more patience than a master.
+    private var gate = CommitGate<AgentEffect>(patience: .seconds(60))
     private var sides: [PeerID: Side] = [:]
     private var replies: [QueryID: Reply<AgentAnswer>] = [:]
     private var lastQuery: UInt64 = 0
@@ -58,7 +59,9 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         usageAt = now
     }
 
-    var nextDeadline: Instant? { earliest(machine.nextDeadline, usageAt) }
+    var nextDeadline: Instant? {
+        earliest(earliest(machine.nextDeadline, usageAt), gate.nextDeadline)
+    }
 
     mutating func turn(
         events: [TransportEvent], mail: [AgentMail], at now: Instant, links: inout Links
@@ -73,7 +76,11 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         if let deadline = machine.nextDeadline, deadline <= now {
             machine.wake(at: now, into: &outbox)
         }
-        perform(links: &links)
+        perform(at: now, links: &links)
+        if let problem = gate.problem(at: now) {
+            sink.commitFailed(problem)
+            links.stop()
+        }
     }
 
     private mutating func take(_ event: TransportEvent, at now: Instant, links: inout Links) {
@@ -161,7 +168,7 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         }
     }
 
-    private mutating func perform(links: inout Links) {
+    private mutating func perform(at now: Instant, links: inout Links) {
         let effects = outbox.takeAll()
         // One commit for the whole turn: what is durable too early harms nobody, and effects wait
         // for the commit that comes with their turn.
@@ -171,7 +178,7 @@ struct AgentHandler: ReactorHandler, ~Copyable {
             switch effect {
             case .commit:
                 if records.isEmpty { continue }
-                let ticket = gate.openTicket()
+                let ticket = gate.openTicket(at: now)
                 let post = self.post
                 Failpoint.keeping(records)
                 store.submit(records) { [records] error in

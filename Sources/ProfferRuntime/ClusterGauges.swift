@@ -64,6 +64,7 @@ struct ClusterGauges: Sendable {
             (\.failedHandshakes, total("proffer_handshakes_failed_total")),
             (\.disconnections, total("proffer_disconnections_total")),
             (\.unopened, total("proffer_sessions_refused_total")),
+            (\.postponed, total("proffer_sessions_postponed_total")),
         ]
         refusedKeys = total("proffer_handshakes_refused_total")
         resources = ["cpus", "mem", "disk", "gpus"].map { kind in

@@ -74,7 +74,7 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
             election?.handle(.hint, at: now, into: &outbox)
         case .outOfSpace(let isOut):
             isOutOfSpace = isOut
-            if isOut { setup.sink.degraded("the space quota of etcd is used up") }
+            if isOut { setup.sink.degraded(Self.noSpace) }
             show()
         case .operation(_, let reply):
             guard isLeading else {
@@ -265,14 +265,17 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
                 leads: leads, leader: leads ? nil : election?.leader?.contact.http,
                 epoch: leads ? epoch : nil,
                 registry: setup.candidacy.registry.address.description,
-                problem: isOutOfSpace
-                    ? "the space quota of etcd is used up" : problem.map(Self.text)))
+                problem: isOutOfSpace ? Self.noSpace : problem.map(Self.text)))
     }
+
+    private static let noSpace =
+        "etcd has no space left: compact and defragment it, or raise its quota, then run"
+        + " 'etcdctl alarm disarm'"
 
     static func text(_ problem: ElectionProblem) -> String {
         switch problem {
         case .failing(.unreachable(let text)): "etcd does not answer: \(text)"
-        case .failing(.noSpace): "the space quota of etcd is used up"
+        case .failing(.noSpace): noSpace
         case .failing(.refused(let text)): "etcd refused: \(text)"
         case .wentBack(let seen, let found):
             "the registry went back from epoch \(seen) to \(found): an old copy was restored; run"

@@ -59,6 +59,7 @@ public struct MasterDaemonConfiguration: Sendable {
             "pings-missed", default: master.agentPingsMissed, in: 1...1000)
         master.agentReturnWindow = try settings.duration(
             "agent-return-window", default: master.agentReturnWindow)
+        try readAgentLimits(settings)
         master.heartbeatInterval = try settings.duration(
             "heartbeat-interval", default: master.heartbeatInterval)
         master.preemptionDelay = try settings.durationOrNone(
@@ -71,6 +72,32 @@ public struct MasterDaemonConfiguration: Sendable {
         election = try settings.election()
         master.domain = try settings.domain()
         master.whitelistFile = settings.text("whitelist")
+    }
+
+    /// What is set about lost agents.
+    private mutating func readAgentLimits(_ settings: DaemonSettings) throws {
+        if let text = settings.text("agent-removal-rate-limit"), text != "none" {
+            guard let limit = RateLimit(text: text) else {
+                throw settings.invalid(
+                    "agent-removal-rate-limit", text, "a number and a time as in 1/10m, or none")
+            }
+            master.agentRemovalRateLimit = limit
+        }
+        if settings.text("agent-loss-threshold") == "none" {
+            master.agentLossThreshold = nil
+        } else {
+            master.agentLossThreshold = try settings.number(
+                "agent-loss-threshold", default: master.agentLossThreshold ?? 50, in: 0...100)
+        }
+        master.agentLossPause = try settings.duration(
+            "agent-loss-pause", default: master.agentLossPause)
+        master.registryGCInterval = try settings.duration(
+            "registry-gc-interval", default: master.registryGCInterval)
+        master.registryMaxAgentAge = try settings.duration(
+            "registry-max-agent-age", default: master.registryMaxAgentAge)
+        master.registryMaxAgentCount = try settings.number(
+            "registry-max-agent-count", default: master.registryMaxAgentCount,
+            in: 0...10_000_000)
     }
 }
 
@@ -92,6 +119,7 @@ public struct MasterDaemon: Sendable {
     public func run() async throws {
         let directory = try DataDirectory(configuration.dataDirectory)
         let lock = try DirectoryLock(directory)
+        let registryLock = try lockRegistry()
         let keys = try directory.keyPair("master.key")
         let token = try directory.secret("operator.token")
         let allowList = AllowList()
@@ -135,7 +163,7 @@ public struct MasterDaemon: Sendable {
                 ProgramPages.release()
             },
             stop: { node.stop() }, finished: { try await node.finished() })
-        defer { withExtendedLifetime(lock) { directory.withdrawEndpoints() } }
+        defer { withExtendedLifetime((lock, registryLock)) { directory.withdrawEndpoints() } }
         var services: [any Service] = [
             HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
             service, allowed,
@@ -147,6 +175,23 @@ public struct MasterDaemon: Sendable {
                     changed: { node.noteWhitelist($0) }))
         }
         try await Daemon.run(services, logger: logger)
+    }
+
+    /// Keeps a registry outside of the data directory for this process.
+    private func lockRegistry() throws -> FileLock? {
+        guard case .embedded(let path?) = configuration.registry else { return nil }
+        do throws(FileLock.Problem) {
+            return try FileLock(path + ".lock")
+        } catch {
+            let reason =
+                switch error {
+                case .unusable(let code): "error \(code) of the system"
+                case .taken(let process): "process \(process) has it"
+                }
+            throw DaemonProblem(
+                .dataDirectory, "the registry \(path) cannot be used", because: reason,
+                try: "stop that process, or give another registry")
+        }
     }
 
     private static let frameworkDomain = "frameworks"

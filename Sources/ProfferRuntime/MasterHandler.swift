@@ -43,6 +43,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
     private var machine: Master
     private var outbox = Outbox<MasterEffect>()
     private var gate = CommitGate<MasterEffect>()
+    private var batches = UpdateBatches()
     private var sides: [PeerID: Side] = [:]
     private var replies: [QueryID: Reply<OperatorAnswer>] = [:]
     private var lastQuery: UInt64 = 0
@@ -60,7 +61,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         self.post = post
     }
 
-    var nextDeadline: Instant? { machine.nextDeadline }
+    var nextDeadline: Instant? { earliest(machine.nextDeadline, gate.nextDeadline) }
 
     mutating func turn(
         events: [TransportEvent], mail: [MasterMail], at now: Instant, links: inout Links
@@ -72,6 +73,13 @@ struct MasterHandler: ReactorHandler, ~Copyable {
             machine.wake(at: now, into: &outbox)
         }
         perform(at: now, links: &links)
+        for (event, peer) in batches.takeRest() where sides[peer] != nil {
+            links.send(WireCodec.encode(event), to: peer)
+        }
+        if let problem = gate.problem(at: now) {
+            sink.commitFailed(problem)
+            links.stop()
+        }
     }
 
     private mutating func take(_ event: TransportEvent, at now: Instant, links: inout Links) {
@@ -88,6 +96,9 @@ struct MasterHandler: ReactorHandler, ~Copyable {
                     let call = try WireCodec.decodeFrameworkCall(bytes)
                     sides[peer] = .framework
                     Failpoint.received(call.call)
+                    if case .subscribe(let subscription) = call.call {
+                        batches.setTaker(peer, subscription.takesBatches)
+                    }
                     machine.handle(.framework(call, from: peer), at: now, into: &outbox)
                 case .agent:
                     let message = try WireCodec.decodeAgentToMaster(bytes)
@@ -114,6 +125,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
 
     private mutating func forget(_ peer: PeerID, reason: String, at now: Instant) {
         guard sides.removeValue(forKey: peer) != nil else { return }
+        batches.forget(peer)
         machine.handle(.peerClosed(peer, reason: reason), at: now, into: &outbox)
     }
 
@@ -153,7 +165,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
     ) {
         switch effect {
         case .commit(let records):
-            let ticket = gate.openTicket()
+            let ticket = gate.openTicket(at: now)
             let post = self.post
             Failpoint.hit(.masterRegistryBefore)
             store.submit(records) { error in
@@ -173,13 +185,20 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         switch effect {
         case .tellFramework(let event, let peer):
             guard sides[peer] != nil else { return }
-            Failpoint.sending(event.failpoints) { links.send(WireCodec.encode(event), to: peer) }
+            for event in batches.take(event, for: peer) {
+                Failpoint.sending(event.failpoints) {
+                    links.send(WireCodec.encode(event), to: peer)
+                }
+            }
         case .tellAgent(let message, let peer):
             guard sides[peer] != nil else { return }
             Failpoint.sending(message.failpoints) {
                 links.send(WireCodec.encode(message), to: peer)
             }
         case .closePeer(let peer, let reason):
+            if let rest = batches.takeRest(for: peer), sides[peer] != nil {
+                links.send(WireCodec.encode(rest), to: peer)
+            }
             links.close(peer, reason: reason)
             // What the machine was told over the session since it wanted to close it ends too.
             forget(peer, reason: reason, at: now)

@@ -201,8 +201,11 @@ public final class MasterNode: ClusterView {
             }
             reactor.post(
                 .stand(Self.contact(candidacy.host, addresses, httpPort, publicKey)))
-            let task = Task { [box] in
-                await RegistryCare(registry: candidacy.registry, standing: box, sink: sink).run()
+            let task = Task { [box, sink, weak reactor] in
+                await RegistryCare(
+                    registry: candidacy.registry, standing: box, sink: sink,
+                    tell: { [weak reactor] in reactor?.post(.outOfSpace($0)) }
+                ).run()
             }
             care.withLock { $0 = task }
         }

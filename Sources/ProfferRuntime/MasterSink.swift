@@ -106,6 +106,16 @@ final class MasterSink: Sendable {
                     "tasks": "\(tasks.map { "\($0.framework)/\($0.task)" }.joined(separator: " "))",
                 ])
         case .allocated: allocations.increment()
+        case .agentsMissing(let missing, let all, let isSlow):
+            logger.warning(
+                isSlow
+                    ? "so many agents are missing that they are removed slowly"
+                    : "agents are removed as usual again",
+                metadata: ["missing": "\(missing)", "agents": "\(all)"])
+        case .removalCancelled(let id):
+            logger.info("an agent answered before it was removed", metadata: ["agent.id": "\(id)"])
+        case .forgotten(let agents):
+            logger.info("lost agents were forgotten", metadata: ["agents": "\(agents)"])
         }
         if hub.hasReaders, let event = observation.clusterEvent { hub.publish(event) }
     }
@@ -130,6 +140,8 @@ final class MasterSink: Sendable {
     }
 
     func steppedDown(epoch: UInt64, reason: String) {
+        // Whoever reads on would wait in vain: another master has the events from now on.
+        hub.endStreams()
         logger.warning(
             "this master does not lead any more; running tasks go on",
             metadata: ["epoch": "\(epoch)", "reason": "\(reason)"])

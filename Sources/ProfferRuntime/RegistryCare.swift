@@ -13,21 +13,23 @@ struct RegistryCare: Sendable {
     let registry: EtcdRegistry
     let standing: StandingBox
     let sink: MasterSink
+    /// Is told when the space has run out, and when it is there again.
+    let tell: @Sendable (Bool) -> Void
 
     /// Runs until the task is cancelled.
     func run() async {
         await greet()
         var revisions: [Revision] = []
+        var isOut = false
         while !Task.isCancelled {
             try? await Task.sleep(for: Self.lookInterval)
             guard standing.value.leads, !Task.isCancelled else {
                 revisions = []
                 continue
             }
-            if (try? await registry.isOutOfSpace()) == true {
-                sink.degraded(
-                    "etcd has no space: raise its quota, or compact and defragment it, then disarm"
-                        + " the alarm with 'etcdctl alarm disarm'")
+            if let now = try? await registry.isOutOfSpace(), now != isOut {
+                isOut = now
+                tell(now)
             }
             guard let head = try? await registry.head().head else { continue }
             revisions.append(head.modified)

@@ -145,8 +145,8 @@ public struct SessionLimits: Hashable, Sendable {
     public var openFirst: Duration = .milliseconds(50)
     /// The longest such pause, without what is added.
     public var openLast: Duration = .seconds(5)
-    /// The longest pause before a server is asked again that has sent the client elsewhere, or knows
-    /// nobody who serves; half of it at least.
+    /// The longest pause before a server is asked again that has sent the client elsewhere, or
+    /// knows nobody who serves; half of it at least.
     public var redirectLast: Duration = .milliseconds(500)
     /// How long a peer whose connection is gone may take to come back within its session.
     public var unreachableGrace: Duration = .seconds(2)

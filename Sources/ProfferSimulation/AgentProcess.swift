@@ -125,6 +125,8 @@ final class AgentProcess: SimulatedProcess {
                 if connection == dialer?.connection { dialer?.take(envelope, at: now) }
             case .handshake(let connection):
                 if connection == dialer?.connection { dialer?.handshake(at: now) }
+            case .broken(let connection):
+                if connection == dialer?.connection { dialer?.broke(at: now) }
             case .mail(let item): mail.append(item)
             }
         }
@@ -233,7 +235,7 @@ final class AgentProcess: SimulatedProcess {
             switch effect {
             case .commit:
                 if records.isEmpty { continue }
-                writes?.submit(records, ticket: gate.openTicket())
+                writes?.submit(records, ticket: gate.openTicket(at: instant))
                 records = []
             case .observe: break
             case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,

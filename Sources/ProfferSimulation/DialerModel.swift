@@ -10,6 +10,10 @@ final class DialerModel {
     private let addresses: [Address]
     private let state: TransportState
     private var addressIndex = 0
+    /// Where the present connection leads.
+    private var targetIndex = 0
+    /// Where the next session is to be opened; `nil` is where the last was.
+    private var nextIndex: Int?
     private var unansweredBefore = 0
     private(set) var session: ClientSession
     private(set) var connection: Int
@@ -29,10 +33,13 @@ final class DialerModel {
             credential: credential, limits: limits, seed: process.world.chance.seeds.next(),
             at: process.instant)
         addressIndex = process.world.chance.network.below(addresses.count)
+        targetIndex = addressIndex
         connection = process.world.dial(addresses[addressIndex], from: process)
     }
 
     var nextDeadline: Instant? { session.nextDeadline }
+
+    func broke(at now: Instant) { session.routeLost(at: now) }
 
     func handshake(at now: Instant) {
         var effects = Outbox<SessionEffect>()
@@ -64,14 +71,17 @@ final class DialerModel {
     }
 
     private func connectAnew() {
+        guard !session.isOpen else { return }
         unansweredBefore = min(unansweredBefore, session.unansweredOpenings)
-        guard !session.isOpen,
-            session.unansweredOpenings - unansweredBefore >= Self.patience
-        else { return }
+        if session.unansweredOpenings - unansweredBefore >= Self.patience {
+            nextIndex = nextIndex ?? next()
+        }
+        guard let index = nextIndex else { return }
+        nextIndex = nil
         unansweredBefore = session.unansweredOpenings
-        addressIndex = (addressIndex + 1) % addresses.count
         process.world.hangUp(connection)
-        connection = process.world.dial(addresses[addressIndex], from: process)
+        targetIndex = index
+        connection = process.world.dial(addresses[index], from: process)
     }
 
     private func perform(_ effects: inout Outbox<SessionEffect>) {
@@ -87,8 +97,24 @@ final class DialerModel {
             case .closed(let reason):
                 if let peer { state.events.append(.closed(peer, reason)) }
                 peer = nil
+                if reason == .unreachable, addresses.count > 1 { nextIndex = next() }
+            case .redirected(let redirect): follow(redirect)
             }
         }
+    }
+
+    private func next() -> Int {
+        addressIndex = (addressIndex + 1) % addresses.count
+        return addressIndex
+    }
+
+    /// Where to go by the word of a master that does not lead: the simulator's addresses are the
+    /// numbers of processes.
+    private func follow(_ redirect: Redirect) {
+        let known = addresses.firstIndex { "\($0.process)" == redirect.address }
+        let index = known ?? next()
+        addressIndex = index
+        nextIndex = index == targetIndex ? nil : index
     }
 
     func send(_ body: [UInt8], to id: PeerID, at now: Instant) -> Bool {

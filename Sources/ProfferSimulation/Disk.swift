@@ -47,6 +47,8 @@ extension KeptFacts<MasterRecord> {
             case .framework(let id, let value): ("framework/\(id)", value == nil)
             case .weight(let role, let value): ("weight/\(role)", value == nil)
             case .quota(let role, let value): ("quota/\(role)", value == nil)
+            case .whitelist: ("whitelist", false)
+            case .priorityLimit(let role, let value): ("priority/\(role)", value == nil)
             case .epoch: ("epoch", false)
             }
         }

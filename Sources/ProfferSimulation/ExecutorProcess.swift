@@ -81,6 +81,8 @@ final class ExecutorProcess: SimulatedProcess {
                 if connection == dialer?.connection { dialer?.take(envelope, at: now) }
             case .handshake(let connection):
                 if connection == dialer?.connection { dialer?.handshake(at: now) }
+            case .broken(let connection):
+                if connection == dialer?.connection { dialer?.broke(at: now) }
             case .mail(.terminate): inputs.append(.terminate)
             case .mail(.checked(let number, let isHealthy)):
                 guard let reference = checks.removeValue(forKey: number) else { continue }
@@ -175,7 +177,7 @@ final class ExecutorProcess: SimulatedProcess {
         checks[number] = reference
         let permille =
             running[reference.task].flatMap { home.task(at: $0) }?.behavior.unhealthyPermille ?? 0
-        let isHealthy = !world.chance.tasks.hits(permille)
+        let isHealthy = world.isQuiet || !world.chance.tasks.hits(permille)
         if !isHealthy { world.hit(.taskUnhealthy) }
         let current = incarnation
         world.after(world.chance.tasks.span(around: 50 * Span.millisecond)) { [self] in

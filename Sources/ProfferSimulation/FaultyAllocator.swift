@@ -37,6 +37,16 @@ struct FaultyAllocator: Allocator {
         inner.setActive(agent: id, isActive || bug == .lostAgentsOffered)
     }
 
+    mutating func deactivate(agent id: AgentID, because check: PlacementCheck) {
+        if bug == .lostAgentsOffered {
+            inner.setActive(agent: id, true)
+        } else {
+            inner.deactivate(agent: id, because: check)
+        }
+    }
+
+    func hasRefused(_ allocation: Allocation) -> Bool { inner.hasRefused(allocation) }
+
     mutating func hold(_ allocation: Allocation) { inner.hold(allocation) }
     mutating func use(_ allocation: Allocation) { inner.use(allocation) }
 

@@ -55,7 +55,11 @@ final class FrameworkProcess<Policy: FrameworkPolicy>: FrameworkShell {
     }
 
     override func boot() {
-        var start = description.start(journal, keptID)
+        var start = description.start(
+            journal,
+            SimulatedFramework.Circumstances(
+                id: keptID, now: instant, wallClock: clock.wallClock(at: world.now),
+                seed: world.chance.seeds.next()))
         start.options.info.id = keptID
         lastInfo = start.options.info
         driver = FrameworkDriver(
@@ -98,6 +102,8 @@ final class FrameworkProcess<Policy: FrameworkPolicy>: FrameworkShell {
                 if connection == dialer?.connection { dialer?.take(envelope, at: now) }
             case .handshake(let connection):
                 if connection == dialer?.connection { dialer?.handshake(at: now) }
+            case .broken(let connection):
+                if connection == dialer?.connection { dialer?.broke(at: now) }
             case .mail(.command(let number)): commands.append(number)
             case .mail, .up: break
             }

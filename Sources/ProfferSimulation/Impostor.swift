@@ -38,6 +38,8 @@ final class Impostor: SimulatedProcess {
                 if connection == dialer?.connection { dialer?.take(envelope, at: now) }
             case .handshake(let connection):
                 if connection == dialer?.connection { dialer?.handshake(at: now) }
+            case .broken(let connection):
+                if connection == dialer?.connection { dialer?.broke(at: now) }
             case .mail, .up: break
             }
         }

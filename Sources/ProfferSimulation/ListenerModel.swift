@@ -41,6 +41,8 @@ final class ListenerModel {
     private var byRoute = LookupTable<UInt64, PeerID>()
     private var ended = EndedSessions(capacity: 1024)
     private var deadlines = DeadlineQueue<PeerID>()
+    /// Set while the master stands by: where its peers are sent.
+    var redirect: (() -> Redirect)?
 
     init(
         _ process: SimulatedProcess, _ port: Port, clusterID: String, epoch: UInt64,
@@ -109,23 +111,22 @@ final class ListenerModel {
     }
 
     private func refuse(_ session: UInt64, _ reason: String, route: UInt64) {
-        _ = process.world.sendDown(
-            route,
-            Envelope(
-                clusterID: clusterID, epoch: epoch, session: session,
-                content: .closed(reason: reason)), from: process)
+        var envelope = Envelope(
+            clusterID: clusterID, epoch: epoch, session: session,
+            content: .closed(reason: reason))
+        envelope.redirect = redirect?()
+        _ = process.world.sendDown(route, envelope, from: process)
     }
 
     private func refusal(of opening: Envelope) -> String? {
+        if redirect != nil { return "this master does not lead" }
         if !opening.clusterID.isEmpty, opening.clusterID != clusterID {
             return "this is cluster '\(clusterID)'"
         }
         if opening.epoch > epoch, process.world.bug != .epochNotChecked {
             return "a newer master is known"
         }
-        if ended.contains(opening.session), process.world.bug != .endedSessionReopened {
-            return "the session has ended"
-        }
+        if ended.contains(opening.session) { return "the session has ended" }
         return nil
     }
 
@@ -141,6 +142,7 @@ final class ListenerModel {
                 state.events.append(
                     .opened(id, port, key: peers[id]?.key ?? nil, credential: credential))
             case .deliver(let body): state.events.append(.message(id, body))
+            case .redirected: break
             case .closed(let reason):
                 forget(id)
                 state.events.append(.closed(id, reason))

@@ -54,11 +54,20 @@ final class MasterProcess: SimulatedProcess {
         return earliest(next, agentEnd?.nextDeadline)
     }
 
-    override func isListening(at port: Port) -> Bool { isLeading && port != .executors }
+    override func isListening(at port: Port) -> Bool { port != .executors }
 
     // MARK: Leadership
 
-    override func boot() { candidate.begin(self) }
+    override func boot() {
+        candidate.begin(self)
+        frameworkEnd = listen(.frameworks, isStandby: true)
+        agentEnd = listen(.agents, isStandby: true)
+    }
+
+    /// Where a master that does not lead sends its peers.
+    private var redirect: Redirect {
+        world.coordinator.holder.map { Redirect(address: "\($0.process)") } ?? .nobody
+    }
 
     /// Reads the registry and takes over; nothing is said to anybody before the epoch is durable.
     func takeOver(revision: UInt64) {
@@ -88,8 +97,8 @@ final class MasterProcess: SimulatedProcess {
             configuration: configuration, replaying: records,
             allocator: makeAllocator(), wallClock: clock.wallClock(at: world.now),
             seed: world.chance.seeds.next(), at: now)
-        frameworkEnd = listen(.frameworks)
-        agentEnd = listen(.agents)
+        frameworkEnd = listen(.frameworks, isStandby: false)
+        agentEnd = listen(.agents, isStandby: false)
         world.note(.masterLeads(index, epoch: epoch, records))
     }
 
@@ -98,10 +107,14 @@ final class MasterProcess: SimulatedProcess {
         return world.bug.map { FaultyAllocator(allocator, $0) } ?? allocator
     }
 
-    private func listen(_ port: Port) -> ListenerModel {
-        ListenerModel(
-            self, port, clusterID: "sim", epoch: epoch, limits: world.plan.session,
-            state: transport)
+    private func listen(_ port: Port, isStandby: Bool) -> ListenerModel {
+        let listener = ListenerModel(
+            self, port, clusterID: isStandby ? "" : "sim", epoch: isStandby ? 0 : epoch,
+            limits: world.plan.session, state: transport)
+        if isStandby {
+            listener.redirect = { [unowned self] in redirect }
+        }
+        return listener
     }
 
     override func lose() {
@@ -142,7 +155,7 @@ final class MasterProcess: SimulatedProcess {
             case .up(_, let route, let key, let envelope):
                 agentEnd?.take(envelope, route: route, key: key, at: now)
             case .mail(let item): mail.append(item)
-            case .handshake, .down: break
+            case .handshake, .broken, .down: break
             }
         }
         frameworkEnd?.wake(at: now)
@@ -245,7 +258,7 @@ final class MasterProcess: SimulatedProcess {
     private func perform(_ effect: MasterEffect, at now: Instant) {
         switch effect {
         case .commit(let records):
-            let ticket = gate.openTicket()
+            let ticket = gate.openTicket(at: now)
             writes?.submit(records, ticket: ticket)
         case .observe: break
         case .tellFramework, .tellAgent, .closePeer, .answer:

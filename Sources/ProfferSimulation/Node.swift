@@ -111,9 +111,9 @@ final class Node {
 
     /// Watches an executor that an earlier run of the agent has started; `false` when it is gone.
     func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool {
-        guard let entry = table[pid] else { return false }
-        if world.bug != .reusedPIDTaken, entry.startTicks != startTicks { return false }
-        guard case .executor = entry.content else { return false }
+        guard let entry = table[pid], entry.startTicks == startTicks,
+            case .executor = entry.content
+        else { return false }
         watched[container] = pid
         return true
     }
@@ -155,7 +155,7 @@ final class Node {
             endLater(
                 pid, ticks, after: duration.inNanoseconds,
                 exit: behavior.isOutOfMemory
-                    ? TaskExit(signal: 9) : TaskExit(code: behavior.exitCode))
+                    ? TaskExit(signal: 9, isOutOfMemory: true) : TaskExit(code: behavior.exitCode))
             if behavior.isOutOfMemory { world.hit(.taskOutOfMemory) }
             if duration == .zero { world.hit(.taskExitsAtOnce) }
             if behavior.exitCode != 0 { world.hit(.taskFails) }

@@ -115,6 +115,7 @@ extension MasterInput {
         case .agent(_, let peer): "\(peer.value)a"
         case .peerClosed(let peer, _): "\(peer.value)c"
         case .operation(_, let query): "\(query.value)q"
+        case .whitelistRead: "w"
         }
     }
 }

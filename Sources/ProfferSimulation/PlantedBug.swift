@@ -22,10 +22,6 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case deposedMasterWrites
     /// A leader does not look at its lease.
     case leaseNotWatched
-    /// A repeated opening takes up a session that has ended.
-    case endedSessionReopened
-    /// A process counts as the executor of before when its number is the same.
-    case reusedPIDTaken
     /// An agent starts without its checkpoints.
     case recordsNotReplayed
     /// A master does not hear that sessions end.

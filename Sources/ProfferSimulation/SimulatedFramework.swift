@@ -23,6 +23,18 @@ public struct SimulatedFramework: Sendable {
         }
     }
 
+    /// What a process of the framework finds when it starts.
+    public struct Circumstances: Sendable {
+        /// The framework's id, once it has one.
+        public var id: FrameworkID?
+        /// The present instant.
+        public var now: Instant
+        /// The wall clock as the process reads it.
+        public var wallClock: WallClock
+        /// For whatever the policy decides by chance.
+        public var seed: UInt64
+    }
+
     /// What a user asks of the policy, and when.
     public struct TimedCommand<Command: Sendable>: Sendable {
         /// From the start of the run.
@@ -38,7 +50,7 @@ public struct SimulatedFramework: Sendable {
     }
 
     struct Description<Policy: FrameworkPolicy>: Sendable {
-        var start: @Sendable ([Policy.Output], FrameworkID?) -> Start<Policy>
+        var start: @Sendable ([Policy.Output], Circumstances) -> Start<Policy>
         var commands: [TimedCommand<Policy.Command>]
     }
 
@@ -57,13 +69,15 @@ public struct SimulatedFramework: Sendable {
     ///   - complaint: Looks at the policy at the end, long after the last fault, and says what is not
     ///     as it should be, or `nil`.
     ///   - start: Makes the policy of a process that starts, from the outputs that earlier ones
-    ///     have kept and the framework's id, once it has one.
+    ///     have kept.
     public init<Policy: FrameworkPolicy>(
         name: String,
         commands: [TimedCommand<Policy.Command>] = [],
         behavior: (@Sendable (TaskID, inout SeededGenerator) -> SimulatedTask)? = nil,
         complaint: (@Sendable (Policy) -> String?)? = nil,
-        start: @escaping @Sendable (_ kept: [Policy.Output], _ id: FrameworkID?) -> Start<Policy>
+        start: @escaping @Sendable (
+            _ kept: [Policy.Output], _ circumstances: Circumstances
+        ) -> Start<Policy>
     ) {
         self.name = name
         self.behavior = behavior

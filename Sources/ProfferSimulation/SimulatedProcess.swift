@@ -6,6 +6,8 @@ internal import ProfferSession
 enum Arrival {
     /// A DEALER's connection stands.
     case handshake(connection: Int)
+    /// A DEALER's connection has broken.
+    case broken(connection: Int)
     /// A DEALER has received something.
     case down(connection: Int, Envelope)
     /// A ROUTER has received something.

@@ -113,9 +113,11 @@ struct Workload: FrameworkPolicy {
     /// What is not as it should be when everything has had its time, or `nil`.
     var complaint: String? {
         if missingServices > 0 { return "\(missingServices) services are missing" }
-        // A job on an agent that never comes back is waited for, when that is the policy.
-        let lost = tasks.values.count { !$0.isService && $0.isUnreachable }
-        let open = shape.jobs - jobsDone - lost
+        // Jobs on an agent that never comes back are waited for, when that is the policy, and others
+        // wait behind them.
+        let isWaiting = tasks.values.contains { !$0.isService && $0.isUnreachable }
+        if isWaiting, !shape.replacesUnreachable { return nil }
+        let open = shape.jobs - jobsDone
         return open > 0 ? "\(open) jobs are not done" : nil
     }
 

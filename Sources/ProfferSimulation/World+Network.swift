@@ -232,7 +232,13 @@ extension World {
         if forDealer {
             network.connections[index].isConnected = false
             network.connections[index].generation &+= 1
-            if !row.isClosed { retry(index, after: 0) }
+            if !row.isClosed {
+                retry(index, after: 0)
+                let dealer = processes[row.dealer]
+                if dealer.incarnation == row.dealerIncarnation {
+                    dealer.arrive(.broken(connection: index))
+                }
+            }
         }
         if !forRouter { forgetRouteLater(row.route) }
     }

@@ -45,6 +45,7 @@ final class Listener {
     private var isStopping = false
     private var service: Service
     private var deadlines = DeadlineQueue<PeerID>()
+    private var admission: Admission
 
     init(
         id: EndpointID, address: String, security: ListenSecurity, context: Context,
@@ -57,6 +58,7 @@ final class Listener {
             configuration.standsBy
             ? .standingBy(.nobody)
             : .serving(clusterID: configuration.clusterID, epoch: configuration.epoch)
+        admission = Admission(perSecond: configuration.openingsPerSecond)
         let socket = try Socket(.router, in: context)
         let monitor = try Monitor(socket)
         try socket.apply(configuration.socket, isRouter: true)
@@ -171,7 +173,12 @@ final class Listener {
         case .open(let credential):
             if let reason = refusal(of: envelope) {
                 state.counters.unopened += 1
+                if case .serving(_, let epoch) = service, envelope.epoch > epoch {
+                    state.notice?(.epochBehind(id, served: epoch, obeyed: envelope.epoch))
+                }
                 refuse(envelope.session, reason, route: route, &state)
+            } else if !admission.admits(at: now) {
+                state.counters.postponed += 1
             } else {
                 let identity = PeerIdentity(publicKey: key, credential: credential)
                 open(envelope, identity, route: route, at: now, &state)

@@ -231,6 +231,9 @@ extension PBSchedulerEvent {
         case .demandRefused(let problem):
             type = .demandRefused
             demandRefused.problem = problem
+        case .updates(let statuses):
+            type = .updates
+            updates.statuses = statuses.map { PBTaskStatus($0) }
         default: return false
         }
         return true
@@ -255,6 +258,11 @@ extension PBSchedulerEvent {
         case .demandRefused:
             return .demandRefused(
                 problem: try body(demandRefused, hasDemandRefused, "demand_refused").problem)
+        case .updates:
+            return .updates(
+                try body(updates, hasUpdates, "updates").statuses.tryMap {
+                    one throws(WireError) in try one.model()
+                })
         default: return nil
         }
     }

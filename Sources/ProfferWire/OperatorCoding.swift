@@ -57,6 +57,10 @@ extension WireCodec {
             coded.type = .updatePriorityLimit
             coded.updatePriorityLimit.role = role
             if let limit { coded.updatePriorityLimit.priorityLimit = clamped(limit) }
+        case .markAgentGone, .drainAgent, .deactivateAgent, .reactivateAgent,
+            .maintenanceStatus, .maintenanceSchedule, .setMaintenanceSchedule,
+            .startMaintenance, .stopMaintenance, .rebindAgent, .rebindFramework:
+            _ = coded.setOrder(call)
         }
         return bytes(coded)
     }
@@ -66,6 +70,7 @@ extension WireCodec {
     /// Of the weights of several roles none is taken: they could not be set as one.
     public static func decodeOperatorCall(_ data: [UInt8]) throws(WireError) -> OperatorCall {
         let coded = try parse(PBOperatorCall.self, data, "operator call")
+        if let order = try coded.order() { return order }
         switch coded.type {
         case .getAgents: return .agents
         case .getFrameworks: return .frameworks
@@ -121,7 +126,10 @@ extension WireCodec {
                 role: update.role,
                 update.hasPriorityLimit
                     ? try small(update.priorityLimit, "priority_limit") : nil)
-        case .unknown: throw .outOfRange("type")
+        case .unknown, .markAgentGone, .drainAgent, .deactivateAgent, .reactivateAgent,
+            .getMaintenanceStatus, .getMaintenanceSchedule, .updateMaintenanceSchedule,
+            .startMaintenance, .stopMaintenance, .rebindAgent, .rebindFramework:
+            throw .outOfRange("type")
         }
     }
 
@@ -173,6 +181,12 @@ extension WireCodec {
             coded.type = .getWhitelist
             coded.getWhitelist = .init()
             if let hosts { coded.getWhitelist.whitelist = PBWhitelist(hosts) }
+        case .maintenanceStatus(let status):
+            coded.type = .getMaintenanceStatus
+            coded.getMaintenanceStatus.status = .init(status)
+        case .maintenanceSchedule(let windows):
+            coded.type = .getMaintenanceSchedule
+            coded.getMaintenanceSchedule.schedule = .init(windows)
         }
         return bytes(coded)
     }
@@ -212,6 +226,16 @@ extension WireCodec {
         case .getWhitelist:
             let answer = try body(coded.getWhitelist, coded.hasGetWhitelist, "get_whitelist")
             return .whitelist(answer.hasWhitelist ? answer.whitelist.hostnames : nil)
+        case .getMaintenanceStatus:
+            let answer = try body(
+                coded.getMaintenanceStatus, coded.hasGetMaintenanceStatus,
+                "get_maintenance_status")
+            return .maintenanceStatus(try answer.status.model())
+        case .getMaintenanceSchedule:
+            let answer = try body(
+                coded.getMaintenanceSchedule, coded.hasGetMaintenanceSchedule,
+                "get_maintenance_schedule")
+            return .maintenanceSchedule(try answer.schedule.model())
         case .done: return .done
         case .notFound: return .notFound(coded.reason)
         case .refused: return .refused(coded.reason)

@@ -39,6 +39,7 @@ extension WireCodec {
                 coded.subscribe.demand = .init()
                 coded.subscribe.demand.demands = demands.map { PBSchedulerDemand($0) }
             }
+            if subscription.takesBatches { coded.subscribe.takesBatches = true }
         case .updateFramework(let subscription):
             coded.type = .updateFramework
             coded.updateFramework.frameworkInfo = PBFrameworkInfo(subscription.framework)
@@ -159,7 +160,8 @@ extension WireCodec {
                     suppressedRoles: coded.subscribe.suppressedRoles,
                     constraints: try coded.subscribe.offerConstraints.model(),
                     demands: coded.subscribe.hasDemand
-                        ? try coded.subscribe.demand.model() : nil))
+                        ? try coded.subscribe.demand.model() : nil,
+                    takesBatches: coded.subscribe.takesBatches))
         case .updateFramework:
             guard coded.hasUpdateFramework else { throw .missing("update_framework") }
             return .updateFramework(
@@ -309,7 +311,8 @@ extension WireCodec {
             coded.type = .error
             coded.error.message = message
         case .heartbeat: coded.type = .heartbeat
-        case .updateFrameworkAnswer, .claimAnswer, .cluster, .backedOff, .demandRefused:
+        case .updateFrameworkAnswer, .claimAnswer, .cluster, .backedOff, .demandRefused,
+            .updates:
             _ = coded.setOwn(event)
         }
         return bytes(coded)
@@ -371,7 +374,7 @@ extension WireCodec {
                 executor: body.hasExecutorID ? ExecutorID(body.executorID.value) : nil,
                 status: body.hasStatus ? Int(body.status) : nil)
         case .updateFrameworkAnswer, .claimAnswer, .clusterState, .backedOff,
-            .demandRefused:
+            .demandRefused, .updates:
             return try coded.ownModel()
         case .error: return .error(coded.error.message)
         case .heartbeat: return .heartbeat

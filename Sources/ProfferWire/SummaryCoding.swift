@@ -47,6 +47,8 @@ extension PBOperatorResponse.GetAgents.Agent {
         offeredResources = coded(summary.offered)
         tasks = Int64(summary.tasks)
         if let usage = summary.usage { self.usage = PBAgentUsage(usage) }
+        if let drain = summary.drain { drainInfo = PBDrainInfo(drain) }
+        if let away = summary.unavailability { unavailability = PBUnavailability(away) }
     }
 
     /// The state in our words and in those of Mesos.
@@ -68,7 +70,9 @@ extension PBOperatorResponse.GetAgents.Agent {
             allocated: try ProfferWire.model(allocatedResources),
             offered: try ProfferWire.model(offeredResources), version: version,
             registeredAt: hasRegisteredTime ? registeredTime.model : nil,
-            tasks: try count(tasks, "agent.tasks"), usage: hasUsage ? usage.model : nil)
+            tasks: try count(tasks, "agent.tasks"), usage: hasUsage ? usage.model : nil,
+            drain: hasDrainInfo ? drainInfo.model : nil,
+            unavailability: hasUnavailability ? unavailability.model : nil)
     }
 }
 

@@ -123,6 +123,9 @@ struct MasterCommand: AsyncParsableCommand {
     var leaseTime: String?
 
     @OptionGroup
+    var lostAgents: LostAgentFlags
+
+    @OptionGroup
     var allocation: AllocationFlags
 
     @Option(
@@ -156,6 +159,6 @@ struct MasterCommand: AsyncParsableCommand {
             "registry": registry, "etcd-user": etcdUser,
             "etcd-password-file": etcdPasswordFile, "etcd-ca": etcdCA, "etcd-cert": etcdCert,
             "etcd-key": etcdKey, "lease-time": leaseTime,
-        ].merging(allocation.flags) { $1 }
+        ].merging(allocation.flags) { $1 }.merging(lostAgents.flags) { $1 }
     }
 }

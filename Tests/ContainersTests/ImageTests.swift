@@ -68,7 +68,8 @@ private final class Registry {
             cp '\(busybox)' bin/busybox; ln -s busybox bin/sh; ln -s busybox bin/cat
             echo '\(note)' >note; cd ../..
             umoci repack --image layout:a bundle
-            umoci config --image layout:a --config.env NOTE=\(note) --config.cmd cat --config.cmd /note
+            umoci config --image layout:a --config.env NOTE=\(note) --config.cmd cat \
+            --config.cmd /note
             skopeo --insecure-policy copy --dest-tls-verify=false \(authority) --digestfile digest \
             oci:layout:a docker://\(address)/\(name)
             """
@@ -149,7 +150,8 @@ struct ImageTests {
         let file = scratch.path + "/auth.json"
         // A user and a password, as the file has them.
         let script = """
-            echo '{"auths":{"\(registry.address)":{"auth":"dXNlcjpwYXNz"}}}' >\(file); chmod 600 \(file)
+            echo '{"auths":{"\(registry.address)":{"auth":"dXNlcjpwYXNz"}}}' >\(file)
+            chmod 600 \(file)
             """
         #expect(try scratch.run(scratch.plan(script))?.code == 0)
         try registry.push("test/app:1", note: "one", credentials: file)

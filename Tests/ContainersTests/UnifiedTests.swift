@@ -102,7 +102,7 @@ struct UnifiedTests {
         let probe = CgroupProbe(planner)
         #expect(eventually { (probe.sample("t").cpuTime ?? .zero) > .zero })
         let group = Cgroup(planner.path("t", in: try #require(planner.trees().first)))
-        #expect(group.members.count == 3)
+        #expect(eventually { group.members.count == 3 })
         #expect(group.freeze())
         #expect(
             eventually {

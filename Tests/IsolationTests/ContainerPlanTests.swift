@@ -13,8 +13,8 @@ struct ContainerPlanTests {
             name: "ex.1", root: "/images/a/rootfs", image: image, command: command,
             environment: [
                 EnvironmentVariable(name: "PATH", value: "/usr/bin"),
-                EnvironmentVariable(name: "HOME", value: "/work/s"),
-            ], sandbox: "/work/s", groupSandbox: "/work/g", user: user, container: container,
+                EnvironmentVariable(name: "HOME", value: "/agent/s"),
+            ], sandbox: "/agent/s", groupSandbox: "/agent/g", user: user, container: container,
             limits: [ProcessLimit(.descriptors, soft: 10, hard: nil)], cgroup: "/p/ex.1",
             oomScore: 300)
     }
@@ -46,7 +46,7 @@ struct ContainerPlanTests {
             #expect(process?["capabilities"]?[set] == [])
         }
         #expect(config["root"]?["readonly"] == true)
-        #expect(Self.kinds(config) == ["pid", "mount", "ipc", "uts", "network"])
+        #expect(Self.kinds(config) == ["pid", "mount", "uts", "ipc", "network"])
         #expect(config["linux"]?["seccomp"]?["defaultAction"] == "SCMP_ACT_ERRNO")
         #expect(config["linux"]?["maskedPaths"]?.elements.contains("/proc/kcore") == true)
         #expect(config["linux"]?["cgroupsPath"] == "/p/ex.1")
@@ -141,7 +141,7 @@ struct ContainerPlanTests {
             Self.subject(ContainerInfo(volumes: [volume], network: .none)))
         #expect(
             steps.contains(
-                .ensureDirectory("/work/g/d", below: "/work/g", owner: Self.subject().user)))
+                .ensureDirectory("/agent/g/d", below: "/agent/g", owner: Self.subject().user)))
     }
 
     @Test("what a task asks for and was not granted is told")

@@ -103,7 +103,7 @@ struct Stage {
         switch event {
         case .offers(let new): offers[id, default: []] += new
         case .rescind(let offer): offers[id]?.removeAll { $0.id == offer }
-        case .subscribed, .inverseOffers, .rescindInverseOffer, .update, .updateOperation,
+        case .subscribed, .inverseOffers, .rescindInverseOffer, .update, .updates, .updateOperation,
             .message, .failure, .updateFrameworkAnswer, .error, .heartbeat, .claimAnswer, .cluster,
             .backedOff, .demandRefused:
             break

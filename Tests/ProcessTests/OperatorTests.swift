@@ -7,41 +7,6 @@ import Testing
 /// The program `proffer` against a master and agents of their own.
 @Suite("Operator's orders and questions", .serialized, .timeLimit(.minutes(5)))
 struct OperatorTests {
-    /// Writes the context by which `proffer` reaches a cluster.
-    private func writeContext(_ cluster: ProcessCluster) throws {
-        let master = try cluster.master
-        let context =
-            [
-                "master": [try master.frameworks.orThrow("no address")],
-                "masterKey": try master.publicKey.orThrow("no key"),
-                "keyFile": cluster.data("client.key"), "http": master.http,
-                "tokenFile": cluster.data("master") + "/operator.token",
-            ] as [String: Any]
-        try JSONSerialization.data(withJSONObject: context)
-            .write(to: URL(fileURLWithPath: cluster.data("context.json")))
-    }
-
-    /// Runs `proffer` to its end.
-    private func proffer(
-        _ cluster: ProcessCluster, _ arguments: String...
-    ) async throws -> (code: Int32, output: String) {
-        let log = "proffer-\(UUID().uuidString.prefix(8))"
-        let program = try cluster.start(
-            "proffer", arguments,
-            environment: ["PROFFER_CONTEXT": cluster.data("context.json")], log: log)
-        let code = try await program.exitCode()
-        return (code, program.output)
-    }
-
-    private func withOperator(_ body: (ProcessCluster) async throws -> Void) async throws {
-        try await withProcesses { cluster in
-            _ = try await cluster.startMaster()
-            _ = try await cluster.startAgent()
-            try writeContext(cluster)
-            try await body(cluster)
-        }
-    }
-
     private func activeAgent(_ cluster: ProcessCluster) async throws {
         try await eventually("the agent") {
             try await get("\(cluster.master.http)/v1/agents").body.contains("active")
@@ -52,8 +17,8 @@ struct OperatorTests {
     func quota() async throws {
         try await withOperator { cluster in
             try await activeAgent(cluster)
-            let set = try await proffer(
-                cluster, "quota", "set", "web", "--guarantee", "cpus:0.5", "--limit", "cpus:1")
+            let set = try await cluster.proffer(
+                "quota", "set", "web", "--guarantee", "cpus:0.5", "--limit", "cpus:1")
             #expect(set.code == 0, "\(set.output)")
             let probe = try cluster.probe(FrameworkInfo(name: "probe", roles: ["web"]))
             let offer = try await probe.offer()
@@ -61,23 +26,23 @@ struct OperatorTests {
             probe.launch(
                 [TaskInfo("t", "sleep 600", on: offer, cpus: Milli(thousandths: 750))], on: offer)
             try await probe.update("t", .running)
-            let shown = try await proffer(cluster, "quota", "show")
+            let shown = try await cluster.proffer("quota", "show")
             #expect(shown.code == 0, "\(shown.output)")
             let line = shown.output.split(separator: "\n").first { $0.hasPrefix("web") }
             #expect(line?.contains("cpus 0.5") == true, "\(shown.output)")
             #expect(line?.contains("0.75") == true, "\(shown.output)")
 
-            let toolow = try await proffer(cluster, "quota", "set", "web", "--limit", "cpus:0.5")
+            let toolow = try await cluster.proffer("quota", "set", "web", "--limit", "cpus:0.5")
             #expect(toolow.code != 0)
             #expect(toolow.output.contains("0.75"), "\(toolow.output)")
-            let cleared = try await proffer(cluster, "quota", "clear", "web")
+            let cleared = try await cluster.proffer("quota", "clear", "web")
             #expect(cleared.code == 0, "\(cleared.output)")
-            let after = try await proffer(cluster, "quota", "show")
+            let after = try await cluster.proffer("quota", "show")
             #expect(!after.output.contains("web"), "\(after.output)")
 
-            let weight = try await proffer(cluster, "weight", "set", "web", "2.5")
+            let weight = try await cluster.proffer("weight", "set", "web", "2.5")
             #expect(weight.code == 0, "\(weight.output)")
-            let weights = try await proffer(cluster, "weight", "show")
+            let weights = try await cluster.proffer("weight", "show")
             #expect(
                 weights.output.split(separator: "\n").contains {
                     $0.hasPrefix("web") && $0.contains("2.5")
@@ -147,7 +112,7 @@ struct OperatorTests {
     func why() async throws {
         try await withProcesses { cluster in
             _ = try await cluster.startMaster()
-            try writeContext(cluster)
+            try cluster.writeContext()
             let probe = try cluster.probe()
             _ = try await probe.subscribed()
             probe.call(
@@ -161,7 +126,7 @@ struct OperatorTests {
             // There was nothing to offer before the demand was known.
             _ = try await cluster.startAgent()
             try await activeAgent(cluster)
-            let framework = try await proffer(cluster, "why", "framework", "probe")
+            let framework = try await cluster.proffer("why", "framework", "probe")
             #expect(framework.code == 0, "\(framework.output)")
             let lines = framework.output.split(separator: "\n")
             #expect(lines.first?.hasPrefix("probe large - 2 tasks waiting") == true)
@@ -170,15 +135,15 @@ struct OperatorTests {
             #expect(lines.contains { $0.hasPrefix("  = fits") && $0.hasSuffix(" 0") })
             #expect(framework.output.contains("next: "), "\(framework.output)")
 
-            let fits = try await proffer(cluster, "why", "shape", "--cpus", "1", "--mem", "64")
+            let fits = try await cluster.proffer("why", "shape", "--cpus", "1", "--mem", "64")
             #expect(fits.code == 0, "\(fits.output)")
             #expect(
                 fits.output.split(separator: "\n").contains {
                     $0.hasPrefix("  = fits") && $0.hasSuffix(" 1")
                 }, "\(fits.output)")
-            let large = try await proffer(cluster, "why", "shape", "--cpus", "64")
+            let large = try await cluster.proffer("why", "shape", "--cpus", "64")
             #expect(large.output.contains("- free resources"), "\(large.output)")
-            let unknown = try await proffer(cluster, "why", "framework", "nobody")
+            let unknown = try await cluster.proffer("why", "framework", "nobody")
             #expect(unknown.code != 0)
             #expect(unknown.output.contains("'nobody'"))
             await probe.stop(teardown: true)

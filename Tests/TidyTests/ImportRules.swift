@@ -59,8 +59,8 @@ enum ImportRules {
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
-                "ProfferAllocation", "ProfferElection", "ProfferMaster", "ProfferAgent",
-                "ProfferFailpoints", "ProfferIsolation",
+                "ProfferAllocation", "ProfferElection", "ProfferSession", "ProfferMaster",
+                "ProfferAgent", "ProfferFailpoints", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
                 "ProfferHTTP",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",

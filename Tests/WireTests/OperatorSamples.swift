@@ -19,6 +19,22 @@ extension Samples {
             .operatorCall("set whitelist to all", .setWhitelist(nil)),
             .operatorCall("priority limit", .setPriorityLimit(role: "eng", -5)),
             .operatorCall("no priority limit", .setPriorityLimit(role: "eng", nil)),
+            .operatorCall("gone", .markAgentGone("a")),
+            .operatorCall(
+                "drain", .drainAgent("a", maxGrace: .milliseconds(2500), marksGone: true)),
+            .operatorCall("drain plain", .drainAgent("a", maxGrace: nil, marksGone: false)),
+            .operatorCall("deactivate", .deactivateAgent("a")),
+            .operatorCall("reactivate", .reactivateAgent("a")),
+            .operatorCall("maintenance status", .maintenanceStatus),
+            .operatorCall("maintenance schedule", .maintenanceSchedule),
+            .operatorCall("plan", .setMaintenanceSchedule([maintenanceWindow])),
+            .operatorCall("plan nothing", .setMaintenanceSchedule([])),
+            .operatorCall("down", .startMaintenance([machine])),
+            .operatorCall("up", .stopMaintenance([machine])),
+            .operatorCall("rebind agent", .rebindAgent("a", publicKey: "k")),
+            .operatorCall("rebind agent to anybody", .rebindAgent("a", publicKey: nil)),
+            .operatorCall("rebind framework", .rebindFramework("f", publicKey: "k")),
+            .operatorCall("rebind framework to anybody", .rebindFramework("f", publicKey: nil)),
         ]
 
     private static let inverseOffers: [InverseOfferSummary] =
@@ -30,6 +46,24 @@ extension Samples {
                     tasks: ["t", "u"]), age: .milliseconds(1500), reason: "room is needed",
                 response: response)
         }
+
+    static let machine = MachineID(hostname: "node", ip: "10.0.0.1")
+    static let maintenanceWindow = MaintenanceWindow(
+        machines: [machine, MachineID(hostname: "other")],
+        unavailability: Unavailability(start: time, duration: .seconds(3600)))
+
+    private static let maintenance = MaintenanceStatus(
+        draining: [
+            DrainingMachine(
+                id: machine, unavailability: Unavailability(start: time),
+                requests: [InverseOfferResponse.accepted(at: time), .declined(at: time), nil].map {
+                    InverseOfferSummary(
+                        inverseOffer: InverseOffer(
+                            id: "i", frameworkID: "f", agentID: "a",
+                            unavailability: Unavailability(start: time)),
+                        age: .seconds(1), reason: "maintenance", response: $0)
+                })
+        ], down: [MachineID(hostname: "third")])
 
     private static let agents: [AgentSummary] =
         [
@@ -72,6 +106,17 @@ extension Samples {
 
     static let operatorAnswers: [Sample] =
         quotaAnswers + [
+            .answer(
+                "agent that is left",
+                .agents([
+                    AgentSummary(
+                        info: agent, state: .deactivated,
+                        drain: DrainOrder(maxGrace: .seconds(1), marksGone: true),
+                        unavailability: Unavailability(start: time, duration: .seconds(1)))
+                ])),
+            .answer("maintenance status", .maintenanceStatus(maintenance)),
+            .answer("no maintenance", .maintenanceStatus(MaintenanceStatus())),
+            .answer("maintenance schedule", .maintenanceSchedule([maintenanceWindow])),
             .answer("agents", .agents(agents)), .answer("no agents", .agents([])),
             .answer("frameworks", .frameworks(frameworks)),
             .answer("no frameworks", .frameworks([])), .answer("roles", .roles(roles)),

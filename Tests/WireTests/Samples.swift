@@ -108,6 +108,14 @@ enum Samples {
             peakMemoryBytes: 1 << 33, wallTime: .seconds(3), memoryLimitBytes: 1 << 34,
             isOutOfMemory: true))
 
+    static let plainTask = TaskInfo(
+        name: "plain", id: "p", agentID: "a", resources: Resources(cpus: Milli(1), mem: Milli(64)),
+        command: CommandInfo(value: "true"), labels: [Label("k", "größer"), Label("l")])
+
+    static let plainStatus = TaskStatus(
+        taskID: "p", state: .running, source: .executor, agentID: "a", executorID: "e",
+        timestamp: time, uuid: uuid)
+
     static let offer = Offer(
         id: "o", frameworkID: "f", agentID: "a", hostname: "node", agentPort: 5099,
         domain: FaultDomain(region: "r", zone: "z"), resources: resources,
@@ -268,6 +276,9 @@ extension Samples {
                 ])), .event("rescind", .rescind("o")),
             .event("rescind inverse offer", .rescindInverseOffer("i")),
             .event("update", .update(status)),
+            .event("updates", .updates([status, TaskStatus(taskID: "u", state: .unreachable)])),
+            .event("common updates", .updates([plainStatus, plainStatus])),
+            .event("no updates", .updates([])),
             .event(
                 "update operation",
                 .updateOperation(
@@ -327,6 +338,19 @@ extension Samples {
                             state: .killing, lastForwarded: status)
                     ], executors: [AgentExecutor(info: executor, frameworkID: "f", role: "eng")],
                     frameworks: [framework]), version: "1", bootID: "b")),
+        .toMaster(
+            "reregister with a group",
+            .reregister(
+                Reregistration(
+                    info: agent,
+                    tasks: [TaskGrouping.single, .group("t")].map { grouping in
+                        AgentTask(
+                            info: plainTask, frameworkID: "f", role: "eng", executorID: "e",
+                            state: .running, lastForwarded: plainStatus, grouping: grouping)
+                    }, executors: [AgentExecutor(info: executor, frameworkID: "f", role: "eng")],
+                    frameworks: [
+                        FrameworkInfo(name: "p", id: "f"), FrameworkInfo(name: "q", id: "g"),
+                    ]), version: "1", bootID: "b")),
         .toMaster("update agent", .updateAgent(agent)),
         .toMaster(
             "update",
@@ -392,6 +416,21 @@ extension Samples {
                 AgentEntry(
                     info: agent, admission: .unreachable(since: time), resources: resources,
                     isDeactivated: true, publicKey: "k"))),
+        .record(
+            "agent that was drained",
+            MasterRecord.agent(
+                "a",
+                AgentEntry(
+                    info: agent,
+                    drain: DrainOrder(
+                        maxGrace: .seconds(7), marksGone: true, isDrained: true)))),
+        .record(
+            "agent that is drained",
+            MasterRecord.agent("a", AgentEntry(info: agent, drain: DrainOrder()))),
+        .record(
+            "maintenance",
+            MasterRecord.maintenance(
+                MaintenanceRecord(windows: [maintenanceWindow], down: [machine]))),
         .record(
             "agent gone",
             MasterRecord.agent("a", AgentEntry(info: agent, admission: .gone(since: time)))),

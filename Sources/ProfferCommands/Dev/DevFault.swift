@@ -49,8 +49,8 @@ struct DevFault: AsyncParsableCommand {
         case .pause:
             kill(before.pid, SIGSTOP)
             say(
-                "\(before.name) led and is paused (pid \(before.pid)); 'proffer dev fault heal' ends it"
-            )
+                "\(before.name) led and is paused (pid \(before.pid));"
+                    + " 'proffer dev fault heal' ends it")
         case .partition:
             try cluster.partition(before.name)
             say("\(before.name) led and is cut off from etcd; 'proffer dev fault heal' ends it")

@@ -64,7 +64,7 @@ final class LeaderChecker: Checker {
         case .agent(let id, let entry): keptAgents[id] = entry == nil ? nil : true
         case .framework(let id, let entry): keptFrameworks[id] = entry == nil ? nil : true
         case .weight(let role, let weight): keptWeights[role] = weight
-        case .quota, .epoch: break
+        case .quota, .epoch, .whitelist, .priorityLimit: break
         }
     }
 
@@ -80,7 +80,7 @@ final class LeaderChecker: Checker {
                 return
             }
             wanted[TaskKey(id, task)] = true
-        case .agent, .peerClosed: break
+        case .agent, .peerClosed, .whitelistRead: break
         }
     }
 

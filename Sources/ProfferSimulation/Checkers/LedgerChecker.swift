@@ -65,7 +65,7 @@ final class LedgerChecker: Checker {
                 models[index]?.agents[id]?.peer = nil
             }
         case .operation(.setQuotas(let quotas, _), _): step.quotas = quotas
-        case .operation: break
+        case .operation, .whitelistRead: break
         }
     }
 

@@ -54,9 +54,15 @@ final class TruthChecker: Checker {
         case .frameworkSent(_, let call):
             if let id = call.frameworkID, case .kill(let task, _, _) = call.call {
                 unwanted[TaskKey(id, task)] = true
+                wishes.append(TaskKey(id, task))
             }
         case .frameworkBoots(_, let info):
-            if let id = info.id { note(info, id) }
+            if let id = info.id {
+                note(info, id)
+                // What its earlier process has wished is gone with it.
+                for key in wishes where key.framework == id { unwanted.remove(key) }
+                wishes.removeAll { $0.framework == id }
+            }
         case .frameworkRegistered(let index, let id):
             note(world.frameworkInfo(index), id)
         case .policySaw(_, let id, let status):
@@ -68,6 +74,7 @@ final class TruthChecker: Checker {
     private var killList: [(TaskKey, Int)] = []
     /// What frameworks have killed.
     private var unwanted = LookupTable<TaskKey, Bool>()
+    private var wishes: [TaskKey] = []
 
     private func note(_ info: FrameworkInfo, _ id: FrameworkID) {
         awareness[id] = info.capabilities.contains(.partitionAware)
