@@ -89,7 +89,14 @@ struct AgentRow: Sendable {
 
 /// A task from its launch to the acknowledgement of its end.
 struct TaskRow: Sendable {
-    var info: TaskInfo
+    /// The description in one piece: it is large and never changes, and rows are copied often.
+    private final class Description: Sendable {
+        let info: TaskInfo
+        init(_ info: TaskInfo) { self.info = info }
+    }
+
+    private let description: Description
+    var info: TaskInfo { description.info }
     var role: String
     var executorID: ExecutorID?
     /// The newest state known, which decides about resources.
@@ -120,6 +127,13 @@ struct TaskRow: Sendable {
     var preemptedFor: String?
     /// Whether only its agent knows how it was launched.
     var isLearned = false
+
+    init(info: TaskInfo, role: String, executorID: ExecutorID?, isReleased: Bool = false) {
+        description = Description(info)
+        self.role = role
+        self.executorID = executorID
+        self.isReleased = isReleased
+    }
 }
 
 /// An outstanding request to leave.

@@ -18,7 +18,6 @@ enum CrashFramework {
         guard let path = environment["CRASH_JOURNAL"], let command = environment["CRASH_COMMAND"]
         else { throw Problem(description: "CRASH_JOURNAL and CRASH_COMMAND have to be set") }
         let journal = try Journal(path)
-        try journal.append([.started])
         let policy = CrashPolicy(
             tasks: number("CRASH_TASKS", 1), command: command,
             cpus: Milli(thousandths: Int64(number("CRASH_CPUS", 100))), before: journal.before)
@@ -37,6 +36,8 @@ enum CrashFramework {
         let signals = DispatchSource.makeSignalSource(signal: SIGTERM)
         signals.setEventHandler { runner.stop(teardown: true) }
         signals.resume()
+        // From here on it can be asked to end.
+        try journal.append([.started])
         try runner.start()
         try await runner.finished()
         withExtendedLifetime(signals) {}

@@ -15,6 +15,7 @@ final class CrashBench {
     private let journal: String
     private let keyFile: String
     private let marks: String
+    private var frameworkStarts = 0
     /// The cgroups of tasks.
     var groups = TaskGroups(isLimited: true)
     /// Reads a page of a daemon's HTTP server.
@@ -77,8 +78,18 @@ final class CrashBench {
             "PROFFER_MASTER_KEY": try master.publicKey.orThrow("no key"),
             "PROFFER_KEY_FILE": keyFile,
         ]
+        frameworkStarts += 1
         return try cluster.start(
             "crash-framework", [], environment: own.merging(environment) { $1 }, log: "framework")
+    }
+
+    /// Asks the framework to end, with all that belongs to it, and waits for that.
+    func end(_ framework: Program) async throws {
+        try await eventually("the framework to take signals") {
+            entries().count { $0 == ["started"] } == frameworkStarts || !framework.isRunning
+        }
+        framework.signal(SIGTERM)
+        #expect(try await framework.exitCode() == 0, "\(framework.output)")
     }
 
     // MARK: What happened

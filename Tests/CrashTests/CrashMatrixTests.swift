@@ -26,7 +26,8 @@ struct CrashMatrixTests {
     func documented() throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent()
-        let text = try TextFile.read(root.path + "/Docs/Internals/Failpoints.md").orThrow("no document")
+        let text = try TextFile.read(root.path + "/Docs/Internals/Failpoints.md")
+            .orThrow("no document")
         let rows = try text.components(separatedBy: "## The points").last.orThrow("no table")
         let parts = ["framework.", "master.", "agent.", "executor."]
         let named = Set(
@@ -67,8 +68,7 @@ struct CrashMatrixTests {
         try await converge(row, bench, lived)
         try await check(row, bench)
 
-        framework.signal(SIGTERM)
-        #expect(try await framework.exitCode() == 0, "\(row): \(framework.output)")
+        try await bench.end(framework)
         try await eventually("\(row): every process to be gone") {
             bench.cluster.tasks().isEmpty && bench.cluster.executors().isEmpty
                 && bench.groups.all.isEmpty

@@ -44,6 +44,17 @@ struct IsolationTests {
         }
 
         func discard() { for directory in directories { rmdir(directory) } }
+
+        /// Removes the empty directories of bundles of an agent that has ended.
+        static func discardBundles(_ cluster: ProcessCluster) {
+            var digest: UInt64 = 0xCBF2_9CE4_8422_2325
+            for byte in (cluster.data("agent-0") + "/work").utf8 {
+                digest = (digest ^ UInt64(byte)) &* 0x100_0000_01B3
+            }
+            let path = "/run/proffer/" + String(digest, radix: 16)
+            #expect(rmdir(path + "/runtime") == 0)
+            #expect(rmdir(path) == 0)
+        }
     }
 
     private func withAgent(
@@ -210,6 +221,7 @@ struct IsolationTests {
             try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
             let mounts = TextFile.read("/proc/self/mountinfo") ?? ""
             #expect(!mounts.contains(cluster.directory.path))
+            Root.discardBundles(cluster)
         }
     }
 
@@ -260,6 +272,7 @@ struct IsolationTests {
             #expect(try await probe.update("b", .finished).exit?.code == 0)
             await probe.stop(teardown: true)
             try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
+            Root.discardBundles(cluster)
         }
     }
 
