@@ -12,12 +12,13 @@ struct SimulateCommand: ParsableCommand {
               proffer simulate                        a hundred clusters
               proffer simulate --seeds 2000 --from 1  two thousand
               proffer simulate --seed 42 --replay     one of them, line by line
-              proffer simulate --soak                 until Ctrl-C, one seed after the other
+              proffer simulate --soak                 until Ctrl-C
 
             The masters, agents, executors and framework drivers are those of the daemons; \
-            network, disks, processes and clocks are modelled. A seed decides what goes wrong, and \
-            the same seed gives the same run on every machine. When something happens that must never be, \
-            the run is made small and printed as one command, and the exit code is 1.
+            network, disks, processes and clocks are modelled. A seed decides what goes wrong, \
+            and the same seed gives the same run on every machine. When something happens that \
+            must never be, the run is made small and printed as one command, and the exit code \
+            is 1.
             """)
 
     @Option(help: "How many seeds.")
