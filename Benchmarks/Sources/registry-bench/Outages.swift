@@ -1,5 +1,6 @@
 import BenchSupport
 import Foundation
+import FoundationNetworking
 import Logging
 import Proffer
 import ProfferKernel
@@ -139,12 +140,15 @@ enum Failover {
 
     private static func leader(of masters: [MasterProgram]) async throws -> Int {
         struct Standing: Decodable { var leads: Bool }
-        for (index, master) in masters.enumerated() {
-            guard let url = URL(string: master.endpoints.http + "/v1/leader"),
-                let data = try? Data(contentsOf: url),
-                let standing = try? JSONDecoder().decode(Standing.self, from: data)
-            else { continue }
-            if standing.leads { return index }
+        for _ in 0..<200 {
+            for (index, master) in masters.enumerated() {
+                guard let url = URL(string: master.endpoints.http + "/v1/leader"),
+                    let data = try? Data(contentsOf: url),
+                    let standing = try? JSONDecoder().decode(Standing.self, from: data)
+                else { continue }
+                if standing.leads { return index }
+            }
+            try await Task.sleep(for: .milliseconds(100))
         }
         throw BenchProblem("nobody leads")
     }

@@ -3,7 +3,7 @@ internal import Foundation
 internal import Glibc
 
 /// What `proffer dev fault` can do.
-enum FaultKind: String, ExpressibleByArgument, CaseIterable, Sendable {
+enum DevFaultKind: String, ExpressibleByArgument, CaseIterable, Sendable {
     case killLeader = "kill-leader"
     case pause
     case partition
@@ -25,7 +25,7 @@ struct DevFault: AsyncParsableCommand {
             """)
 
     @Argument(help: "kill-leader, pause, partition or heal.")
-    var fault: FaultKind
+    var fault: DevFaultKind
 
     @Option(help: ArgumentHelp("Where the cluster's data is.", valueName: "directory"))
     var dataDir: String?
