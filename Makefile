@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test lint format bench docs
+.PHONY: help setup build demo test simulate soak crashes lint format bench docs
 
 help: ## List the commands
 	@printf 'usage: make <command>\n\n'
@@ -23,6 +23,19 @@ demo: build ## Show a whole cluster at work on this machine
 test: setup ## Run all tests
 	@swift test --disable-xctest
 
+simulate: build ## Let 2,000 simulated clusters run in which things go wrong
+	@.build/release/proffer simulate --seeds 2000
+
+soak: build ## Let simulated clusters run until stopped, and count cluster-years
+	@exec .build/release/proffer simulate --soak --from $$(( RANDOM * 1000003 + RANDOM ))
+
+# The crash tests in release mode, at length: 20 of each case, then a million updates (two for each
+# task) under a thousand kills. Give fewer with CRASH_TASKS and CRASH_KILLS.
+crashes: setup ## Run the crash tests for hours; CRASH_TASKS=5000 is shorter
+	@PROFFER_CRASH_REPEATS=20 PROFFER_CRASH_TASKS=$${CRASH_TASKS:-500000} \
+		PROFFER_CRASH_KILLS=$${CRASH_KILLS:-1000} \
+		swift test -c release -Xswiftc -enable-testing --disable-xctest --filter CrashTests
+
 lint: setup ## Check the format and the rules of the source tree
 	@Scripts/swift-files | xargs -0 swift format lint --strict --parallel
 	@swift test --disable-xctest --filter TidyTests
@@ -33,6 +46,7 @@ format: setup ## Format all Swift files
 bench: build ## Run the benchmarks; BENCH="--runs 3" is passed on to those of a cluster
 	@swift run -c release --package-path Benchmarks bench --binaries .build/release $(BENCH)
 	@swift run -c release --package-path Benchmarks allocator-bench --json .build/allocator-bench.json
+	@swift run -c release --package-path Benchmarks recovery-bench
 	@if [[ -d Benchmarks/Sources/resource-bench ]]; then \
 		swift run -c release --package-path Benchmarks resource-bench; fi
 

@@ -42,6 +42,7 @@ let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -51,15 +52,20 @@ let package = Package(
         .library(name: "Proffer", targets: ["Proffer"]),
         .library(name: "ProfferEmbedded", targets: ["ProfferEmbedded"]),
         .library(name: "ProfferRuntime", targets: ["ProfferRuntime"]),
+        .library(name: "ProfferWire", targets: ["ProfferWire"]),
         .library(name: "ProfferZeroMQ", targets: ["ProfferZeroMQ"]),
+        .library(
+            name: "ProfferRegistry",
+            targets: ["ProfferRegistry", "ProfferTransport", "ProfferWire"]),
         .library(
             name: "ProfferCore",
             targets: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
-                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
-                "ProfferIsolation",
+                "ProfferElection", "ProfferMaster", "ProfferAgent", "ProfferExecutor",
+                "ProfferFramework", "ProfferIsolation",
             ]
         ),
+        .library(name: "ProfferSimulation", targets: ["ProfferSimulation"]),
         .executable(name: "proffer", targets: ["proffer-cli"]),
         .executable(name: "proffer-master", targets: ["proffer-master"]),
         .executable(name: "proffer-agent", targets: ["proffer-agent"]),
@@ -72,6 +78,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(
             url: "https://github.com/apple/swift-protobuf", from: "1.36.0", traits: []),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
@@ -90,6 +97,7 @@ let package = Package(
         .target(
             name: "ProfferAllocation",
             dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
+        .target(name: "ProfferElection", dependencies: ["ProfferKernel"], swiftSettings: pure),
         .target(
             name: "ProfferMaster",
             dependencies: ["ProfferKernel", "ProfferModel", "ProfferAllocation"] + collections,
@@ -106,6 +114,13 @@ let package = Package(
         .target(
             name: "ProfferIsolation", dependencies: ["ProfferKernel", "ProfferModel"],
             swiftSettings: pure),
+        // Whole clusters in virtual time, made of the modules above.
+        .target(
+            name: "ProfferSimulation",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+            ] + collections, swiftSettings: pure),
 
         // Edge ring: talks to the world.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
@@ -130,10 +145,15 @@ let package = Package(
                 + collections, swiftSettings: edge),
         .target(
             name: "ProfferRegistry",
-            dependencies: ["ProfferKernel", "ProfferModel", "ProfferWire", grdb, sqlite],
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferElection", "ProfferWire", grdb, sqlite,
+                httpClient, nioCore, nioHTTP1, nioSSL,
+            ],
             swiftSettings: edge),
         .systemLibrary(name: "CLinux"),
         .target(name: "CSpawn"),
+        // Named steps at which the crash tests end a process; off outside of them.
+        .target(name: "ProfferFailpoints", swiftSettings: edge),
         .target(
             name: "ProfferContainers",
             dependencies: [
@@ -156,7 +176,7 @@ let package = Package(
             name: "Proffer",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferFramework", "ProfferTransport",
-                "ProfferWire", "ProfferZeroMQ", log,
+                "ProfferWire", "ProfferZeroMQ", "ProfferFailpoints", log,
             ], swiftSettings: edge),
         // The executor's shell, shared by proffer-executor and the embedded cluster.
         .target(
@@ -165,14 +185,17 @@ let package = Package(
                 "CLinux", "ProfferKernel", "ProfferModel", "ProfferIsolation", "ProfferExecutor",
                 "ProfferContainers",
                 "ProfferExecutorWire", "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
+                "ProfferFailpoints",
             ] + collections, swiftSettings: edge),
         .target(
             name: "ProfferRuntime",
             dependencies: [
-                "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferMaster",
-                "ProfferAgent", "ProfferIsolation", "ProfferTransport", "ProfferWire",
+                "ProfferKernel", "ProfferModel", "ProfferAllocation", "ProfferElection",
+                "ProfferMaster", "ProfferAgent", "ProfferIsolation", "ProfferTransport",
+                "ProfferWire",
                 "ProfferRegistry",
                 "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
+                "ProfferFailpoints",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
             ], swiftSettings: edge),
         .target(
@@ -205,8 +228,8 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ",
-                arguments, httpClient,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferRegistry", "ProfferSimulation",
+                "ProfferTransport", "ProfferWire", "ProfferZeroMQ", arguments, httpClient,
                 nioCore, nioHTTP1,
             ],
             swiftSettings: edge),
@@ -225,6 +248,9 @@ let package = Package(
                 log,
             ] + collections,
             path: "Examples/CustomAllocator", swiftSettings: edge),
+        .executableTarget(
+            name: "SimulatedClusterExample", dependencies: ["Proffer", "ProfferSimulation"],
+            path: "Examples/SimulatedCluster", swiftSettings: edge),
         .executableTarget(
             name: "http-echo", path: "Examples/HTTPEcho", swiftSettings: edge),
         .target(
@@ -258,6 +284,9 @@ let package = Package(
         .testTarget(
             name: "AllocationTests", dependencies: ["ProfferAllocation"], swiftSettings: edge),
         .testTarget(
+            name: "ElectionTests", dependencies: ["ProfferElection", "ProfferKernel"],
+            swiftSettings: edge),
+        .testTarget(
             name: "MasterTests", dependencies: ["ProfferMaster"], swiftSettings: edge),
         .testTarget(name: "AgentTests", dependencies: ["ProfferAgent"], swiftSettings: edge),
         .testTarget(
@@ -275,6 +304,10 @@ let package = Package(
             swiftSettings: edge),
         .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["ProfferSimulation", "ServicePolicy", "BatchPolicy"],
+            exclude: ["seeds.txt", "transcripts.txt"], swiftSettings: edge),
         .testTarget(
             name: "ZeroMQTests", dependencies: ["ProfferZeroMQ"], swiftSettings: edge),
         .testTarget(
@@ -310,7 +343,11 @@ let package = Package(
             swiftSettings: edge),
         .testTarget(
             name: "RegistryTests",
-            dependencies: ["ClusterProbe", "ProfferRegistry", "ProfferWire", grdb],
+            dependencies: [
+                "ClusterProbe", "ProfferElection", "ProfferKernel", "ProfferModel",
+                "ProfferRegistry",
+                "ProfferWire", grdb, hummingbird, httpClient, log, nioCore, nioHTTP1,
+            ],
             swiftSettings: edge),
         .testTarget(
             name: "RuntimeTests",
@@ -326,11 +363,30 @@ let package = Package(
                 "ClusterProbe", "CustomAllocatorExample", "ProfferEmbedded", "ProfferMaster",
                 "Proffer", log,
             ], swiftSettings: edge),
+        // A master and agents as processes.
+        .target(
+            name: "ProcessProbe",
+            dependencies: [
+                "ClusterProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, nioCore,
+                nioHTTP1,
+            ], path: "Tests/ProcessProbe", swiftSettings: edge),
+        // A framework that keeps its intents and updates in a file; the tests of crashes start it.
+        .executableTarget(
+            name: "crash-framework", dependencies: ["Proffer", log], path: "Tests/CrashFramework",
+            swiftSettings: edge),
+        .testTarget(
+            name: "CrashTests",
+            dependencies: [
+                "ClusterProbe", "ProcessProbe", "Proffer", "ProfferFailpoints", "ProfferRuntime",
+                "ProfferZeroMQ", "crash-framework", "proffer-master", "proffer-agent",
+                "proffer-executor",
+            ], swiftSettings: edge),
         // The programs are dependencies so that they are built; the tests start them.
         .testTarget(
             name: "ProcessTests",
             dependencies: [
-                "ClusterProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ", httpClient, log,
+                "ClusterProbe", "ProcessProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ",
+                httpClient, log,
                 "proffer-master", "proffer-agent", "proffer-executor", "proffer-cli",
                 "HelloFramework",
             ], swiftSettings: edge),

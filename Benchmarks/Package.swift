@@ -32,6 +32,27 @@ let package = Package(
             dependencies: ["BenchSupport", .product(name: "ProfferCore", package: "proffer")],
             swiftSettings: [.swiftLanguageMode(.v6)]),
         .executableTarget(
+            name: "registry-bench",
+            dependencies: [
+                "BenchSupport",
+                .product(name: "Proffer", package: "proffer"),
+                .product(name: "ProfferCore", package: "proffer"),
+                .product(name: "ProfferRegistry", package: "proffer"),
+                .product(name: "ProfferZeroMQ", package: "proffer"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .executableTarget(
+            name: "recovery-bench",
+            dependencies: [
+                "BenchSupport",
+                .product(name: "ProfferCore", package: "proffer"),
+                .product(name: "ProfferWire", package: "proffer"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .executableTarget(
             name: "allocator-bench",
             dependencies: [
                 "BenchSupport",

@@ -16,6 +16,13 @@ public protocol Framework: Sendable {
     /// Who it is.
     var info: FrameworkInfo { get }
 
+    /// What it wants from the beginning; `nil`, which is the default, makes it a classic framework
+    /// that is offered whatever is free.
+    ///
+    /// An empty list says that it is going to state demand with ``Scheduler/demand(_:)``, for
+    /// instance in ``subscribed(_:_:)``: it is offered nothing before it has.
+    var demands: [Demand]? { get }
+
     /// New offers, to be accepted or declined.
     func resourceOffers(_ offers: [Offer], _ scheduler: Scheduler) async throws
 
@@ -45,6 +52,9 @@ public protocol Framework: Sendable {
     /// to make room for others.
     func inverseOffers(_ offers: [InverseOffer], _ scheduler: Scheduler) async throws
 
+    /// A request to leave is void: the tasks it names may stay.
+    func inverseRescinded(_ offer: OfferID, _ scheduler: Scheduler) async throws
+
     /// What became of a claim. One that was under way when the subscription ended has no answer:
     /// news of its tasks tells.
     func claimAnswered(
@@ -66,6 +76,10 @@ public protocol Framework: Sendable {
 }
 
 extension Framework {
+    /// A classic framework.
+    public var demands: [Demand]? { nil }
+    /// Does nothing.
+    public func inverseRescinded(_ offer: OfferID, _ scheduler: Scheduler) async throws {}
     /// Does nothing.
     public func subscribed(_ id: FrameworkID, _ scheduler: Scheduler) async throws {}
     /// Does nothing.
@@ -126,6 +140,7 @@ extension Framework {
             of: Happening<Never>.self, bufferingPolicy: .bufferingOldest(100_000))
         var options = FrameworkOptions(info: info)
         options.acknowledgement = .manual
+        options.demands = demands
         let runner = try FrameworkRunner(
             policy: RelayPolicy(), options: options, connection: connection, logger: logger,
             outputs: { happenings in
@@ -177,12 +192,13 @@ extension Framework {
             try await failure(agent: agent, executor: executor, status: status, scheduler)
         case .updateRefused(let problem): try await updateRefused(problem, scheduler)
         case .inverseOffers(let offers): try await inverseOffers(offers, scheduler)
+        case .inverseRescinded(let id): try await inverseRescinded(id, scheduler)
         case .claimAnswer(let id, let outcome):
             try await claimAnswered(id, outcome, scheduler)
         case .cluster(let step): try await clusterChanged(step, scheduler)
         case .backedOff(let role, let declines, let pause):
             try await backedOff(role: role, declines: declines, pause: pause, scheduler)
-        case .inverseRescinded, .operation, .ended: break
+        case .operation, .ended: break
         }
     }
 }

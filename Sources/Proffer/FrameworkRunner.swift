@@ -1,4 +1,5 @@
 public import Logging
+internal import ProfferFailpoints
 public import ProfferFramework
 @_spi(Driver) internal import ProfferKernel
 public import ProfferModel
@@ -136,6 +137,7 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
         events: [TransportEvent], mail: [FrameworkRunner<Policy>.Mail], at now: Instant,
         links: inout Links
     ) {
+        Failpoint.turn()
         for event in events { take(event, at: now, links: &links) }
         for item in mail {
             switch item {
@@ -160,6 +162,7 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
         case .message(let peer, let bytes):
             do {
                 guard let event = try WireCodec.decodeSchedulerEvent(bytes) else { return }
+                event.passFailpoint()
                 driver.handle(.event(event, from: peer), at: now, into: &outbox)
             } catch {
                 logger.warning("a message of the master is malformed", error: error)
@@ -170,20 +173,27 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
         }
     }
 
-    /// Outputs first: what a call rests on must be kept before the call leaves.
+    /// The id first, then outputs: what a call rests on must be kept before the call leaves, and
+    /// whoever comes back with an intent must come back as the framework that had it.
     private mutating func perform(links: inout Links) {
+        var ids: [FrameworkID] = []
         var kept: [Policy.Output] = []
         var rest: [FrameworkDriver<Policy>.Effect] = []
         for effect in outbox.takeAll() {
-            if case .output(let output) = effect {
-                kept.append(output)
-            } else {
-                rest.append(effect)
+            switch effect {
+            case .registered(let id): ids.append(id)
+            case .output(let output): kept.append(output)
+            default: rest.append(effect)
             }
         }
         do {
-            if !kept.isEmpty { try outputs(kept) }
-            for effect in rest { try carryOut(effect, links: &links) }
+            for id in ids { try registered(id) }
+            if !kept.isEmpty {
+                Failpoint.hit(.frameworkOutputsBefore)
+                try outputs(kept)
+                Failpoint.hit(.frameworkOutputsAfter)
+            }
+            for effect in rest { carryOut(effect, links: &links) }
         } catch {
             logger.critical("the framework cannot keep its state and stops", error: error)
             outcome.end("its state cannot be kept: \(error)")
@@ -193,16 +203,16 @@ struct FrameworkHandler<Policy: FrameworkPolicy>: ReactorHandler, ~Copyable {
 
     private func carryOut(
         _ effect: FrameworkDriver<Policy>.Effect, links: inout Links
-    ) throws {
+    ) {
         switch effect {
-        case .send(let call, let peer): links.send(WireCodec.encode(call), to: peer)
+        case .send(let call, let peer):
+            Failpoint.sending(call.call.failpoints) { links.send(WireCodec.encode(call), to: peer) }
         case .closePeer(let peer, let reason): links.close(peer, reason: reason)
-        case .registered(let id): try registered(id)
         case .observe(let observation): log(observation)
         case .ended(let reason):
             outcome.end(reason)
             links.stop()
-        case .output: break
+        case .registered, .output: break
         }
     }
 

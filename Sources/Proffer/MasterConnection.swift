@@ -17,17 +17,21 @@ public struct MasterConnection: Sendable {
     /// Over TCP with CURVE.
     ///
     /// - Parameters:
-    ///   - addresses: Of every master, such as `tcp://10.0.0.1:5060`; the leader is found.
-    ///   - masterKey: The masters' public key, Z85.
+    ///   - addresses: Of every master, such as `tcp://10.0.0.1:5060`; the leader is found. Where
+    ///     the masters have keys of their own, each with its key: `tcp://10.0.0.1:5060=KEY`.
+    ///   - masterKey: The public key, Z85, of masters whose address names none.
     ///   - keys: The framework's own pair; its public key must be in the masters' allow-list.
     /// - Throws: ``ConnectionProblem`` when the master's key is no key.
     public init(addresses: [String], masterKey: String, keys: KeyPair) throws {
-        guard KeyPair.isKey(masterKey), !KeyPair.isPublicTestKey(masterKey) else {
+        let servers = addresses.map { ServerAddress(text: $0) }
+        let needed = servers.contains { $0.key == nil } ? [masterKey] : []
+        for key in needed + servers.compactMap(\.key)
+        where !KeyPair.isKey(key) || KeyPair.isPublicTestKey(key) {
             throw ConnectionProblem(
-                what: "the master's key '\(masterKey)' is no key",
+                what: "the master's key '\(key)' is no key",
                 advice: "copy the 40 characters that the master printed when it started")
         }
-        self.addresses = addresses
+        self.addresses = servers.map(\.description)
         security = .curve(keys, serverKey: masterKey)
         context = try Context()
     }
@@ -41,14 +45,16 @@ public struct MasterConnection: Sendable {
 
     /// The connection that the environment describes.
     ///
-    /// Either `PROFFER_MASTER` (addresses, separated by commas), `PROFFER_MASTER_KEY` and
-    /// `PROFFER_KEY_FILE`, or the file named by `PROFFER_CONTEXT`, or `~/.proffer/context.json`,
-    /// which `proffer dev` writes.
+    /// Either `PROFFER_MASTER` (addresses, separated by commas, each with its key after `=` where
+    /// the masters have keys of their own), `PROFFER_MASTER_KEY` and `PROFFER_KEY_FILE`, or the
+    /// file named by `PROFFER_CONTEXT`, or `~/.proffer/context.json`, which `proffer dev` writes.
     ///
     /// - Throws: ``ConnectionProblem`` when there is none of these or it cannot be used.
     public static func fromEnvironment() throws -> MasterConnection {
         if let master = variable("PROFFER_MASTER") {
-            guard let key = variable("PROFFER_MASTER_KEY"),
+            let servers = ServerAddress.list(master)
+            let isKeyed = servers.allSatisfy { $0.key != nil }
+            guard let key = variable("PROFFER_MASTER_KEY") ?? (isKeyed ? "" : nil),
                 let file = variable("PROFFER_KEY_FILE")
             else {
                 throw ConnectionProblem(
@@ -57,7 +63,7 @@ public struct MasterConnection: Sendable {
                         + "PROFFER_KEY_FILE to this framework's key file")
             }
             return try MasterConnection(
-                addresses: master.split(separator: ",").map(String.init), masterKey: key,
+                addresses: servers.map(\.description), masterKey: key,
                 keys: load(file))
         }
         let path =

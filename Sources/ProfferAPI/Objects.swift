@@ -42,6 +42,10 @@ public struct AgentObject: Codable, Sendable {
     public var tasks: Int
     /// What it uses, once it has reported.
     public var usage: UsageObject?
+    /// `draining` or `drained` when it is to be left.
+    public var drain: String?
+    /// When its machine is planned to be unavailable.
+    public var maintenance: WindowObject?
 
     /// Describes an agent.
     public init(_ summary: AgentSummary) {
@@ -59,6 +63,10 @@ public struct AgentObject: Codable, Sendable {
             uniquingKeysWith: { first, _ in first })
         tasks = summary.tasks
         usage = summary.usage.map(UsageObject.init)
+        drain = summary.drain.map { $0.isDrained ? "drained" : "draining" }
+        maintenance = summary.unavailability.map {
+            WindowObject(machines: [summary.info.hostname], $0)
+        }
     }
 }
 
@@ -185,6 +193,8 @@ public struct RoleObject: Codable, Sendable {
     public var allocated: [String: String]
     /// Its dominant share of the cluster, 0 to 1.
     public var share: Double
+    /// The highest priority that may be used in it; absent for no limit.
+    public var priorityLimit: Int?
 
     /// Describes a role.
     public init(_ summary: RoleSummary) {
@@ -194,6 +204,7 @@ public struct RoleObject: Codable, Sendable {
         frameworks = summary.frameworks.map(\.value)
         allocated = decimals(summary.allocated)
         share = Double(summary.shareMillionths) / 1_000_000
+        priorityLimit = summary.priorityLimit
     }
 }
 

@@ -241,7 +241,10 @@ extension Agent {
                 units.append(ExecutorRow.Unit(tasks: [task], isGroup: row.groupID != nil))
             }
         }
-        for unit in units { send(unit, to: peer, &turn) }
+        for unit in units {
+            remakeSandboxes(unit, &turn)
+            send(unit, to: peer, &turn)
+        }
     }
 
     /// The executor's tasks that have not ended, in launch order.

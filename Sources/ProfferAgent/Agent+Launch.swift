@@ -92,10 +92,24 @@ extension Agent {
         liveTaskCount += 1
         hold(framework)
         if let checkpoint = row.checkpoint { turn.records.append(.task(key, checkpoint)) }
-        let user = task.command?.user ?? run.framework.user
-        turn.effects.append(.makeSandbox(path: row.sandbox, user: user.isEmpty ? nil : user))
+        makeSandbox(of: row, run.framework, &turn)
         turn.observe(.taskAccepted(key, row.executorID, sandbox: row.sandbox))
         return slot
+    }
+
+    private func makeSandbox(of row: TaskRow, _ framework: FrameworkInfo?, _ turn: inout Turn) {
+        let user = row.info?.command?.user ?? framework?.user ?? ""
+        turn.effects.append(.makeSandbox(path: row.sandbox, user: user.isEmpty ? nil : user))
+    }
+
+    /// Makes the sandboxes of tasks of an earlier run that are launched only now: the agent may
+    /// have ended between keeping a task and making its sandbox.
+    mutating func remakeSandboxes(_ unit: ExecutorRow.Unit, _ turn: inout Turn) {
+        for slot in unit.tasks {
+            guard let row = tasks[slot], row.isRecovered else { continue }
+            let framework = frameworkSlots[row.key.framework].flatMap { frameworks[$0] }
+            makeSandbox(of: row, framework?.info, &turn)
+        }
     }
 
     /// The path of a sandbox that no earlier run of the same id has used, as far as remembered.

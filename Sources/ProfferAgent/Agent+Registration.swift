@@ -60,10 +60,14 @@ extension Agent {
         for slot in tasks.slots {
             guard let row = tasks[slot], let info = row.info else { continue }
             let last = row.forwarded > 0 ? row.pending[row.forwarded - 1] : row.pending.first
+            var status = last?.status
+            // The update itself brings it; thousands of them would make this message too large.
+            status?.data = nil
             message.tasks.append(
                 AgentTask(
                     info: info, frameworkID: row.key.framework, role: row.role,
-                    executorID: row.executorID, state: row.state, lastForwarded: last?.status))
+                    executorID: row.executorID, state: row.state, lastForwarded: status,
+                    grouping: row.groupID.map { .group($0) } ?? .single))
         }
         for slot in executors.slots {
             guard let row = executors[slot] else { continue }
@@ -146,6 +150,8 @@ extension Agent {
 
     private mutating func update(_ info: FrameworkInfo, _ turn: inout Turn) {
         guard let id = info.id, let slot = frameworkSlots[id] else { return }
+        // It may have a new session, and what was under way in the old one may be lost.
+        repeatUpdates(of: id, &turn)
         guard frameworks[slot]?.info != info else { return }
         frameworks[slot]?.info = info
         turn.records.append(.framework(id, info))

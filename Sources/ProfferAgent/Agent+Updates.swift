@@ -194,6 +194,15 @@ extension Agent {
         timers.set(.update(slot), to: turn.now + wait)
     }
 
+    /// Sends everything under way of a framework's tasks again, from the first.
+    mutating func repeatUpdates(of framework: FrameworkID, _ turn: inout Turn) {
+        for slot in tasks.slots where tasks[slot]?.key.framework == framework {
+            guard let row = tasks[slot], row.forwarded > 0 else { continue }
+            tasks[slot]?.forwarded = 0
+            forward(slot, &turn)
+        }
+    }
+
     /// Without a master nothing is under way.
     mutating func pauseUpdates() {
         for slot in tasks.slots {

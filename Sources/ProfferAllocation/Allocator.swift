@@ -163,6 +163,9 @@ public protocol Allocator: Sendable {
     /// Stops or resumes grants of an agent.
     mutating func setActive(agent id: AgentID, _ isActive: Bool)
 
+    /// Stops grants of an agent, and says by which check it is not to be had.
+    mutating func deactivate(agent id: AgentID, because check: PlacementCheck)
+
     /// Notes that resources are held which this allocator has not granted, such as those of tasks
     /// on an agent that comes back.
     mutating func hold(_ allocation: Allocation)
@@ -216,6 +219,9 @@ public protocol Allocator: Sendable {
     /// What a framework in one of these roles could claim of an agent now.
     func free(_ id: AgentID, roles: [String]) -> Resources
 
+    /// Whether a framework has refused these resources, or more, of an agent in a role.
+    func hasRefused(_ allocation: Allocation) -> Bool
+
     /// Which pauses have begun since the last call, each once.
     mutating func takeBackOffs() -> [BackOff]
 
@@ -236,6 +242,11 @@ public protocol Allocator: Sendable {
 }
 
 extension Allocator {
+    /// Stops grants; this allocator does not say why.
+    public mutating func deactivate(agent id: AgentID, because check: PlacementCheck) {
+        setActive(agent: id, false)
+    }
+
     /// Knows no quota.
     public mutating func setQuota(_ quota: Quota) {}
 
@@ -255,6 +266,9 @@ extension Allocator {
 
     /// Shows nothing.
     public func free(_ id: AgentID, roles: [String]) -> Resources { Resources() }
+
+    /// Knows of no refusal.
+    public func hasRefused(_ allocation: Allocation) -> Bool { false }
 
     /// Shows nothing.
     public mutating func takeChangedAgents() -> [AgentID] { [] }

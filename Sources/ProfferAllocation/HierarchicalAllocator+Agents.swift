@@ -12,6 +12,7 @@ extension HierarchicalAllocator {
         let index: Int
         if let known = agentIndex[id] {
             index = known
+            settle(known)
             let old = agents[known].info
             if old.attributes != info.attributes || old.domain != info.domain
                 || old.hostname != info.hostname
@@ -26,6 +27,7 @@ extension HierarchicalAllocator {
             setActive(at: known, false)
             agents[known].info = info
             agents[known].total = parcel
+            agents[known].inactiveBecause = .agentActive
             refreshFree(known)
             setActive(at: known, isActive)
             if wasActive, !isActive { changedAgents.insert(known) }
@@ -34,7 +36,7 @@ extension HierarchicalAllocator {
             index = agents.count
             agentIndex[id] = index
             agents.append(
-                AgentRow(info: info, isActive: false, total: parcel, free: parcel))
+                AgentRow(isActive: false, free: parcel, id: id, total: parcel, info: info))
             setActive(at: index, isActive)
             noteFree(index)
         }
@@ -42,10 +44,18 @@ extension HierarchicalAllocator {
         reserve(parcel, isThere: true)
         total += allScalars(parcel)
         dirtyAgents.insert(index)
+        if !cappedSlots.isEmpty, hasGrownMuch(since: cappedTotal) { markCapped() }
+    }
+
+    /// Whether there is more of something by an eighth: a limit on offers moves with every agent,
+    /// but to look at all of them for each would make the admission of a cluster quadratic.
+    private func hasGrownMuch(since before: Amounts) -> Bool {
+        (0..<total.width).contains { total[$0] - before[$0] > before[$0] / 8 }
     }
 
     private mutating func describe(_ index: Int) {
         let parcel = agents[index].total
+        agents[index].copesWithAll = agents[index].info.capabilities.contains(.all)
         agents[index].hasGPUs =
             parcel.plain[ScalarColumns.gpus] > 0
             || parcel.extras.items.contains { $0.name == "gpus" && !$0.value.isEmpty }
@@ -57,6 +67,7 @@ extension HierarchicalAllocator {
     /// Forgets an agent and everything held there.
     public mutating func removeAgent(_ id: AgentID) {
         guard let index = agentIndex[id] else { return }
+        settle(index)
         let holders = agents[index].holdings.map(\.slot)
         while let holding = agents[index].holdings.popLast() { uncount(holding, index) }
         forgetRefusals(agent: index)
@@ -79,9 +90,17 @@ extension HierarchicalAllocator {
     /// Stops or resumes grants of an agent.
     public mutating func setActive(agent id: AgentID, _ isActive: Bool) {
         guard let index = agentIndex[id] else { return }
+        settle(index)
         setActive(at: index, isActive)
+        agents[index].inactiveBecause = .agentActive
         changedAgents.insert(index)
         if isActive { dirtyAgents.insert(index) }
+    }
+
+    /// Stops grants of an agent, and says by which check it is not to be had.
+    public mutating func deactivate(agent id: AgentID, because check: PlacementCheck) {
+        setActive(agent: id, false)
+        if let index = agentIndex[id] { agents[index].inactiveBecause = check }
     }
 
     private mutating func setActive(at index: Int, _ isActive: Bool) {
@@ -167,6 +186,7 @@ extension HierarchicalAllocator {
 
     mutating func noteFree(_ index: Int) {
         agents[index].refused.isStale = true
+        agents[index].declines = 0
         if agents[index].free.plain.isZero, agents[index].free.extras.isEmpty {
             freeAgents.remove(index)
         } else {
@@ -239,11 +259,12 @@ extension HierarchicalAllocator {
         for index in agents.indices where agents[index].isUsed {
             places[index] = kept.count
             kept.append(agents[index])
-            if let id = agents[index].info.id { agentIndex[id] = places[index] }
+            agentIndex[agents[index].id] = places[index]
         }
         refusals.move(places, slots: slots.map(\.refusedAgents))
         for slot in slots.indices {
             slots[slot].refusedAgents = slots[slot].refusedAgents.moved(places)
+            slots[slot].pausedAgents = slots[slot].pausedAgents.moved(places)
             slots[slot].verdicts = slots[slot].verdicts.moved(places)
             for demand in slots[slot].demands.indices {
                 slots[slot].demands[demand].verdicts =
@@ -253,6 +274,7 @@ extension HierarchicalAllocator {
         freeAgents = freeAgents.moved(places)
         dirtyAgents = dirtyAgents.moved(places)
         changedAgents = changedAgents.moved(places)
+        returnPauses.move(places)
         gangs.forgetPlaces()
         agents = kept
         deadAgents = 0

@@ -8,6 +8,8 @@ struct Plan: Sendable {
     /// The place of the demand it is for.
     var demand: Int?
     var instances = 0
+    /// Whether everything free but plain scalars belongs to it, though the parcel leaves it out.
+    var hasAllExtras = false
 }
 
 /// Whether a framework can have something of an agent.
@@ -30,7 +32,7 @@ extension HierarchicalAllocator {
     mutating func verdict(
         _ slot: Int, _ agent: Int, demand: Int?, most: Int? = nil
     ) -> Verdict {
-        if !agents[agent].isActive { return .fails(.agentActive) }
+        if !agents[agent].isActive { return .fails(agents[agent].inactiveBecause) }
         if !isAdmitted(slot, agent, demand) { return .fails(.constraints) }
         let framework = slots[slot].framework
         if !copes(agent, framework, slot) { return .fails(.capabilities) }
@@ -38,7 +40,15 @@ extension HierarchicalAllocator {
         if isKeptForGPUs(agent, framework) { return .fails(.gpus) }
         if let demand { return verdict(slot, agent, of: demand, most: most) }
 
-        var parcel = offerable(slot, agent)
+        var parcel: Parcel
+        // The usual case: whoever gets the scalars gets the rest, so that need not be touched.
+        let hasAllExtras =
+            agents[agent].hasPublicExtras && !agents[agent].free.hasScalarExtras
+        if hasAllExtras, !agents[agent].free.plain.isZero {
+            parcel = Parcel(plain: agents[agent].free.plain.raisedToZero)
+        } else {
+            parcel = offerable(slot, agent)
+        }
         if parcel.isEmpty {
             return .fails(agents[agent].free.isEmpty ? .resources : .reservations)
         }
@@ -50,9 +60,9 @@ extension HierarchicalAllocator {
         if let check = restrict(slot, &parcel), !isWorthwhile(parcel, slot) {
             return .fails(check)
         }
-        if isRefused(slot, agent, parcel) { return .fails(.refusal) }
+        if isRefused(slot, agent, parcel, withAllExtras: hasAllExtras) { return .fails(.refusal) }
         if holdsTooMuch(framework, with: parcel) { return .fails(.offeredLimit) }
-        return .fits(Plan(slot: slot, parcel: parcel))
+        return .fits(Plan(slot: slot, parcel: parcel, hasAllExtras: hasAllExtras))
     }
 
     private mutating func verdict(
@@ -111,8 +121,8 @@ extension HierarchicalAllocator {
     }
 
     func copes(_ agent: Int, _ framework: Int, _ slot: Int) -> Bool {
+        if agents[agent].copesWithAll { return true }
         let can = agents[agent].info.capabilities
-        if can.contains(.all) { return true }
         if !can.contains(.multiRole), frameworks[framework].isMultiRole { return false }
         return can.contains(.hierarchicalRole) || !slots[slot].role.utf8.contains(0x2f)
     }
@@ -187,6 +197,17 @@ extension HierarchicalAllocator {
         }
     }
 
+    /// The part of the cluster that one framework may hold in offers, in thousandths.
+    ///
+    /// Who waits is counted in powers of two, so that the limit seldom moves.
+    var offeredLimit: UInt64 {
+        let most = options.offeredLimitThousandths
+        if most >= 1000 { return most }
+        var waiting: UInt64 = 4
+        while waiting < waitingFrameworks { waiting *= 2 }
+        return max(1, min(most, 2000 / waiting))
+    }
+
     /// Whether an offer would let a framework sit on more than its part of the cluster while
     /// another one waits.
     ///
@@ -196,7 +217,7 @@ extension HierarchicalAllocator {
             !frameworks[framework].offered.isZero
         else { return false }
         let after = frameworks[framework].offered + scalars(parcel)
-        let limit = UInt64(options.offeredLimitThousandths)
+        let limit = offeredLimit
         for column in 0..<after.width where after[column] > 0 && total[column] > 0 {
             let part = UInt64(after[column]).multipliedFullWidth(by: 1000)
             if part > UInt64(total[column]).multipliedFullWidth(by: limit) { return true }

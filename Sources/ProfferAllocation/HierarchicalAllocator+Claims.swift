@@ -24,6 +24,7 @@ extension HierarchicalAllocator {
                             : "the framework is not connected, or not in that role"))
                 continue
             }
+            settle(agent)
             let parcel = columns.parcel(part.resources)
             if let check = problem(slot, agent, parcel) {
                 conflicts.append(
@@ -46,7 +47,7 @@ extension HierarchicalAllocator {
     private mutating func problem(
         _ slot: Int, _ agent: Int, _ parcel: Parcel
     ) -> PlacementCheck? {
-        if !agents[agent].isActive { return .agentActive }
+        if !agents[agent].isActive { return agents[agent].inactiveBecause }
         if !isAdmitted(slot, agent, nil) { return .constraints }
         let framework = slots[slot].framework
         if !copes(agent, framework, slot) { return .capabilities }
@@ -75,6 +76,7 @@ extension HierarchicalAllocator {
         case .resources:
             "\(part.resources) is not free any more; \(free.isEmpty ? "nothing" : "\(free)") is"
         case .agentActive: "the agent is not active"
+        case .whitelist: "the agent's host is not on the whitelist"
         case .capabilities: "the agent's software does not cope with the role"
         case .region: "the agent is in another region"
         case .gpus: "the agent is kept for frameworks that use GPUs"
@@ -93,6 +95,7 @@ extension HierarchicalAllocator {
         guard let framework = frameworkIndex[allocation.framework],
             let slot = slot(framework, allocation.role)
         else { return }
+        settle(agent)
         let parcel = columns.parcel(allocation.resources)
         guard remove(parcel, agent, slot, allocation.demandID, isOffered: true, grants: -1) else {
             return

@@ -9,7 +9,7 @@ extension HierarchicalAllocator {
     public func explain(
         _ question: PlacementQuestion, at now: Instant
     ) -> PlacementExplanation {
-        var copy = self
+        var copy = settled()
         return copy.answer(question, at: now)
     }
 
@@ -18,6 +18,7 @@ extension HierarchicalAllocator {
     ) -> PlacementExplanation {
         var answer = PlacementExplanation()
         answer.agents = agents.count { $0.isUsed }
+        self.now = now
         endRefusals(at: now)
         tree.follow(total)
         let id = question.framework ?? "someone"
@@ -37,9 +38,7 @@ extension HierarchicalAllocator {
         let row = place(of: question.demand, slot, at: now)
         answer.obstacle = obstacle(framework, slot, row, at: now)
         answer.ahead = ahead(of: slot)
-        for index in agents.indices where agents[index].refused.isStale {
-            agents[index].refused.refresh(agents[index].free)
-        }
+        for index in agents.indices { refreshBlocked(index) }
         fill(&answer, slot, row)
         answer.suggestions = suggestions(answer, slot, row)
         return answer
@@ -189,7 +188,7 @@ extension HierarchicalAllocator {
     private mutating func failures(_ slot: Int, _ agent: Int, _ row: Int?) -> [PlacementCheck] {
         let framework = slots[slot].framework
         var failed: [PlacementCheck] = []
-        if !agents[agent].isActive { failed.append(.agentActive) }
+        if !agents[agent].isActive { failed.append(agents[agent].inactiveBecause) }
         if !isAdmitted(slot, agent, row) { failed.append(.constraints) }
         if !copes(agent, framework, slot) { failed.append(.capabilities) }
         if isFar(agent, framework) { failed.append(.region) }
@@ -297,6 +296,7 @@ extension HierarchicalAllocator {
             return "ask for \(parts.joined(separator: " and ")) less, or free as much on "
                 + miss.hostname
         case .agentActive: return "activate or reconnect the agent \(miss.hostname)"
+        case .whitelist: return "put the host \(miss.hostname) on the whitelist"
         case .constraints: return "loosen the constraints so that \(miss.hostname) will do"
         case .refusal:
             return "the framework has refused \(miss.hostname); it can send REVIVE, or the refusal "

@@ -90,6 +90,7 @@ extension HierarchicalAllocator {
         pauses.set(slot, to: nil)
         dirtySlots.remove(slot)
         cappedSlots.remove(slot)
+        usingSlots.remove(slot)
         keptSlots.remove(slot)
         limitedSlots.remove(slot)
         gangs.forget(slot: slot)
@@ -98,6 +99,7 @@ extension HierarchicalAllocator {
         slots[slot].isUsed = false
         slots[slot].verdicts = AgentVerdicts()
         slots[slot].refusedAgents = Bits()
+        slots[slot].pausedAgents = Bits()
         tree.removeClient(slot)
     }
 
@@ -121,6 +123,7 @@ extension HierarchicalAllocator {
     /// Gives back whatever is left of a framework in a role; O(agents), and not to be needed.
     private mutating func returnAll(_ slot: Int) {
         for agent in agents.indices {
+            if agents[agent].lentTo == slot { settle(agent) }
             while let place = agents[agent].holdings.firstIndex(where: { $0.slot == slot }) {
                 let holding = agents[agent].holdings.remove(at: place)
                 uncount(holding, agent)
@@ -193,13 +196,14 @@ extension HierarchicalAllocator {
         let isWaiting = !wanted.isEmpty
         guard tree.clients[slot].isWaiting != isWaiting else { return }
         tree.setWaiting(slot, isWaiting)
+        let limit = offeredLimit
         let before = frameworks[framework].waitingSlots
         frameworks[framework].waitingSlots += isWaiting ? 1 : -1
         if before == 0 { waitingFrameworks += 1 }
         if frameworks[framework].waitingSlots == 0 { waitingFrameworks -= 1 }
         if !isWaiting {
             dirtySlots.remove(slot)
-            if waitingFrameworks <= 1 { markCapped() }
+            if waitingFrameworks <= 1 || offeredLimit > limit { markCapped() }
         }
     }
 

@@ -7,6 +7,7 @@ extension HierarchicalAllocator {
         guard let agent = agentIndex[allocation.agent],
             let framework = frameworkIndex[allocation.framework], !allocation.resources.isEmpty
         else { return }
+        settle(agent)
         learn(allocation.resources)
         let parcel = columns.parcel(allocation.resources)
         if parcel.isNegative { return }
@@ -21,9 +22,12 @@ extension HierarchicalAllocator {
         guard let agent = agentIndex[allocation.agent],
             let slot = knownSlot(allocation), !allocation.resources.isEmpty
         else { return }
+        settle(agent)
         let parcel = columns.parcel(allocation.resources)
         guard holds(agent, slot, parcel, isOffered: true) else { return }
+        agents[agent].declines = 0
         endPause(slot)
+        if usingSlots.insert(slot), !demandSlots.contains(slot) { vainOffers = 0 }
         forgetReturns(slot, agent)
         shift(parcel, agent, slot, allocation.demandID, isOffered: true) { holding, part in
             holding.offered -= part
@@ -43,6 +47,7 @@ extension HierarchicalAllocator {
         guard let agent = agentIndex[allocation.agent], let slot = knownSlot(allocation) else {
             return
         }
+        settle(agent)
         learn(resources)
         let from = columns.parcel(allocation.resources)
         let into = columns.parcel(resources)
@@ -72,6 +77,15 @@ extension HierarchicalAllocator {
         guard let agent = agentIndex[allocation.agent], let slot = knownSlot(allocation),
             !allocation.resources.isEmpty
         else { return }
+        if wasOffered, takeBack(allocation, agent, slot) {
+            noteUnused(slot, agent, refuse)
+            noteReturn(slot, agent, agents[agent].free, refuse, at: now)
+            refreshWaiting(slot)
+            markCapped()
+            dropIfUnused(slot: slot)
+            return
+        }
+        settle(agent)
         let parcel = columns.parcel(allocation.resources)
         let wasMet = slots[slot].demands.map(\.isMet)
         guard remove(parcel, agent, slot, allocation.demandID, isOffered: wasOffered) else {
@@ -87,6 +101,14 @@ extension HierarchicalAllocator {
             markCapped()
         }
         dropIfUnused(slot: slot)
+    }
+
+    /// Somebody wants nothing of what is free at an agent.
+    private mutating func noteUnused(_ slot: Int, _ agent: Int, _ refuse: Duration?) {
+        let wasKnown = usingSlots.remove(slot) || demandSlots.contains(slot)
+        guard let refuse, refuse > .zero else { return }
+        if agents[agent].declines < .max { agents[agent].declines += 1 }
+        if !wasKnown { vainOffers += 1 }
     }
 
     /// A demand that was covered by what has gone has to look at every agent again.
@@ -148,7 +170,7 @@ extension HierarchicalAllocator {
         consume(slot, plus: unreserved(parcel))
     }
 
-    private mutating func holding(_ agent: Int, _ slot: Int, _ demand: String?) -> Int {
+    mutating func holding(_ agent: Int, _ slot: Int, _ demand: String?) -> Int {
         if let place = agents[agent].holdings.firstIndex(where: {
             $0.slot == slot && $0.demand == demand
         }) {

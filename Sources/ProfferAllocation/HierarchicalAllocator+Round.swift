@@ -15,6 +15,7 @@ extension HierarchicalAllocator {
     /// something free) for frameworks that want something new. Each grant costs O(log frameworks)
     /// comparisons.
     public mutating func allocate(at now: Instant, into grants: inout [Grant]) {
+        self.now = now
         endRefusals(at: now)
         endPauses(at: now)
         if let hold = agentHold {
@@ -95,7 +96,7 @@ extension HierarchicalAllocator {
         guard agents[agent].isUsed, agents[agent].isActive, freeAgents.contains(agent) else {
             return
         }
-        if agents[agent].refused.isStale { agents[agent].refused.refresh(agents[agent].free) }
+        refreshBlocked(agent)
         tree.drawLots()
         var bound = Int.max
         while let level = priorities.firstIndex(where: { $0.priority < bound }) {
@@ -103,6 +104,10 @@ extension HierarchicalAllocator {
             bound = priority
             guard wants(level, agent, among: wanted) else { continue }
             if !visit.failed.isEmpty { visit.failed.removeAll() }
+            if let known = known(agent, level, among: wanted) {
+                serve(agent, priority, known, isGuaranteed: isGuaranteed, &visit, into: &grants)
+                if !freeAgents.contains(agent) { return }
+            }
             serve(agent, priority, wanted, isGuaranteed: isGuaranteed, &visit, into: &grants)
             if !freeAgents.contains(agent) { return }
         }
@@ -116,6 +121,26 @@ extension HierarchicalAllocator {
         return waiting.hasMember(in: wanted ?? waiting, notIn: blocked)
     }
 
+    /// Who is known to want something, when what is free at an agent has been declined so often
+    /// that waiting for all others would take long.
+    private mutating func known(_ agent: Int, _ level: Int, among wanted: Bits?) -> Bits? {
+        let most = options.declinesBeforeKnown
+        guard most > 0, !usingSlots.isEmpty || !demandSlots.isEmpty,
+            Int(agents[agent].declines) >= most || vainOffers >= 10 * most
+        else { return nil }
+        if Int(agents[agent].declines) < most {
+            detours &+= 1
+            if detours & 31 == 0 { return nil }
+        }
+        var known = usingSlots
+        known.formUnion(demandSlots)
+        known.formIntersection(wanted ?? priorities[level].slots)
+        return known.isEmpty ? nil : known
+    }
+
+    /// So many are put in order by themselves; more are found on a walk over all who wait.
+    private static let fewCandidates = 16
+
     /// Gives what is free at an agent to those who come first, until nobody can have more.
     private mutating func serve(
         _ agent: Int, _ priority: Int, _ wanted: Bits?, isGuaranteed: Bool,
@@ -127,7 +152,11 @@ extension HierarchicalAllocator {
         // At an agent with nothing particular, a role at its limit can have nothing.
         let isPlain = agents[agent].hasPublicExtras
         let tops: OrderWalk.Tops = isGuaranteed ? .unmet : isPlain ? .open : .all
-        visit.walk.begin(tops)
+        if !isGuaranteed, let wanted, wanted.count <= Self.fewCandidates {
+            visit.walk.begin(tree.ordered(wanted.members.filter { members.contains($0) }))
+        } else {
+            visit.walk.begin(tops)
+        }
         while let slot = nextSlot(&visit.walk, agent, isGuaranteed) {
             guard members.contains(slot), wanted?.contains(slot) ?? true,
                 !agents[agent].refused.blocked.contains(slot), !visit.failed.contains(slot)
@@ -145,7 +174,7 @@ extension HierarchicalAllocator {
             case .fits(let plan):
                 commit(plan, agent, gang: nil, into: &grants)
                 guard freeAgents.contains(agent) else { return }
-                visit.walk.begin(tops)
+                visit.walk.begin(again: tree)
             }
         }
     }
@@ -182,35 +211,42 @@ extension HierarchicalAllocator {
         case .headroom:
             if keptSlots.isEmpty { keptHeadroom = available - quotas.required }
             keptSlots.insert(slot)
-        case .offeredLimit: cappedSlots.insert(slot)
+        case .offeredLimit:
+            if cappedSlots.isEmpty { cappedTotal = total }
+            cappedSlots.insert(slot)
         case .gang: gangs.noteHeldBack(slot)
-        case .agentActive, .constraints, .capabilities, .region, .gpus, .reservations, .resources,
-            .perAgent, .refusal:
+        case .agentActive, .whitelist, .constraints, .capabilities, .region, .gpus, .reservations,
+            .resources, .perAgent, .refusal:
             break
         }
     }
 
     /// Carries a plan out.
     mutating func commit(_ plan: Plan, _ agent: Int, gang: GangID?, into grants: inout [Grant]) {
+        if plan.hasAllExtras, plan.parcel.plain == agents[agent].free.plain {
+            lend(agent, to: plan.slot, into: &grants)
+            return
+        }
         let demand = plan.demand.map { slots[plan.slot].demands[$0].demand.id }
-        guard let id = agents[agent].info.id else { return }
+        var parcel = plan.parcel
+        if plan.hasAllExtras { parcel.extras = agents[agent].free.extras }
         grants.append(
             Grant(
                 allocation: Allocation(
                     framework: frameworks[slots[plan.slot].framework].description.id,
-                    role: slots[plan.slot].role, agent: id,
-                    resources: resources(of: agent, plan.parcel), demandID: demand),
+                    role: slots[plan.slot].role, agent: agents[agent].id,
+                    resources: resources(of: agent, parcel), demandID: demand),
                 demandID: demand, instances: plan.instances, gang: gang))
-        add(plan.parcel, agent, plan.slot, demand, isOffered: true)
-        takeFree(agent, plan.parcel)
-        if !agents[agent].hasPublicExtras, plan.parcel.extras.items.contains(where: \.isShared) {
+        add(parcel, agent, plan.slot, demand, isOffered: true)
+        takeFree(agent, parcel)
+        if !agents[agent].hasPublicExtras, parcel.extras.items.contains(where: \.isShared) {
             agents[agent].sharedRound = round
         }
         if plan.demand != nil { refreshWaiting(plan.slot) }
     }
 
     /// Puts a parcel together, or takes the agent's own resources when it is all of them.
-    private func resources(of agent: Int, _ parcel: Parcel) -> Resources {
+    func resources(of agent: Int, _ parcel: Parcel) -> Resources {
         if let whole = agents[agent].whole, agents[agent].free.plain == parcel.plain,
             agents[agent].free.extras == parcel.extras
         {
@@ -229,8 +265,8 @@ extension PlacementCheck {
     fileprivate var isOfCluster: Bool {
         switch self {
         case .quotaLimit, .headroom, .offeredLimit, .gang: true
-        case .agentActive, .constraints, .capabilities, .region, .gpus, .reservations, .resources,
-            .perAgent, .refusal:
+        case .agentActive, .whitelist, .constraints, .capabilities, .region, .gpus, .reservations,
+            .resources, .perAgent, .refusal:
             false
         }
     }

@@ -18,6 +18,8 @@ public struct HierarchicalAllocator: Allocator {
         public var minimums: [ResourceQuantities]
         /// The share of the cluster, in thousandths of a resource, that one framework may hold in
         /// offers while another one waits; 1000 is no limit.
+        ///
+        /// While more than four wait it is less: one to two times an equal part for each.
         public var offeredLimitThousandths: UInt64 = 500
         /// Whether agents with GPUs are kept for frameworks that can use them.
         public var keepsGPUs = true
@@ -26,7 +28,15 @@ public struct HierarchicalAllocator: Allocator {
         public var returnPauseLimit = Duration.seconds(1)
         /// The longest refusal that is put in place of a shorter one when a framework has declined
         /// whatever it was offered for several rounds; zero is never.
-        public var backOffLimit = Duration.seconds(30)
+        public var backOffLimit = Duration.seconds(60)
+        /// When so many frameworks in a row have declined all that is free at an agent, those known
+        /// to want something, by a stated demand or by having used their last offer, come first
+        /// there; zero is never.
+        ///
+        /// When ten times as many others in a row have declined whatever it was, at any agent,
+        /// those known come first everywhere, but for one time in 32: so a crowd that wants
+        /// nothing costs those who do next to nothing, and somebody new is still found out.
+        public var declinesBeforeKnown = 3
         /// The order of sibling roles.
         public var roleSorter = ShareOrder.dominantShare
         /// The order of the frameworks in a role.
@@ -80,6 +90,14 @@ public struct HierarchicalAllocator: Allocator {
     var dirtySlots = Bits()
     /// Frameworks that a limit on offers has kept from something.
     var cappedSlots = Bits()
+    /// What all agents had when the first of them was kept from it.
+    var cappedTotal = Amounts()
+    /// Frameworks in roles that have used what they were offered last.
+    var usingSlots = Bits()
+    /// How many offers in a row were declined, of those made to frameworks not known to want any.
+    var vainOffers = 0
+    /// How often those known to want something have been put first since.
+    var detours = 0
     /// Frameworks in roles that the limit of their role has kept from something.
     var limitedSlots = Bits()
     /// Frameworks that got nothing because of what is kept for guarantees, and what was there
@@ -94,6 +112,10 @@ public struct HierarchicalAllocator: Allocator {
     var priorities: [PriorityLevel] = []
     /// When frameworks that only decline are offered something again.
     var pauses = DeadlineQueue<Int>()
+    /// When an agent is looked at again that somebody had returned again and again.
+    var returnPauses = ReturnPauses()
+    /// The instant of the round, or of the question, that is being answered.
+    var now = Instant.zero
     var agentHold: (count: Int, until: Instant)?
     var backOffs: [BackOff] = []
     var round: UInt64 = 0
@@ -118,31 +140,38 @@ public struct HierarchicalAllocator: Allocator {
     // MARK: Rows
 
     struct AgentRow: Sendable {
-        var info: AgentInfo
-        var isActive: Bool
+        // What a round looks at stands first, so that it shares cache lines.
+
         /// False once it is removed; the row is dropped when many are.
         var isUsed = true
+        var isActive: Bool
         var hasGPUs = false
         /// Whether everyone may have all of its extras.
         var hasPublicExtras = true
-        var total: Parcel
-        var free: Parcel
-        var holdings: [Holding] = []
-        /// All that is free, put together, when it has just been given back whole.
-        var whole: Resources?
+        /// Whether its software copes with every role.
+        var copesWithAll = false
         /// Whether more is held than there is, as when an agent comes back smaller.
         var isOvercommitted = false
+        /// So many frameworks in a row have declined all that is free.
+        var declines: UInt8 = 0
+        /// Who is offered all that is free in one piece, or -1.
+        ///
+        /// Then `free` says what that is, though none of it is free, and no holding counts it: most
+        /// offers are of this kind, and coming and going costs them next to nothing. Everything
+        /// else calls ``settle(_:)`` first.
+        var lentTo: Int32 = -1
+        /// What it fails by while it is not active.
+        var inactiveBecause = PlacementCheck.agentActive
+        var free: Parcel
+        /// All that is free, put together, if it has been put together.
+        var whole: Resources?
+        var id: AgentID
         var refused = RefusalGroups()
-        var returns: [Returns] = []
+        var holdings: [Holding] = []
         /// The round in which a shared volume was granted last: once is enough in one round.
         var sharedRound: UInt64 = 0
-    }
-
-    /// How often in a row a framework has returned an agent whole without a refusal.
-    struct Returns: Sendable {
-        var slot: Int
-        var epoch: UInt32
-        var count = 0
+        var total: Parcel
+        var info: AgentInfo
     }
 
     /// What a framework in a role holds of an agent, apart for each demand.
@@ -188,6 +217,8 @@ public struct HierarchicalAllocator: Allocator {
         /// Of agents at which it has something or is offered it.
         var holdings = 0
         var refusedAgents = Bits()
+        /// Agents at which a pause keeps it, or kept it, from what it had returned.
+        var pausedAgents = Bits()
         /// So many rounds in a row in which all it did was to decline.
         var declines = 0
         var declinedRound: UInt64 = 0
@@ -208,7 +239,7 @@ public struct HierarchicalAllocator: Allocator {
     /// When a refusal, a gang's turn or the wait for agents ends.
     public var nextDeadline: Instant? {
         earliest(
-            earliest(refusals.nextEnd, pauses.next),
+            earliest(refusals.nextEnd, earliest(pauses.next, returnPauses.nextEnd)),
             earliest(gangs.nextDeadline, agentHold?.until))
     }
 
@@ -262,7 +293,8 @@ public struct HierarchicalAllocator: Allocator {
 
     /// What a framework in one of these roles could claim of an agent now.
     public func free(_ id: AgentID, roles: [String]) -> Resources {
-        guard let index = agentIndex[id], agents[index].isActive else { return Resources() }
+        guard let index = agentIndex[id], agents[index].isActive, agents[index].lentTo < 0
+        else { return Resources() }
         var parcel = agents[index].free
         parcel.extras = parcel.extras.filter { item in
             roles.contains { item.isAllocatable(to: $0) }

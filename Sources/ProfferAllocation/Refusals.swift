@@ -14,6 +14,10 @@ struct RefusalGroups: Sendable {
     var blocked = Bits()
     /// Whether what is free, or a group, has changed since `blocked` was found.
     var isStale = false
+    /// When the first pause ends that has not ended when `blocked` was found; `nil` without one.
+    var nextPauseEnd: Instant?
+    /// Who has returned what is free without a refusal.
+    var returns: [Returns] = []
 
     mutating func group(of parcel: Parcel) -> Int {
         if let index = groups.firstIndex(where: {
@@ -32,12 +36,77 @@ struct RefusalGroups: Sendable {
     /// O(groups · words of a set of frameworks).
     mutating func refresh(_ free: Parcel) {
         isStale = false
-        blocked.removeAll()
+        if !blocked.isEmpty { blocked.removeAll() }
         for group in groups where !group.members.isEmpty && group.parcel.covers(free) {
             if blocked.isEmpty {
                 blocked = group.members
             } else {
                 blocked.formUnion(group.members)
+            }
+        }
+    }
+}
+
+/// How often in a row a framework has returned an agent whole without a refusal.
+struct Returns: Sendable {
+    var slot: Int
+    var epoch: UInt32
+    var count = 0
+    /// Until then it is not offered the same, or less, again.
+    var pausedUntil: Instant?
+    /// What that is.
+    var parcel = Parcel()
+}
+
+/// When pauses after returns end, and at which agents; O(log instants) each.
+struct ReturnPauses: Sendable {
+    private struct End: Comparable, Sendable {
+        var end: Instant
+        var bucket: Int32
+
+        static func < (left: End, right: End) -> Bool {
+            left.end != right.end ? left.end < right.end : left.bucket < right.bucket
+        }
+    }
+
+    /// Returns of one call have one end: their agents are kept together.
+    private var buckets: [[Int32]] = []
+    private var freeBuckets: [Int32] = []
+    private var bucketsByEnd = LookupTable<Int64, Int32>()
+    private var ends = Heap<End>()
+
+    var nextEnd: Instant? { ends.min?.end }
+
+    mutating func add(_ agent: Int, _ end: Instant) {
+        let bucket: Int32
+        if let known = bucketsByEnd[end.nanoseconds] {
+            bucket = known
+        } else {
+            bucket = freeBuckets.popLast() ?? Int32(clamping: buckets.count)
+            if Int(bucket) == buckets.count { buckets.append([]) }
+            bucketsByEnd[end.nanoseconds] = bucket
+            ends.insert(End(end: end, bucket: bucket))
+        }
+        buckets[Int(bucket)].append(Int32(truncatingIfNeeded: agent))
+    }
+
+    /// The agents at which a pause has ended.
+    mutating func popDue(at now: Instant) -> [Int32]? {
+        guard let first = ends.min, first.end <= now else { return nil }
+        ends.removeMin()
+        bucketsByEnd[first.end.nanoseconds] = nil
+        freeBuckets.append(first.bucket)
+        let agents = buckets[Int(first.bucket)]
+        buckets[Int(first.bucket)] = []
+        return agents
+    }
+
+    /// Gives agents new numbers; those without one are left out.
+    mutating func move(_ places: [Int]) {
+        for bucket in buckets.indices {
+            buckets[bucket] = buckets[bucket].compactMap { agent in
+                let place = places[Int(agent)]
+                return place < 0 ? nil : Int32(truncatingIfNeeded: place)
             }
         }
     }
@@ -272,6 +341,8 @@ extension HierarchicalAllocator {
         slots[slot].epoch = nextEpoch
         endPause(slot)
         for agent in slots[slot].refusedAgents.members { setRefusals(slot, agent, []) }
+        for agent in slots[slot].pausedAgents.members { agents[agent].refused.isStale = true }
+        slots[slot].pausedAgents.removeAll()
     }
 
     /// Forgets what was refused at an agent; O(its refusals).
@@ -279,6 +350,8 @@ extension HierarchicalAllocator {
         var all = Bits()
         for group in agents[agent].refused.groups { all.formUnion(group.members) }
         for slot in all.members { setRefusals(slot, agent, []) }
+        agents[agent].refused.returns.removeAll()
+        agents[agent].refused.isStale = true
     }
 
     /// Ends the refusals that are over.
@@ -287,10 +360,63 @@ extension HierarchicalAllocator {
             setRefusals(slot, agent, refusals.all(agent, slot).filter { $0.end > now })
             dirtyAgents.insert(agent)
         }
+        while let due = returnPauses.popDue(at: now) {
+            for agent in due { dirtyAgents.insert(Int(agent)) }
+        }
+    }
+
+    /// Finds out who wants nothing of what is free at an agent, if that is not known.
+    mutating func refreshBlocked(_ agent: Int) {
+        let isOver = agents[agent].refused.nextPauseEnd.map { $0 <= now } ?? false
+        guard isOver || agents[agent].refused.isStale else { return }
+        agents[agent].refused.refresh(agents[agent].free)
+        agents[agent].refused.nextPauseEnd = nil
+        for place in agents[agent].refused.returns.indices {
+            guard let end = pauseEnd(agent, place) else { continue }
+            agents[agent].refused.nextPauseEnd =
+                earliest(agents[agent].refused.nextPauseEnd, end)
+            if agents[agent].refused.returns[place].parcel.covers(agents[agent].free) {
+                agents[agent].refused.blocked.insert(agents[agent].refused.returns[place].slot)
+            }
+        }
+    }
+
+    /// When a pause ends, unless it is over or void.
+    private func pauseEnd(_ agent: Int, _ place: Int) -> Instant? {
+        guard let end = agents[agent].refused.returns[place].pausedUntil, end > now else {
+            return nil
+        }
+        let slot = agents[agent].refused.returns[place].slot
+        return slots[slot].epoch == agents[agent].refused.returns[place].epoch ? end : nil
+    }
+
+    private func isPaused(_ slot: Int, _ agent: Int, _ parcel: Parcel) -> Bool {
+        guard agents[agent].refused.nextPauseEnd != nil,
+            let place = agents[agent].refused.returns.firstIndex(where: { $0.slot == slot }),
+            pauseEnd(agent, place) != nil
+        else { return false }
+        return agents[agent].refused.returns[place].parcel.covers(parcel)
     }
 
     /// Whether a framework has refused what it would be offered, or more than that.
-    func isRefused(_ slot: Int, _ agent: Int, _ parcel: Parcel) -> Bool {
+    ///
+    /// - Parameters:
+    ///   - slot: The framework in a role.
+    ///   - agent: The agent.
+    ///   - parcel: What it would be offered.
+    ///   - hasAllExtras: Whether the parcel leaves out extras that are all meant.
+    /// - Returns: Whether it is refused.
+    func isRefused(
+        _ slot: Int, _ agent: Int, _ parcel: Parcel, withAllExtras hasAllExtras: Bool = false
+    ) -> Bool {
+        if hasAllExtras {
+            guard agents[agent].refused.nextPauseEnd != nil || !slots[slot].refusedAgents.isEmpty
+            else { return false }
+            var all = parcel
+            all.extras = agents[agent].free.extras
+            return isRefused(slot, agent, all)
+        }
+        if isPaused(slot, agent, parcel) { return true }
         guard !slots[slot].refusedAgents.isEmpty, let first = refusals.firstGroup(agent, slot)
         else { return false }
         if agents[agent].refused.groups[first].parcel.covers(parcel) { return true }
@@ -300,14 +426,23 @@ extension HierarchicalAllocator {
         }
     }
 
+    /// Whether a framework has refused these resources, or more, of an agent in a role.
+    public func hasRefused(_ allocation: Allocation) -> Bool {
+        guard let agent = agentIndex[allocation.agent],
+            let framework = frameworkIndex[allocation.framework],
+            let slot = slot(framework, allocation.role)
+        else { return false }
+        return isRefused(slot, agent, columns.parcel(allocation.resources))
+    }
+
     /// A framework has given back what it was offered.
     mutating func noteReturn(
         _ slot: Int, _ agent: Int, _ parcel: Parcel, _ refuse: Duration?, at now: Instant
     ) {
         if let refuse, refuse > .zero {
             decline(slot, agent, parcel, refuse, at: now)
-        } else if let pause = returnPause(slot, agent) {
-            self.refuse(slot, agent, parcel, until: now + pause)
+        } else if options.returnPauseLimit > .zero {
+            pauseReturns(slot, agent, parcel, at: now)
         }
     }
 
@@ -365,26 +500,34 @@ extension HierarchicalAllocator {
 
     /// Without a pause, a framework that returns everything at once and refuses nothing would be
     /// offered the same again a few hundred times in a second.
-    private mutating func returnPause(_ slot: Int, _ agent: Int) -> Duration? {
-        guard options.returnPauseLimit > .zero else { return nil }
+    private mutating func pauseReturns(
+        _ slot: Int, _ agent: Int, _ parcel: Parcel, at now: Instant
+    ) {
         let epoch = slots[slot].epoch
-        let index =
-            agents[agent].returns.firstIndex { $0.slot == slot } ?? agents[agent].returns.count
-        if index == agents[agent].returns.count {
-            agents[agent].returns.append(Returns(slot: slot, epoch: epoch))
+        let known = agents[agent].refused.returns.firstIndex { $0.slot == slot }
+        let place = known ?? agents[agent].refused.returns.count
+        if known == nil {
+            agents[agent].refused.returns.append(Returns(slot: slot, epoch: epoch))
+        } else if agents[agent].refused.returns[place].epoch != epoch {
+            agents[agent].refused.returns[place] = Returns(slot: slot, epoch: epoch)
         }
-        if agents[agent].returns[index].epoch != epoch {
-            agents[agent].returns[index] = Returns(slot: slot, epoch: epoch)
-        }
-        agents[agent].returns[index].count += 1
-        let repetitions = agents[agent].returns[index].count - Self.freeReturns - 1
-        guard repetitions >= 0 else { return nil }
-        return min(Self.firstReturnPause * (1 << min(repetitions, 16)), options.returnPauseLimit)
+        agents[agent].refused.returns[place].count += 1
+        let repetitions = agents[agent].refused.returns[place].count - Self.freeReturns - 1
+        guard repetitions >= 0 else { return }
+        let end =
+            now + min(Self.firstReturnPause * (1 << min(repetitions, 16)), options.returnPauseLimit)
+        agents[agent].refused.returns[place].pausedUntil = end
+        agents[agent].refused.returns[place].parcel = parcel
+        agents[agent].refused.nextPauseEnd = earliest(agents[agent].refused.nextPauseEnd, end)
+        agents[agent].refused.isStale = true
+        slots[slot].pausedAgents.insert(agent)
+        returnPauses.add(agent, end)
     }
 
     mutating func forgetReturns(_ slot: Int, _ agent: Int) {
-        guard !agents[agent].returns.isEmpty else { return }
-        agents[agent].returns.removeAll { $0.slot == slot }
+        guard !agents[agent].refused.returns.isEmpty else { return }
+        agents[agent].refused.returns.removeAll { $0.slot == slot }
+        agents[agent].refused.isStale = true
     }
 
     mutating func forgetVerdicts(agent: Int) {

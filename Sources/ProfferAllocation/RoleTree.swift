@@ -416,6 +416,40 @@ struct RoleTree: Sendable {
         return nodes[first].rank < nodes[second].rank
     }
 
+    /// Some of those who wait, in the order in which a walk would find them; O(n log n · depth).
+    func ordered(_ slots: [Int]) -> [Int] {
+        guard slots.count > 1 else { return slots }
+        return slots.sorted { precedes($0, $1) }
+    }
+
+    /// Whether a walk finds one framework before another one.
+    private func precedes(_ first: Int, _ second: Int) -> Bool {
+        var (left, right) = (clients[first].leaf, clients[second].leaf)
+        if left == right {
+            if clientOrder == .dominantShare { return precedes(client: first, second) }
+            let order = nodes[left].order
+            return order.firstIndex(of: first) ?? 0 < order.firstIndex(of: second) ?? 0
+        }
+        while depth(left) > depth(right) { left = nodes[left].parent }
+        while depth(right) > depth(left) { right = nodes[right].parent }
+        while nodes[left].parent != nodes[right].parent {
+            left = nodes[left].parent
+            right = nodes[right].parent
+        }
+        if roleOrder == .dominantShare { return precedes(node: left, right) }
+        let order = nodes[nodes[left].parent].order
+        return order.firstIndex(of: left) ?? 0 < order.firstIndex(of: right) ?? 0
+    }
+
+    private func depth(_ node: Int) -> Int {
+        var (node, depth) = (node, 0)
+        while node != Self.root {
+            node = nodes[node].parent
+            depth += 1
+        }
+        return depth
+    }
+
     private func place(client: Int, in order: Line) -> Int {
         if clientOrder == .weightedRandom { return order.firstIndex(of: client) ?? order.count }
         return partition(order.count) { precedes(client: order[$0], client) }
@@ -609,15 +643,33 @@ struct OrderWalk {
     private var tops = Tops.all
     private var top = 0
     private var stack: [(node: Int, next: Int)] = []
+    /// The only ones that are visited, in order, if there are but few.
+    private var few: [Int]?
 
     mutating func begin(_ tops: Tops = .all) {
         self.tops = tops
         top = 0
+        few = nil
         stack.removeAll(keepingCapacity: true)
+    }
+
+    /// Visits only these, which are in order.
+    mutating func begin(_ few: [Int]) {
+        self.few = few
+        top = 0
+    }
+
+    /// Begins anew after the order has changed.
+    mutating func begin(again tree: RoleTree) {
+        if let few { begin(tree.ordered(few)) } else { begin(tops) }
     }
 
     /// The next framework; `isSkipped` says of a top-level role that it is left out.
     mutating func next(_ tree: RoleTree, skipping isSkipped: (Int) -> Bool) -> Int? {
+        if let few {
+            defer { top += 1 }
+            return top < few.count ? few[top] : nil
+        }
         while true {
             guard let (node, position) = stack.last else {
                 guard let next = nextTop(tree) else { return nil }

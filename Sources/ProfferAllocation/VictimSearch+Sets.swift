@@ -87,19 +87,41 @@ extension VictimSearch {
 
     /// The best of all sets of a few candidates.
     ///
-    /// O(2^candidates).
+    /// Sets of few come first: those that cannot be enough are passed over, and once a set was
+    /// found none with more tasks is looked at. O(2^candidates) at worst.
     private mutating func smallest(_ row: VictimRow, _ pool: [Int]) -> VictimPlan? {
         var best: VictimPlan?
-        for mask in 1..<(1 << pool.count) {
-            let chosen = pool.indices.filter { mask & (1 << $0) != 0 }.map { pool[$0] }
-            let tasks = chosen.reduce(0) { $0 + row.candidates[$1].tasks.count }
-            if let best, tasks > best.tasks { continue }
-            combinations += 1
-            guard covers(row, chosen), isAllowed(row, chosen) else { continue }
-            let plan = plan(row, chosen)
-            if best.map({ plan.isBetter(than: $0) }) ?? true { best = plan }
+        let counts = pool.map { row.candidates[$0].tasks.count }.sorted()
+        var fewest = 0
+        for size in 1...pool.count {
+            fewest += counts[size - 1]
+            if let best, fewest > best.tasks { break }
+            guard canCover(row, pool, size) else { continue }
+            // Every mask with so many bits, rising.
+            var mask = (1 << size) - 1
+            while mask < 1 << pool.count {
+                let chosen = pool.indices.filter { mask & (1 << $0) != 0 }.map { pool[$0] }
+                let lowest = mask & -mask
+                let next = mask + lowest
+                mask = next | ((mask ^ next) / lowest) >> 2
+                let tasks = chosen.reduce(0) { $0 + row.candidates[$1].tasks.count }
+                if let best, tasks > best.tasks { continue }
+                combinations += 1
+                guard covers(row, chosen), isAllowed(row, chosen) else { continue }
+                let plan = plan(row, chosen)
+                if best.map({ plan.isBetter(than: $0) }) ?? true { best = plan }
+            }
         }
         return best
+    }
+
+    /// Whether so many candidates could make room if each gave what the largest ones give.
+    private func canCover(_ row: VictimRow, _ pool: [Int], _ size: Int) -> Bool {
+        row.need.indices.allSatisfy { place in
+            let largest = pool.map { row.candidates[$0].frees[place] }.sorted(by: >).prefix(size)
+            let rest = row.executors.reduce(row.free[place]) { $0 + $1.frees[place] }
+            return row.need[place] <= largest.reduce(rest, +)
+        }
     }
 
     /// A set of which none can be left out.

@@ -4,7 +4,7 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import ProfferAPI
 
-/// Talks to one HTTP server of a cluster.
+/// Talks to one HTTP server of a cluster, or to whichever of several masters leads.
 struct Client: Sendable {
     enum Method: String, Sendable {
         case get = "GET"
@@ -22,17 +22,23 @@ struct Client: Sendable {
         func number(_ header: String) -> Int64? { headers.first(name: header).flatMap(Int64.init) }
     }
 
-    let base: String
+    /// How long a cluster may be without a leader before that is told.
+    private static let patience = Duration.seconds(10)
+
+    /// The servers; of several, one serves and the others name it.
+    let bases: [String]
     let tokenFile: String?
 
+    /// For messages.
+    var base: String { bases.joined(separator: " and ") }
+
     init(_ context: ClusterContext) {
-        base = context.http
-        tokenFile = context.tokenFile
+        self.init(base: context.http, tokenFile: context.tokenFile)
     }
 
-    init(base: String) {
-        self.base = base
-        tokenFile = nil
+    init(base: String, tokenFile: String? = nil) {
+        bases = base.split(separator: ",").map(String.init)
+        self.tokenFile = tokenFile
     }
 
     func get<Value: Decodable>(_ path: String, as type: Value.Type) async throws -> Value {
@@ -86,6 +92,59 @@ struct Client: Sendable {
     func send(
         _ method: Method, _ path: String, body: Data? = nil, token: String? = nil
     ) async throws -> Answer {
+        let end = ContinuousClock.now + Self.patience
+        while true {
+            let (base, answer) = try await askAll(method, path, body: body, token: token)
+            if bases.count > 1, answer.status == 503 || answer.status == 307,
+                ContinuousClock.now < end
+            {
+                // Between two leaders.
+                try await Task.sleep(for: .milliseconds(300))
+                continue
+            }
+            guard answer.status < 400, answer.status != 307 else {
+                throw Self.problem(answer.status, answer.body, base + path)
+            }
+            return answer
+        }
+    }
+
+    /// Asks the servers in turn until one serves, at first where one of them says the leader is.
+    ///
+    /// Only to servers of the list: an order carries the operator's token.
+    private func askAll(
+        _ method: Method, _ path: String, body: Data?, token: String?
+    ) async throws -> (String, Answer) {
+        var left = bases
+        var last: (String, Answer)?
+        var failure: (any Error)?
+        while !left.isEmpty {
+            let base = left.removeFirst()
+            do {
+                let answer = try await exchange(base, method, path, body: body, token: token)
+                guard answer.status == 307 || answer.status == 503, bases.count > 1 else {
+                    return (base, answer)
+                }
+                last = (base, answer)
+                let place = answer.headers.first(name: "Location") ?? ""
+                if let leader = left.firstIndex(where: { place.hasPrefix($0 + "/") }) {
+                    left.insert(left.remove(at: leader), at: 0)
+                }
+            } catch {
+                try Task.checkCancellation()
+                failure = error
+            }
+        }
+        if let last { return last }
+        throw CommandProblem(
+            .unreachable, "\(base) cannot be reached",
+            because: failure.map { "\($0)" } ?? "there is no address",
+            try: "look whether the cluster runs; 'proffer dev' starts one")
+    }
+
+    private func exchange(
+        _ base: String, _ method: Method, _ path: String, body: Data?, token: String?
+    ) async throws -> Answer {
         var request = HTTPClientRequest(url: base + path)
         request.method = HTTPMethod(rawValue: method.rawValue)
         if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
@@ -93,25 +152,31 @@ struct Client: Sendable {
             request.headers.add(name: "Content-Type", value: "application/json")
             request.body = .bytes(body)
         }
-        let response: HTTPClientResponse
-        let data: Data
-        do {
-            response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
-            data = Data(try await response.body.collect(upTo: 64 << 20).readableBytesView)
-        } catch {
-            try Task.checkCancellation()
-            throw CommandProblem(
-                .unreachable, "\(base) cannot be reached", because: "\(error)",
-                try: "look whether the cluster runs; 'proffer dev' starts one")
-        }
-        let status = Int(response.status.code)
-        guard status < 400 else { throw Self.problem(status, data, base + path) }
-        return Answer(status: status, headers: response.headers, body: data)
+        let response = try await Self.http.execute(
+            request, timeout: .seconds(bases.count > 1 ? 5 : 30))
+        let data = Data(try await response.body.collect(upTo: 64 << 20).readableBytesView)
+        return Answer(
+            status: Int(response.status.code), headers: response.headers, body: data)
     }
+
+    /// Leaves redirections to ``send(_:_:body:token:)``; lives as long as the program.
+    private static let http: HTTPClient = {
+        var configuration = HTTPClient.Configuration.singletonConfiguration
+        configuration.redirectConfiguration = .disallow
+        configuration.timeout.connect = .seconds(5)
+        return HTTPClient(
+            eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
 
     /// Events as they come, until `take` returns false, the stream ends or the task is cancelled.
     func events(_ take: (EventObject) async -> Bool) async throws {
-        let request = HTTPClientRequest(url: base + "/v1/events")
+        var leader = bases[0]
+        for base in bases where bases.count > 1 {
+            let answer = try? await exchange(
+                base, .get, "/v1/summary", body: nil, token: nil)
+            if answer?.status == 200 { leader = base }
+        }
+        let request = HTTPClientRequest(url: leader + "/v1/events")
         let response = try await HTTPClient.shared.execute(request, deadline: .distantFuture)
         var line: [UInt8] = []
         for try await buffer in response.body {

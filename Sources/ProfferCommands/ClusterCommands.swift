@@ -17,7 +17,7 @@ struct AgentsCommand: AsyncParsableCommand {
             header: ["ID", "HOST", "STATE", "TASKS", "TOTAL", "ALLOCATED", "LOAD", "ATTRIBUTES"]
         ) { agent in
             [
-                short(agent.id, 44), agent.name, agent.state, "\(agent.tasks)",
+                short(agent.id, 44), agent.name, agent.drain ?? agent.state, "\(agent.tasks)",
                 amounts(agent.total), amounts(agent.allocated),
                 agent.usage.map { String(format: "%.2f", $0.load) } ?? "-",
                 agent.attributes.keys.sorted().map { "\($0)=\(agent.attributes[$0] ?? "")" }
@@ -58,7 +58,11 @@ struct OffersCommand: AsyncParsableCommand {
     @OptionGroup
     var cluster: ClusterOptions
 
+    @Flag(help: "List the requests to leave agents, which are inverse offers, instead.")
+    var inverse = false
+
     func run() async throws {
+        if inverse { return try await showInverse() }
         let list = try await cluster.client().get(
             "/v1/offers", as: ObjectList<OfferObject>.self)
         try show(
@@ -68,6 +72,21 @@ struct OffersCommand: AsyncParsableCommand {
             [
                 short(offer.id, 44), short(offer.framework, 44), offer.role, offer.name,
                 String(format: "%.1fs", offer.age), amounts(offer.resources),
+            ]
+        }
+    }
+
+    private func showInverse() async throws {
+        let list = try await cluster.client().get(
+            "/v1/inverse-offers", as: ObjectList<InverseOfferObject>.self)
+        try show(
+            list, cluster.output,
+            header: ["ID", "FRAMEWORK", "AGENT", "TASKS", "DEADLINE", "RESPONSE", "REASON"]
+        ) { offer in
+            [
+                short(offer.id, 44), short(offer.framework, 44), short(offer.agent ?? "-", 44),
+                offer.tasks.isEmpty ? "-" : offer.tasks.joined(separator: ","), offer.deadline,
+                offer.response ?? "-", offer.reason,
             ]
         }
     }

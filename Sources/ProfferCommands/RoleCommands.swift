@@ -21,13 +21,17 @@ struct RolesCommand: AsyncParsableCommand {
             quotas.items.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         try show(
             list, cluster.output,
-            header: ["NAME", "WEIGHT", "SHARE", "FRAMEWORKS", "ALLOCATED", "GUARANTEE", "LIMIT"]
+            header: [
+                "NAME", "WEIGHT", "SHARE", "FRAMEWORKS", "ALLOCATED", "GUARANTEE", "LIMIT",
+                "PRIORITY",
+            ]
         ) { role in
             [
                 role.name, weightText(role.weight), String(format: "%.1f%%", role.share * 100),
                 "\(role.frameworks.count)", amounts(role.allocated),
                 byRole[role.id].map { amounts($0.guarantees) } ?? "-",
                 byRole[role.id].map { amounts($0.limits) } ?? "-",
+                role.priorityLimit.map { "at most \($0)" } ?? "-",
             ]
         }
     }
@@ -152,12 +156,12 @@ struct QuotaCommand: AsyncParsableCommand {
         var item: QuotaChangeObject.Item {
             get throws {
                 QuotaChangeObject.Item(
-                    role: role, guarantees: try parsed(guarantee, "--guarantee"),
-                    limits: try parsed(limit, "--limit"))
+                    role: role, guarantees: try Self.parsed(guarantee, "--guarantee"),
+                    limits: try Self.parsed(limit, "--limit"))
             }
         }
 
-        private func parsed(_ texts: [String], _ option: String) throws -> [String: String] {
+        static func parsed(_ texts: [String], _ option: String) throws -> [String: String] {
             var result: [String: String] = [:]
             for text in texts {
                 let parts = text.split(separator: ":", omittingEmptySubsequences: false)

@@ -41,8 +41,12 @@ public struct ProfferCommand: AsyncParsableCommand {
                 subcommands: [
                     StatusCommand.self, WhyCommand.self, AgentsCommand.self,
                     FrameworksCommand.self, OffersCommand.self, RolesCommand.self,
-                    QuotaCommand.self, WeightCommand.self, KeygenCommand.self,
+                    QuotaCommand.self, WeightCommand.self, PriorityCommand.self,
+                    WhitelistCommand.self, ReserveCommand.self, UnreserveCommand.self,
+                    AgentCommand.self, MaintenanceCommand.self, RebindCommand.self,
+                    KeygenCommand.self, RegistryCommand.self,
                 ]),
+            CommandGroup(name: "Proof", subcommands: [SimulateCommand.self]),
         ])
 
     /// Made by the argument parser.

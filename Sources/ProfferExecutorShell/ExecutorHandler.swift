@@ -3,6 +3,7 @@ internal import Glibc
 internal import ProfferContainers
 internal import ProfferExecutor
 internal import ProfferExecutorWire
+internal import ProfferFailpoints
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferModel
 internal import ProfferTransport
@@ -58,6 +59,7 @@ final class ExecutorHandler: ReactorHandler {
     func turn(
         events: [TransportEvent], mail: [ExecutorShell.Mail], at now: Instant, links: inout Links
     ) {
+        Failpoint.turn()
         if !isWatching { watch(&links) }
         for event in events { translate(event, at: now, &links) }
         for item in mail {
@@ -98,6 +100,7 @@ final class ExecutorHandler: ReactorHandler {
             do {
                 // An event that this version does not know is not for it.
                 guard let event = try ExecutorCodec.decodeEvent(bytes) else { return }
+                event.passFailpoint()
                 inputs.append(.event(event, from: peer))
             } catch {
                 log("a message of the agent cannot be read: \(error)")
@@ -135,7 +138,9 @@ final class ExecutorHandler: ReactorHandler {
             let message = ExecutorMessage(
                 frameworkID: configuration.frameworkID, executorID: configuration.executorID,
                 call: call)
-            links.send(ExecutorCodec.encode(message), to: peer)
+            Failpoint.sending(call.failpoints) {
+                links.send(ExecutorCodec.encode(message), to: peer)
+            }
         case .start(let launch): starts.append(launch)
         case .signal(let id, let number): tasks.signal(id, number)
         case .runCheck(let reference, let kind, let timeout):
@@ -181,6 +186,7 @@ final class ExecutorHandler: ReactorHandler {
 
     private func takeEnds(at now: Instant) {
         for end in tasks.takeEnds(at: now) {
+            Failpoint.hit(.executorExitReceived)
             inputs.append(.processExited(end.id, end.exit, errorTail: end.errorTail))
         }
     }

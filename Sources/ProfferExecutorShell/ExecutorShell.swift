@@ -3,6 +3,7 @@ internal import Glibc
 internal import ProfferContainers
 internal import ProfferExecutor
 internal import ProfferExecutorWire
+internal import ProfferFailpoints
 public import ProfferIsolation
 public import ProfferModel
 internal import ProfferSession
@@ -131,6 +132,7 @@ public struct ExecutorShell: Sendable {
     /// - Returns: The exit code.
     /// - Throws: ``ExecutorShellError`` when it cannot start.
     public func run() throws(ExecutorShellError) -> Int32 {
+        Failpoint.hit(.executorBegin)
         let signals = SignalDescriptor.takeOver()
         // The first process of a container loses its parent, which is the runtime.
         if configuration.isolation.mode == .oci { _ = linux_adopt_orphans() }

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import ProfferContainers
 internal import ProfferExecutor
+internal import ProfferFailpoints
 internal import ProfferIsolation
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferModel
@@ -122,15 +123,19 @@ struct TaskHost: ~Copyable {
             try contain(launch, plan, at: now)
             return nil
         }
+        Failpoint.hit(.executorPlanBefore)
         try runner.carryOut(plan)
+        Failpoint.hit(.executorPlanAfter)
         var command = launch.command
         command.user = command.user ?? planner.settings.user
         let process: ProcessIdentity
         do throws(SystemError) {
+            Failpoint.hit(.executorStartBefore)
             process = try ProcessLauncher.start(
                 ProcessPlan(
                     command: command, environment: launch.environment, directory: launch.sandbox,
                     confinement: plan.confinement), isExact: false)
+            Failpoint.hit(.executorStartAfter)
             try watcher.watchChild(process, token: lastToken)
         } catch {
             runner.undo(plan)
@@ -281,7 +286,7 @@ struct TaskHost: ~Copyable {
         for var task in draining {
             if task.nextAt > now {
                 left.append(task)
-            } else if runner.undo(task.plan) {
+            } else if undo(task.plan) {
                 leaveGroup(task.end.id)
                 ends.append(task.end)
             } else {
@@ -298,11 +303,20 @@ struct TaskHost: ~Copyable {
         return ends
     }
 
+    private func undo(_ plan: IsolationPlan) -> Bool {
+        Failpoint.hit(.executorUndoBefore)
+        guard runner.undo(plan) else { return false }
+        Failpoint.hit(.executorUndoAfter)
+        return true
+    }
+
     /// Kills what tasks without a cgroup have left behind, if it is time to.
     mutating func sweep(at now: Instant) {
         guard let due = sweepAt, due <= now else { return }
         sweepAt = nil
+        Failpoint.hit(.executorSweepBefore)
         let count = sweeper.sweep()
+        Failpoint.hit(.executorSweepAfter)
         if count > 0 { log("killed \(count) processes that tasks had left behind") }
     }
 

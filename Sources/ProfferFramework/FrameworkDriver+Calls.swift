@@ -7,6 +7,7 @@ extension FrameworkDriver {
         _ call: SchedulerCall, at now: Instant, into outbox: inout Outbox<Effect>
     ) {
         remember(call, at: now)
+        let call = completed(call)
         guard isSubscribed else {
             drop(call, at: now, into: &outbox)
             return
@@ -16,6 +17,13 @@ extension FrameworkDriver {
         } else {
             send(call, into: &outbox)
         }
+    }
+
+    /// Names the agent of a kill when the policy does not: a master that has not heard of the task
+    /// yet can tell by it whether the task may still run.
+    private func completed(_ call: SchedulerCall) -> SchedulerCall {
+        guard case .kill(let task, nil, let policy) = call else { return call }
+        return .kill(task, agent: tasks[task]?.agent ?? nil, policy: policy)
     }
 
     private mutating func remember(_ call: SchedulerCall, at now: Instant) {
@@ -72,6 +80,14 @@ extension FrameworkDriver {
     var description: Subscription {
         Subscription(
             framework: options.info, suppressedRoles: suppressed, constraints: options.constraints)
+    }
+
+    /// What the next subscription says of demand: what was stated last, in roles it still has; or
+    /// that it is going to be stated.
+    var wantedDemands: [Demand]? {
+        guard let stated = demands.stated else { return options.demands }
+        if stated.isEmpty { return nil }
+        return stated.filter { options.info.roles.contains($0.role) }
     }
 
     /// Changes what the next subscription says; the id stays.

@@ -13,10 +13,10 @@ extension FrameworkDriver {
         phase = .subscribing(peer, retryAt: now + pause)
         updates = []
         var subscription = description
-        // Until its demand is known a framework counts as a classic one and could be offered whole
-        // agents.
-        heldBack = demands.stated?.isEmpty == false ? options.info.roles : []
-        if !heldBack.isEmpty { subscription.suppressedRoles = heldBack }
+        // Said later, it would come too late: a classic framework is offered whole agents at once.
+        subscription.demands = wantedDemands
+        subscribedDemands = subscription.demands
+        subscription.takesBatches = true
         outbox.append(
             .send(
                 FrameworkCall(
@@ -66,6 +66,7 @@ extension FrameworkDriver {
             tell(.rescinded(id), at: now, into: &outbox)
         case .rescindInverseOffer(let id): tell(.inverseRescinded(id), at: now, into: &outbox)
         case .update(let status): take(status, at: now, into: &outbox)
+        case .updates(let list): for status in list { take(status, at: now, into: &outbox) }
         case .updateOperation(let status): take(status, at: now, into: &outbox)
         case .message(let agent, let executor, let data):
             tell(
@@ -105,6 +106,7 @@ extension FrameworkDriver {
             tell(
                 .backedOff(role: role, declines: declines, pause: pause), at: now, into: &outbox)
         case .demandRefused(let problem):
+            outbox.append(.observe(.updateRefused("the demand: \(problem)")))
             tell(.updateRefused("the demand: \(problem)"), at: now, into: &outbox)
         default: break
         }
@@ -169,10 +171,11 @@ extension FrameworkDriver {
             return
         }
         outbox.append(.observe(.subscribed(id)))
-        if let wanted = demands.stated { send(.demand(wanted), into: &outbox) }
-        let wantedRoles = heldBack.filter { !suppressed.contains($0) }
-        // A call without roles would mean all of them.
-        if !wantedRoles.isEmpty { send(.revive(roles: wantedRoles), into: &outbox) }
+        // The policy may have said something else meanwhile.
+        let wanted = wantedDemands
+        if wanted != subscribedDemands, wanted != [] {
+            send(.demand(wanted ?? []), into: &outbox)
+        }
         if isWatching { send(.watchCluster(true), into: &outbox) }
         tell(.subscribed(id, master: master), at: now, into: &outbox)
         for task in kills.keys { repeatKill(of: task, at: now, into: &outbox) }

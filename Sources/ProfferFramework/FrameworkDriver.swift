@@ -56,7 +56,7 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     }
 
     /// The policy; for tests and for shells that read its state between turns.
-    public internal(set) var policy: Policy
+    public package(set) var policy: Policy
     var options: FrameworkOptions
     var phase = Phase.disconnected
     var heartbeatInterval: Duration = .seconds(15)
@@ -79,8 +79,8 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     var suppressed: [String]
     /// What the framework wants, said again after every subscription.
     var demands = DemandBook()
-    /// Roles in which the subscription was made without offers, until the demand is stated.
-    var heldBack: [String] = []
+    /// What the subscription under way has said of that.
+    var subscribedDemands: [Demand]?
     /// For which demand each offer was made that is not answered.
     var offerDemands: OrderedTable<OfferID, String> = [:]
     /// The tasks of each claim without an answer.
@@ -103,6 +103,7 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
         self.policy = policy
         self.options = options
         suppressed = options.suppressedRoles
+        if let wanted = options.demands, !wanted.isEmpty { demands.said(wanted) }
         reconcilePause = options.reconcileFirstPause
         generator = SeededGenerator(seed: seed)
         for task in options.knownTasks {

@@ -16,6 +16,12 @@ public struct FrameworkOptions: Hashable, Sendable {
     public var suppressedRoles: [String] = []
     /// The agents that are wanted, per role.
     public var constraints: [OfferConstraint] = []
+    /// What is wanted from the beginning; `nil` makes it a classic framework until it states
+    /// demand, which is offered whatever is free.
+    ///
+    /// An empty list says that it is going to state demand, perhaps when it has subscribed: it is
+    /// offered nothing before it has.
+    public var demands: [Demand]?
     /// Who acknowledges updates.
     public var acknowledgement = Care.automatic
     /// Who reconciles after a subscription and from time to time.

@@ -42,10 +42,17 @@ public struct MasterServer: Sendable {
             await refresh()
             return plain(metrics.render(), type: "text/plain; version=0.0.4; charset=utf-8")
         }
-        addReads(to: router.group("/v1"))
-        addOrders(to: router.group("/v1"))
-        addQuota(to: router.group("/v1"))
-        addQuestions(to: router.group("/v1"))
+        router.get("/v1/leader") { _, _ in try json(LeaderObject(view.standing)) }
+        let group = router.group("/v1").add(middleware: LeaderOnly(view: view))
+        addReads(to: group)
+        addOrders(to: group)
+        addQuota(to: group)
+        addQuestions(to: group)
+        addPriorityLimit(to: group)
+        addWhitelist(to: group)
+        addReservations(to: group)
+        addAgentOrders(to: group)
+        addMaintenance(to: group)
         refuseOtherMethods(router)
         return router
     }
@@ -63,6 +70,23 @@ public struct MasterServer: Sendable {
                 await onStart(channel.localAddress?.port ?? 0)
             },
             logger: logger)
+    }
+
+    /// What every master answers by itself, whoever leads.
+    private struct LeaderObject: Encodable {
+        var leads: Bool
+        var leader: String?
+        var epoch: UInt64?
+        var registry: String
+        var problem: String?
+
+        init(_ standing: MasterStanding) {
+            leads = standing.leads
+            leader = standing.leader
+            epoch = standing.epoch
+            registry = standing.registry
+            problem = standing.problem
+        }
     }
 
     private func addReads(to group: RouterGroup<BasicRequestContext>) {
@@ -95,6 +119,12 @@ public struct MasterServer: Sendable {
                 throw unexpected
             }
             return try page(offers.map(OfferObject.init), request, id: \.id)
+        }
+        group.get("inverse-offers") { request, _ in
+            let list = try await asked(.inverseOffers) { answer in
+                if case .inverseOffers(let list) = answer { list } else { nil }
+            }
+            return try page(list.map(InverseOfferObject.init), request, id: \.id)
         }
         group.get("tasks") { request, _ in
             let framework = request.uri.queryParameters["framework"].map {
@@ -137,6 +167,60 @@ public struct MasterServer: Sendable {
         }
     }
 
+    private func addPriorityLimit(to group: RouterGroup<BasicRequestContext>) {
+        group.put("roles/:role/priority-limit") { request, context in
+            try authorize(request)
+            let role = try decoded(context.parameters.require("role"))
+            let body = try await collected(request, upTo: 1024)
+            guard let limit = Int(String(buffer: body)) else {
+                throw ProblemObject(
+                    status: 400, title: "bad priority limit",
+                    detail: "the body must be a whole number",
+                    advice: "send for example: 10; DELETE takes the limit away")
+            }
+            return try await carryOut(.setPriorityLimit(role: role, limit))
+        }
+        group.delete("roles/:role/priority-limit") { request, context in
+            try authorize(request)
+            let role = try decoded(context.parameters.require("role"))
+            return try await carryOut(.setPriorityLimit(role: role, nil))
+        }
+    }
+
+    private func addReservations(to group: RouterGroup<BasicRequestContext>) {
+        group.post("agents/:agent/reserve") { request, context in
+            try authorize(request)
+            let agent = AgentID(try decoded(context.parameters.require("agent")))
+            return try await carryOut(
+                try ReservationRequests.reserve(agent, try await body(of: request)),
+                advice: "look at what its tasks hold with 'proffer agents'")
+        }
+        group.post("agents/:agent/unreserve") { request, context in
+            try authorize(request)
+            let agent = AgentID(try decoded(context.parameters.require("agent")))
+            return try await carryOut(
+                try ReservationRequests.unreserve(agent, try await body(of: request)),
+                advice: "look at what its tasks hold with 'proffer agents'")
+        }
+    }
+
+    private func addWhitelist(to group: RouterGroup<BasicRequestContext>) {
+        group.get("whitelist") { _, _ in
+            let answer = try await view.answer(.whitelist)
+            guard case .whitelist(let hosts) = answer else { throw unexpected }
+            return try json(WhitelistObject(hosts))
+        }
+        group.put("whitelist") { request, _ in
+            try authorize(request)
+            let bytes = Array(buffer: try await request.body.collect(upTo: 8 << 20))
+            return try await carryOut(try WhitelistRequests.change(bytes))
+        }
+        group.delete("whitelist") { request, _ in
+            try authorize(request)
+            return try await carryOut(.setWhitelist(nil))
+        }
+    }
+
     private func addQuota(to group: RouterGroup<BasicRequestContext>) {
         group.get("quotas") { request, _ in
             let quotas = try await asked(.quotas) { answer in
@@ -171,12 +255,12 @@ public struct MasterServer: Sendable {
         }
     }
 
-    private func body(of request: Request) async throws -> [UInt8] {
+    func body(of request: Request) async throws -> [UInt8] {
         Array(buffer: try await request.body.collect(upTo: 256 << 10))
     }
 
     /// What the master answers to a question, which it may refuse.
-    private func asked<Value>(
+    func asked<Value>(
         _ call: OperatorCall, _ value: (OperatorAnswer) -> Value?
     ) async throws -> Value {
         let answer = try await view.answer(call)
@@ -191,7 +275,7 @@ public struct MasterServer: Sendable {
                 status: 409, title: "refused", detail: why,
                 advice: "compare the versions of the programs, and look at the master's log")
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
-            .done, .inverseOffers:
+            .done, .inverseOffers, .whitelist, .maintenanceStatus, .maintenanceSchedule:
             throw unexpected
         }
     }
@@ -202,7 +286,7 @@ public struct MasterServer: Sendable {
             advice: "try again; if it stays so, look at the master's log")
     }
 
-    private func decoded(_ text: String) throws -> String {
+    func decoded(_ text: String) throws -> String {
         guard let plain = text.removingPercentEncoding else {
             throw ProblemObject(
                 status: 400, title: "bad path", detail: "'\(text)' is not percent-encoded text")
@@ -210,7 +294,7 @@ public struct MasterServer: Sendable {
         return plain
     }
 
-    private func authorize(_ request: Request) throws {
+    func authorize(_ request: Request) throws {
         let given = Array((request.headers[.authorization] ?? "").utf8)
         let wanted = Array("Bearer \(token)".utf8)
         // Every byte is looked at, so that the time taken tells nothing about the token.
@@ -227,7 +311,7 @@ public struct MasterServer: Sendable {
         }
     }
 
-    private func carryOut(_ call: OperatorCall, advice: String? = nil) async throws -> Response {
+    func carryOut(_ call: OperatorCall, advice: String? = nil) async throws -> Response {
         switch try await view.answer(call) {
         case .done: return Response(status: .accepted)
         case .notFound(let what):
@@ -235,12 +319,12 @@ public struct MasterServer: Sendable {
         case .refused(let why):
             throw ProblemObject(status: 409, title: "refused", detail: why, advice: advice)
         case .agents, .frameworks, .roles, .offers, .tasks, .summary, .quotas, .why, .demands,
-            .inverseOffers:
+            .inverseOffers, .whitelist, .maintenanceStatus, .maintenanceSchedule:
             throw unexpected
         }
     }
 
-    private func page<Item: Codable & Sendable>(
+    func page<Item: Codable & Sendable>(
         _ items: [Item], _ request: Request, id: (Item) -> String
     ) throws -> Response {
         let query = request.uri.queryParameters

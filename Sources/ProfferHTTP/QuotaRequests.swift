@@ -55,7 +55,7 @@ enum QuotaRequests {
         return quota
     }
 
-    private static func amounts(
+    static func amounts(
         _ fields: RequestFields, _ key: String
     ) throws -> [(String, Milli)] {
         let entries = try fields.object(key)

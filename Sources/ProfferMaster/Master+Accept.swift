@@ -289,6 +289,7 @@ extension Master {
                         key, name: task.name, agent: accepted.agent, .staging, reason: nil,
                         message: nil)))
         }
+        askToLeave(accepted.agent, id, at: now, into: &outbox)
         if let demand = accepted.demandID { frameworks[id]?.launched[demand, default: 0] += 1 }
         outbox.append(
             .tellAgent(

@@ -102,6 +102,10 @@ extension Master {
                 return conflict(
                     .agentActive, "the agent '\(part.agentID)' is \(agent.state.rawValue)")
             }
+            if !isListed(agent.info.hostname) {
+                return conflict(
+                    .whitelist, "the host '\(agent.info.hostname)' is not on the whitelist")
+            }
             return nil
         }
     }

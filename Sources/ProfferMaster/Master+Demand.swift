@@ -15,24 +15,55 @@ extension Master {
     ) {
         guard let row = frameworks[id] else { return }
         if let problem = problemOfDemands(demands, row) {
-            outbox.append(.observe(.invalidCall(id, call: "DEMAND", problem: problem)))
-            if let peer = row.peer {
-                outbox.append(.tellFramework(.demandRefused(problem: problem), peer))
-            }
+            refuse(demand: problem, row, into: &outbox)
             return
         }
         frameworks[id]?.launched = LookupTable()
         set(demands, id, at: now)
+        guard row.awaitsDemand, var row = frameworks[id] else { return }
+        row.awaitsDemand = false
+        frameworks[id] = row
+        tellAllocator(row, isActive: row.isConnected)
+    }
+
+    private func refuse(
+        demand problem: String, _ row: FrameworkRow, into outbox: inout Outbox<MasterEffect>
+    ) {
+        outbox.append(.observe(.invalidCall(row.id, call: "DEMAND", problem: problem)))
+        guard let peer = row.peer else { return }
+        outbox.append(.tellFramework(.demandRefused(problem: problem), peer))
+    }
+
+    /// Takes over what a framework wants from the beginning of its subscription.
+    ///
+    /// One that cannot be served is told why, and waits until it has stated another demand: as a
+    /// classic framework it would be offered what it never wanted. What a framework that comes back
+    /// states above the limit of a role was accepted before the limit was lowered.
+    mutating func begin(
+        with demands: [Demand]?, _ id: FrameworkID, isKnown: Bool, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) {
+        guard let demands, !demands.isEmpty, var row = frameworks[id] else { return }
+        if let problem = problemOfDemands(demands, row, isLimited: !isKnown) {
+            refuse(demand: problem, row, into: &outbox)
+            return
+        }
+        row.awaitsDemand = false
+        frameworks[id] = row
+        set(demands, id, at: now)
+        tellAllocator(row, isActive: true)
     }
 
     private mutating func set(_ demands: [Demand], _ id: FrameworkID, at now: Instant) {
         frameworks[id]?.demands = demands
-        allocator.setDemands(id, demands, at: now)
+        allocator.setDemands(id, frameworks[id].map(served) ?? demands, at: now)
         if demands.isEmpty { demanding.remove(id) } else { demanding.append(id) }
         watchForShortfalls(at: now)
     }
 
-    private func problemOfDemands(_ demands: [Demand], _ row: FrameworkRow) -> String? {
+    private func problemOfDemands(
+        _ demands: [Demand], _ row: FrameworkRow, isLimited: Bool = true
+    ) -> String? {
         if demands.count > Demand.countLimit {
             return "\(demands.count) demands are stated; \(Demand.countLimit) are possible"
         }
@@ -45,6 +76,9 @@ extension Master {
             if !row.info.roles.contains(demand.role) {
                 return "the demand '\(demand.id)' is in the role '\(demand.role)', which is not "
                     + "one of the framework's"
+            }
+            if isLimited, let problem = problemOfPriority(demand.priority, in: demand.role) {
+                return "the demand '\(demand.id)': \(problem)"
             }
         }
         return ProfferAllocation.problem(
@@ -84,7 +118,13 @@ extension Master {
     mutating func keepDemands(of id: FrameworkID, in roles: [String], at now: Instant) {
         guard let demands = frameworks[id]?.demands else { return }
         let kept = demands.filter { roles.contains($0.role) }
-        if kept.count != demands.count { set(kept, id, at: now) }
+        guard kept.count != demands.count else { return }
+        set(kept, id, at: now)
+        guard kept.isEmpty, var row = frameworks[id] else { return }
+        // It has not said that it wants to be a classic framework.
+        row.awaitsDemand = true
+        frameworks[id] = row
+        tellAllocator(row, isActive: row.isConnected)
     }
 
     /// Tells frameworks that they are offered less often, since they take nothing.

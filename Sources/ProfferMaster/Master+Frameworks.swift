@@ -98,13 +98,18 @@ extension Master {
         row.publicKey = row.publicKey ?? peerKeys[peer]
         row.suppressedRoles = subscription.suppressedRoles
         row.constraints = subscription.constraints
+        row.takesBatches = subscription.takesBatches
         row.subscribedAt = wallClock.time(at: now)
         row.disconnectedSince = nil
         row.demands = []
+        row.awaitsDemand = subscription.demands != nil
         row.launched = LookupTable()
         row.watchSerial = nil
         outbox.append(.commit([.framework(id, row.entry())]))
-        if let known { failOver(from: known, to: peer, at: now, into: &outbox) }
+        if let known {
+            failOver(from: known, to: peer, at: now, into: &outbox)
+            if known.peer != peer { awaitUpdates(of: known) }
+        }
         row.offers = []
         frameworks[id] = row
         peerFrameworks[peer] = id
@@ -117,6 +122,7 @@ extension Master {
                 .subscribed(
                     id, heartbeatInterval: configuration.heartbeatInterval, master: info), peer))
         outbox.append(.tellFramework(.heartbeat, peer))
+        begin(with: subscription.demands, id, isKnown: known != nil, at: now, into: &outbox)
         outbox.append(
             .observe(
                 .framework(
@@ -141,13 +147,27 @@ extension Master {
             return "this session belongs to framework '\(other)'; open another one"
         }
         if framework.name.isEmpty { return "the framework has no name; give it one" }
-        if let problem = problemOfPriority(framework.priority) { return problem }
+        if let problem = problemOfPriority(of: framework, id) { return problem }
         if framework.failoverTimeout < .zero { return "the failover time-out is negative" }
         if let known = id.flatMap({ frameworks[$0] }), known.info.principal != framework.principal {
             return "the principal of a framework cannot be changed"
         }
         return problemOfRoles(subscription)
             ?? ProfferAllocation.problem(in: subscription.constraints)
+    }
+
+    /// A framework that comes back as it was keeps its priority, and is served as at the limit.
+    private func problemOfPriority(of info: FrameworkInfo, _ id: FrameworkID?) -> String? {
+        if let problem = problemOfPriority(info.priority) { return problem }
+        if let known = id.flatMap({ frameworks[$0]?.info }), known.priority == info.priority,
+            known.roles == info.roles
+        {
+            return nil
+        }
+        for role in info.roles {
+            if let problem = problemOfPriority(info.priority, in: role) { return problem }
+        }
+        return nil
     }
 
     private func problemOfRoles(_ subscription: Subscription) -> String? {
@@ -181,9 +201,11 @@ extension Master {
     mutating func tellAllocator(_ row: FrameworkRow, isActive: Bool) {
         allocator.setFramework(
             AllocatorFramework(
-                id: row.id, roles: row.info.roles, suppressedRoles: row.suppressedRoles,
+                id: row.id, roles: row.info.roles,
+                suppressedRoles: row.awaitsDemand ? row.info.roles : row.suppressedRoles,
                 capabilities: row.info.capabilities, minimums: row.info.minimumOffers,
-                constraints: row.constraints, priority: row.info.priority), isActive: isActive)
+                constraints: row.constraints, priority: priority(of: row.info)),
+            isActive: isActive)
     }
 
     private mutating func dropOffers(
@@ -265,7 +287,8 @@ extension Master {
     }
 
     mutating func disconnect(
-        framework id: FrameworkID, _ peer: PeerID, _ reason: String, at now: Instant,
+        framework id: FrameworkID, _ peer: PeerID, _ reason: String,
+        atLeast grace: Duration = .zero, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
         guard let row = frameworks[id], row.peer == peer else { return }
@@ -281,10 +304,12 @@ extension Master {
                 .framework(
                     id, name: row.info.name, isConnected: false, isRemoved: false,
                     reason: reason)))
-        if row.info.failoverTimeout <= .zero {
+        stopAnswering(id)
+        let window = max(row.info.failoverTimeout, grace)
+        if window <= .zero {
             remove(framework: id, "it disconnected", at: now, into: &outbox)
         } else {
-            timers.set(.failover(id), to: now + row.info.failoverTimeout)
+            timers.set(.failover(id), to: now + window)
             let entry = frameworks[id]?.entry()
             outbox.append(.commit([.framework(id, entry)]))
         }
@@ -319,6 +344,7 @@ extension Master {
         }
         timers.set(.failover(id), to: nil)
         timers.set(.heartbeat(id), to: nil)
+        stopAnswering(id)
         forgetWishes(id, at: now)
         allocator.removeFramework(id)
         frameworks.removeValue(forKey: id)

@@ -3,15 +3,15 @@ internal import ProfferKernel
 internal import ProfferModel
 
 extension Master {
-    /// Asks a framework to end tasks before a deadline.
+    /// Asks a framework to end tasks before a deadline, or to leave an agent before maintenance.
     mutating func request(
-        _ inverseOffer: InverseOffer, _ preemption: UInt64, at now: Instant,
+        _ inverseOffer: InverseOffer, _ preemption: UInt64?, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
         let id = inverseOffer.id
         inverseOffers[id] = InverseOfferRow(
             inverseOffer: inverseOffer, madeAt: now, preemption: preemption)
-        preemptions[preemption]?.inverseOffers.append(id)
+        if let preemption { preemptions[preemption]?.inverseOffers.append(id) }
         if let peer = frameworks[inverseOffer.frameworkID]?.peer {
             outbox.append(.tellFramework(.inverseOffers([inverseOffer]), peer))
         }
@@ -19,7 +19,7 @@ extension Master {
 
     mutating func rescind(inverseOffer id: OfferID, into outbox: inout Outbox<MasterEffect>) {
         guard let row = inverseOffers.remove(id) else { return }
-        preemptions[row.preemption]?.inverseOffers.remove(id)
+        if let preemption = row.preemption { preemptions[preemption]?.inverseOffers.remove(id) }
         if let peer = frameworks[row.inverseOffer.frameworkID]?.peer {
             outbox.append(.tellFramework(.rescindInverseOffer(id), peer))
         }
@@ -43,8 +43,16 @@ extension Master {
         for row in rows {
             var again = row.inverseOffer
             inverseOffers.remove(again.id)
-            preemptions[row.preemption]?.inverseOffers.remove(again.id)
-            guard let preemption = preemptions[row.preemption] else { continue }
+            guard let id = row.preemption else {
+                again.id = makeOfferID()
+                if let agent = again.agentID {
+                    leaveRequests[PlacedFramework(agent: agent, framework: framework)] = again.id
+                }
+                request(again, nil, at: now, into: &outbox)
+                continue
+            }
+            preemptions[id]?.inverseOffers.remove(again.id)
+            guard let preemption = preemptions[id] else { continue }
             again.id = makeOfferID()
             again.tasks.removeAll { !preemption.tasks.contains(TaskKey(framework, $0)) }
             request(again, row.preemption, at: now, into: &outbox)
@@ -55,7 +63,8 @@ extension Master {
         inverseOffers.values.map { row in
             InverseOfferSummary(
                 inverseOffer: row.inverseOffer, age: now - row.madeAt,
-                reason: preemptions[row.preemption]?.reason ?? "", response: row.response)
+                reason: row.preemption.map { preemptions[$0]?.reason ?? "" } ?? "maintenance",
+                response: row.response)
         }
     }
 }

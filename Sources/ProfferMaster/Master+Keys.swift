@@ -29,4 +29,58 @@ extension Master {
         outbox.append(.observe(.identityRefused(claimed, publicKey: peerKeys[peer])))
         return advice
     }
+
+    // MARK: Other keys
+
+    /// Gives the id of an agent to another key; a session of the old one ends.
+    mutating func rebind(
+        agent id: AgentID, to key: String?, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) -> OperatorAnswer {
+        guard var row = agents[id] else { return .notFound("there is no agent '\(id)'") }
+        if let problem = Self.problemOfKey(key) { return .refused(problem) }
+        guard row.publicKey != key else { return .done }
+        row.publicKey = key
+        outbox.append(.commit([.agent(id, entry(row))]))
+        agents[id]?.publicKey = key
+        if let peer = row.peer, peerKeys[peer] != key {
+            let reason = "the operator gave the agent's id to another key"
+            disconnect(agent: id, peer, reason, at: now, into: &outbox)
+            peerAgents.remove(peer)
+            outbox.append(.closePeer(peer, reason: reason))
+        }
+        return .done
+    }
+
+    /// Gives the id of a framework to another key; a session of the old one ends, and its tasks
+    /// live on for the failover time-out, at least for a heartbeat's time.
+    mutating func rebind(
+        framework id: FrameworkID, to key: String?, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
+    ) -> OperatorAnswer {
+        guard var row = frameworks[id] else {
+            return .notFound("there is no framework '\(id)'")
+        }
+        if let problem = Self.problemOfKey(key) { return .refused(problem) }
+        guard row.publicKey != key else { return .done }
+        row.publicKey = key
+        outbox.append(.commit([.framework(id, row.entry())]))
+        frameworks[id]?.publicKey = key
+        if let peer = row.peer, peerKeys[peer] != key {
+            let reason = "the operator gave the framework's id to another key"
+            outbox.append(.tellFramework(.error(reason), peer))
+            peerFrameworks.remove(peer)
+            disconnect(
+                framework: id, peer, reason, atLeast: configuration.heartbeatInterval, at: now,
+                into: &outbox)
+            outbox.append(.closePeer(peer, reason: reason))
+        }
+        return .done
+    }
+
+    /// A CURVE key in Z85 has 40 characters.
+    private static func problemOfKey(_ key: String?) -> String? {
+        guard let key, key.utf8.count != 40 else { return nil }
+        return "a public key has 40 characters; this one has \(key.utf8.count)"
+    }
 }

@@ -62,7 +62,8 @@ extension Master {
             hostname: agent.info.hostname, agentPort: agent.info.port, domain: agent.info.domain,
             resources: grant.resources, attributes: agent.info.attributes,
             executorIDs: agent.executors.keys.filter { $0.framework == grant.framework }
-                .map(\.executor), role: grant.role, demandID: granted.demandID,
+                .map(\.executor), unavailability: unavailability(of: agent.info),
+            role: grant.role, demandID: granted.demandID,
             instances: granted.instances, gang: granted.gang)
         offers[offer.id] = OfferRow(offer: offer, madeAt: now)
         if let gang = offer.gang { gangs[gang, default: []].append(offer.id) }
@@ -165,7 +166,7 @@ extension Master {
             return
         }
         frameworks[id]?.suppressedRoles.removeAll(where: meant.contains)
-        allocator.revive(id, roles: meant)
+        if frameworks[id]?.awaitsDemand != true { allocator.revive(id, roles: meant) }
     }
 
     mutating func suppress(

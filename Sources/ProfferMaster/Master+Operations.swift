@@ -61,7 +61,7 @@ extension Master {
             }
         return AgentEntry(
             info: agent.info, admission: admission, isDeactivated: agent.isDeactivated,
-            publicKey: agent.publicKey)
+            publicKey: agent.publicKey, drain: agent.drain)
     }
 
     mutating func answer(
@@ -115,7 +115,13 @@ extension Master {
     ) -> Result<Change, Problem> {
         let change: Result<Change, Problem> =
             switch action {
-            case .reserve(let resources): reserve(resources, accepted)
+            case .reserve(let resources, let source):
+                source.isEmpty
+                    ? reserve(resources, accepted)
+                    : .failure(
+                        Problem(
+                            text: "only an operator can reserve anew what is reserved; UNRESERVE "
+                                + "it and then RESERVE it, without a source"))
             case .unreserve(let resources): unreserve(resources)
             case .create(let volumes): create(volumes, accepted)
             case .destroy(let volumes): destroy(volumes, accepted)

@@ -30,8 +30,43 @@ extension Master {
             case .why(let question): answer(why: question, at: now)
             case .whyFramework(let id): answer(whyFramework: id, at: now)
             case .inverseOffers: .inverseOffers(inverseOfferSummaries(at: now))
+            case .reserve(let id, let resources, let source):
+                order(reserve: resources, source: source, of: id, at: now, into: &outbox)
+            case .unreserve(let id, let resources):
+                order(unreserve: resources, of: id, at: now, into: &outbox)
+            case .whitelist: .whitelist(whitelist.map(Array.init))
+            case .setWhitelist(let hosts): order(whitelist: hosts, at: now, into: &outbox)
+            case .setPriorityLimit(let role, let limit):
+                setPriorityLimit(role, limit, at: now, into: &outbox)
+            case .markAgentGone, .drainAgent, .deactivateAgent, .reactivateAgent,
+                .maintenanceStatus, .maintenanceSchedule, .setMaintenanceSchedule,
+                .startMaintenance, .stopMaintenance, .rebindAgent, .rebindFramework:
+                carryOut(call, at: now, into: &outbox)
             }
         outbox.append(.answer(answer, query))
+    }
+
+    /// Orders about agents, machines and keys.
+    private mutating func carryOut(
+        _ call: OperatorCall, at now: Instant, into outbox: inout Outbox<MasterEffect>
+    ) -> OperatorAnswer {
+        switch call {
+        case .markAgentGone(let id): markGone(id, at: now, into: &outbox)
+        case .drainAgent(let id, let grace, let marksGone):
+            drain(
+                id, DrainOrder(maxGrace: grace, marksGone: marksGone), at: now, into: &outbox)
+        case .deactivateAgent(let id): deactivate(id, at: now, into: &outbox)
+        case .reactivateAgent(let id): reactivate(id, at: now, into: &outbox)
+        case .maintenanceStatus: .maintenanceStatus(maintenanceStatus(at: now))
+        case .maintenanceSchedule: .maintenanceSchedule(maintenance.windows)
+        case .setMaintenanceSchedule(let windows): schedule(windows, at: now, into: &outbox)
+        case .startMaintenance(let machines): takeDown(machines, at: now, into: &outbox)
+        case .stopMaintenance(let machines): takeUp(machines, at: now, into: &outbox)
+        case .rebindAgent(let id, let key): rebind(agent: id, to: key, at: now, into: &outbox)
+        case .rebindFramework(let id, let key):
+            rebind(framework: id, to: key, at: now, into: &outbox)
+        default: .refused("this master does not know the order")
+        }
     }
 
     private mutating func orderKill(
@@ -100,7 +135,8 @@ extension Master {
         return AgentSummary(
             info: agent.info, state: agent.state, total: agent.info.resources, allocated: held,
             offered: offered(agent.offers), version: agent.version,
-            registeredAt: agent.registeredAt, tasks: liveCount(agent.tasks), usage: agent.usage)
+            registeredAt: agent.registeredAt, tasks: liveCount(agent.tasks), usage: agent.usage,
+            drain: agent.drain, unavailability: unavailability(of: agent.info))
     }
 
     private func summary(_ framework: FrameworkRow, isRemoved: Bool) -> FrameworkSummary {
@@ -133,6 +169,7 @@ extension Master {
             rows[role]?.weightThousandths = weight
         }
         for role in quotas.keys { add(role) }
+        for role in priorityLimits.keys { add(role) }
         for task in tasks.values where !task.isReleased {
             rows[task.role]?.allocated += task.info.resources
         }
@@ -146,6 +183,7 @@ extension Master {
         return rows.values.map { row in
             var summary = row
             summary.shareMillionths = allocator.shareMillionths(role: row.name)
+            summary.priorityLimit = priorityLimit(of: row.name)
             return summary
         }
     }

@@ -15,7 +15,7 @@ struct EndedVictim: Sendable {
 /// their frameworks are told until when they may end them in their own way; then they are killed.
 /// What they held is granted by the allocator, which serves the most urgent first.
 extension Master {
-    /// So many demands at most are searched for in one step.
+    /// So many demands at most are searched for in one step; a gang counts for all of them.
     private static let searchesPerStep = 4
     /// So many preemptions at most begin in one step, but for those of one gang.
     private static let preemptionsPerStep = 16
@@ -47,21 +47,24 @@ extension Master {
         var isMore = !preemptions.isEmpty
         var next: Instant?
         var searches = 0
+        // They are the same for all searches, but for what these find.
+        var books: QuotaBooks?
         for shortfall in shortfalls {
             let key = DemandKey(shortfall)
             let due = max(shortfall.since + delay, known[key] ?? shortfall.since)
             if due > now {
                 nextSearches[key] = known[key]
                 next = earliest(next, due)
-            } else if searches == Self.searchesPerStep {
+            } else if searches >= Self.searchesPerStep {
                 isMore = true
             } else {
-                searches += 1
-                if makeRoom(for: shortfall, at: now, into: &outbox) {
+                searches += shortfall.demand.gang > 1 ? Self.searchesPerStep : 1
+                if books == nil, !quotas.isEmpty { books = quotaBooks() }
+                if makeRoom(for: shortfall, books, at: now, into: &outbox) {
                     isMore = true
                 } else {
                     // Of a large cluster the search sees a part only.
-                    let parts = agents.count / Self.agentsPerSearch + 1
+                    let parts = agents.count / victimWindow + 1
                     let again = now + max(shortfallPause, delay / parts)
                     nextSearches[key] = again
                     next = earliest(next, again)
@@ -76,7 +79,8 @@ extension Master {
     ///
     /// - Returns: Whether a further step is to go on with it.
     private mutating func makeRoom(
-        for shortfall: Shortfall, at now: Instant, into outbox: inout Outbox<MasterEffect>
+        for shortfall: Shortfall, _ books: QuotaBooks?, at now: Instant,
+        into outbox: inout Outbox<MasterEffect>
     ) -> Bool {
         let key = DemandKey(shortfall)
         let demand = shortfall.demand
@@ -86,7 +90,7 @@ extension Master {
         if isGang, underWay > 0 { return true }
         var missing = demand.count - underWay
         guard missing > 0 else { return true }
-        var search = victimSearch(shortfall)
+        var search = victimSearch(shortfall, books)
         if isGang {
             missing = min(missing, demand.gang)
             missing -= search.takeFree(upTo: missing)

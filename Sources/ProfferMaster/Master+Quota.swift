@@ -63,7 +63,7 @@ extension Master {
                 if let role = item.reservedRole {
                     books.reserved[topLevelRole(role), default: ResourceQuantities()]
                         .add(amount, to: item.name)
-                } else if agent.state == .active {
+                } else if isOfferable(agent) {
                     books.unreserved.add(amount, to: item.name)
                 }
             }
@@ -85,9 +85,9 @@ extension Master {
 
     func quotaSummaries() -> [QuotaSummary] {
         let books = quotaBooks()
-        return quotas.values.map {
-            QuotaSummary(quota: $0, consumed: books.consumed($0.role))
-        }
+        return quotas.values
+            .sorted { $0.role.utf8.lexicographicallyPrecedes($1.role.utf8) }
+            .map { QuotaSummary(quota: $0, consumed: books.consumed($0.role)) }
     }
 
     /// Sets quotas, all or none.

@@ -28,10 +28,11 @@ extension Master {
                 status.state = .gone
                 position.latestState = .gone
             }
-            if let reason = task.preemptedFor, [.killed, .killing].contains(status.state) {
-                status.reason = .containerPreempted
-                status.message = reason
+            let seen = asSeen(status, task, agent)
+            if seen.state != status.state, position.latestState == status.state {
+                position.latestState = seen.state
             }
+            status = seen
             note(status, position, key, at: now, into: &outbox)
         } else if tasks[key] != nil {
             // Whatever this agent believes, it is not its task.
@@ -40,11 +41,37 @@ extension Master {
         } else {
             outbox.append(.observe(.stray("update of a task that is not known")))
         }
-        guard let peer = row.peer else { return }
+        guard isInTurn(status.uuid, key), let peer = row.peer else { return }
         var visible = status
         visible.state = status.state.visible(toPartitionAware: row.isPartitionAware)
         visible.agentID = agent
         outbox.append(.tellFramework(.update(visible), peer))
+    }
+
+    /// Whether an update may be handed on: what was under way in a session that has ended comes
+    /// first, for an acknowledgement of a later one would end it unheard.
+    private mutating func isInTurn(_ uuid: UpdateID?, _ key: TaskKey) -> Bool {
+        guard let uuid, let task = tasks[key] else { return true }
+        if let awaited = task.awaited {
+            // Its acknowledgement was lost on the way to the agent; it has to be said again.
+            if uuid == task.lastAcknowledged { return true }
+            guard uuid == awaited else { return false }
+            tasks[key]?.awaited = nil
+            tasks[key]?.underWay = []
+        }
+        if tasks[key]?.underWay.contains(uuid) == false, uuid != task.lastAcknowledged {
+            tasks[key]?.underWay.append(uuid)
+        }
+        return true
+    }
+
+    /// Notes that a framework has a new session: its agents will send again what was under way.
+    mutating func awaitUpdates(of row: FrameworkRow) {
+        for task in row.tasks {
+            let key = TaskKey(row.id, task)
+            let first = tasks[key]?.underWay.first
+            tasks[key]?.awaited = first
+        }
     }
 
     private mutating func note(
@@ -112,6 +139,7 @@ extension Master {
             return
         }
         agents[placed.agent]?.endingExecutors.remove(key)
+        noteVacated(placed.agent, framework)
         frameworks[framework]?.executors.remove(placed)
         allocator.recover(
             Allocation(
@@ -126,7 +154,10 @@ extension Master {
         let summary = summary(key, task)
         tasks.remove(key)
         timers.set(.kill(key), to: nil)
-        agents[task.info.agentID]?.tasks.remove(key)
+        let agent = task.info.agentID
+        agents[agent]?.tasks.remove(key)
+        if agents[agent]?.drain != nil { emptied.append(agent) }
+        noteVacated(agent, key.framework)
         frameworks[key.framework]?.tasks.remove(key.task)
         frameworks[key.framework]?.unreachable.remove(key.task)
         frameworks[key.framework]?.completed.append(summary)
@@ -145,6 +176,10 @@ extension Master {
         guard let task = tasks[key], task.info.agentID == agent else {
             outbox.append(.observe(.stray("acknowledgement for a task that is not known")))
             return
+        }
+        if let index = task.underWay.firstIndex(of: uuid) {
+            tasks[key]?.underWay.removeSubrange(...index)
+            tasks[key]?.lastAcknowledged = uuid
         }
         // The record leaves with the acknowledgement of the end, not with the end.
         if task.state.isTerminal, task.endUUID == uuid { forget(key, at: now) }
@@ -182,68 +217,6 @@ extension Master {
             outbox.append(.tellAgent(.kill(key, policy: task.killPolicy), peer))
             timers.set(.kill(key), to: now + configuration.killRepeat)
         }
-    }
-
-    mutating func reconcile(
-        _ list: [ReconcileTask], _ framework: FrameworkID, at now: Instant,
-        into outbox: inout Outbox<MasterEffect>
-    ) {
-        guard list.isEmpty else {
-            for one in list { reconcileOne(one, framework, into: &outbox) }
-            return
-        }
-        for id in frameworks[framework]?.tasks ?? [] {
-            reconcileOne(ReconcileTask(taskID: id), framework, into: &outbox)
-        }
-    }
-
-    private mutating func reconcileOne(
-        _ one: ReconcileTask, _ framework: FrameworkID,
-        into outbox: inout Outbox<MasterEffect>
-    ) {
-        if let task = tasks[TaskKey(framework, one.taskID)] {
-            reconcileKnown(task, one.taskID, framework, into: &outbox)
-            return
-        }
-        var state = TaskState.unknown
-        var message = "the task is not known"
-        var labels: [Label] = []
-        var since: WallTime?
-        if let id = one.agentID, let agent = agents[id] {
-            switch agent.state {
-            case .active, .deactivated, .disconnected:
-                (state, message) = (.gone, "the agent is here and does not know the task")
-            case .recovered:
-                (state, message) = (.staging, "the agent is expected back; ask again")
-                labels = [TaskStatus.recoveringLabel]
-            case .unreachable:
-                (state, message) = (.unreachable, "the agent does not answer")
-                since = agent.unreachableSince
-            case .gone: (state, message) = (.goneByOperator, "the agent was declared gone")
-            }
-        } else if one.agentID == nil, !recovering.isEmpty {
-            (state, message) = (.staging, "agents are expected back; ask again")
-            labels = [TaskStatus.recoveringLabel]
-        }
-        report(
-            one.taskID, one.agentID, framework, state, .reconciliation, message,
-            unreachableSince: since, labels: labels, into: &outbox)
-    }
-
-    /// The last state handed on, so that nothing is told before its turn; without a uuid.
-    private mutating func reconcileKnown(
-        _ task: TaskRow, _ id: TaskID, _ framework: FrameworkID,
-        into outbox: inout Outbox<MasterEffect>
-    ) {
-        guard let row = frameworks[framework], let peer = row.peer else { return }
-        var status = task.lastStatus ?? TaskStatus(taskID: id, state: .staging)
-        if task.state == .unreachable { status.state = .unreachable }
-        status.state = status.state.visible(toPartitionAware: row.isPartitionAware)
-        status.uuid = nil
-        status.source = .master
-        status.reason = .reconciliation
-        status.agentID = task.info.agentID
-        outbox.append(.tellFramework(.update(status), peer))
     }
 
     /// Declares a task over from the master's side, when its agent can say nothing any more.

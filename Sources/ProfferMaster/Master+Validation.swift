@@ -82,7 +82,9 @@ extension Master {
         if let problem = problemOfResources(task.resources, "task '\(task.id)'") {
             return problem
         }
-        if let priority = task.priority, let problem = problemOfPriority(priority) {
+        if let priority = task.priority,
+            let problem = problemOfPriority(priority, in: accepted.role)
+        {
             return "task '\(task.id)': \(problem)"
         }
         if let grace = task.killPolicy?.gracePeriod, grace < .zero {

@@ -19,37 +19,88 @@ private struct TaskUnit {
 
 extension Master {
     /// So many agents at most are looked at for one shortfall in one step.
-    static let agentsPerSearch = 5000
+    private static let agentsPerSearch = 4000
+    /// Of so many that have possible victims, sets of them are tried.
+    private static let agentsTried = 256
+    /// A gang has to find all of its room at once.
+    private static let agentsTriedForGang = 2048
 
     /// Prepares the search for victims on the agents that could ever serve a demand.
     ///
-    /// O(agents + their tasks), and of a large cluster only a part, another one at each time.
-    mutating func victimSearch(_ shortfall: Shortfall) -> VictimSearch {
+    /// O(agents + their tasks), and of a large cluster only a part, another one at each time: a
+    /// step must not hold up the master.
+    mutating func victimSearch(_ shortfall: Shortfall, _ books: QuotaBooks?) -> VictimSearch {
         let key = DemandKey(shortfall)
         let framework = frameworks[key.framework]
         let canUseGPUs = framework?.info.capabilities.contains(.gpuResources) == true
+        let isAware = framework?.info.capabilities.contains(.regionAware) == true
+        let instance = Resources(
+            shortfall.demand.resources.entries.map { Resource($0.name, .scalar($0.amount)) })
         let rows = agents.elements
         let count = min(rows.count, Self.agentsPerSearch)
+        let isGang = shortfall.demand.gang > 1
+        let limit = isGang ? Self.agentsTriedForGang : Self.agentsTried
+        var priorities = LookupTable<FrameworkID, Int>()
         var chosen: [VictimAgent] = []
-        for step in 0..<count {
-            let row = rows[(victimCursor + step) % rows.count].value
-            guard row.state == .active, row.peer != nil,
+        var looked = 0
+        while looked < count, chosen.count < limit {
+            let row = rows[(victimCursor + looked) % rows.count].value
+            looked += 1
+            guard isOfferable(row), row.peer != nil,
                 row.info.resources.quantities.contains(shortfall.demand.resources),
-                canUseGPUs || row.info.resources.scalar("gpus") == .zero
+                canUseGPUs || row.info.resources.scalar("gpus") == .zero,
+                isAware || !isFar(row.info),
+                !allocator.hasRefused(
+                    Allocation(
+                        framework: key.framework, role: key.role, agent: row.id,
+                        resources: instance)),
+                // A gang uses what is free too.
+                isGang || hasVictims(row, for: shortfall, &priorities)
             else { continue }
             chosen.append(victimAgent(row, key))
         }
-        if !rows.isEmpty { victimCursor = (victimCursor + count) % rows.count }
+        victimWindow = max(1, looked)
+        if !rows.isEmpty { victimCursor = (victimCursor + looked) % rows.count }
         return VictimSearch(
             for: shortfall.demand, isGuaranteed: shortfall.isGuaranteed,
             constraints: framework?.constraints.first { $0.role == key.role },
-            uses: roleUses(), among: chosen)
+            uses: books.map(roleUses) ?? [], among: chosen)
+    }
+
+    /// Whether a task of an agent may have to make room for a demand.
+    ///
+    /// O(tasks of the agent); the priorities of frameworks are looked up once.
+    private func hasVictims(
+        _ row: AgentRow, for shortfall: Shortfall,
+        _ priorities: inout LookupTable<FrameworkID, Int>
+    ) -> Bool {
+        let own = topLevelRole(shortfall.demand.role)
+        for key in row.tasks {
+            guard let task = tasks[key], !task.isReleased, !task.isKillWanted,
+                task.preemption == nil
+            else { continue }
+            if shortfall.isGuaranteed, topLevelRole(task.role) != own { return true }
+            var stated = task.info.priority ?? priorities[key.framework]
+            if stated == nil {
+                stated = frameworks[key.framework]?.info.priority ?? 0
+                priorities[key.framework] = stated
+            }
+            if priority(stated ?? 0, in: task.role) < shortfall.demand.priority { return true }
+        }
+        return false
+    }
+
+    /// Whether an agent is in another region than the master.
+    private func isFar(_ info: AgentInfo) -> Bool {
+        guard let own = configuration.domain?.region, let there = info.domain?.region else {
+            return false
+        }
+        return own != there
     }
 
     /// What roles with a quota have, as if all that makes room had ended and its room were taken.
-    private func roleUses() -> [RoleUse] {
-        if quotas.isEmpty { return [] }
-        var books = quotaBooks()
+    private func roleUses(_ now: QuotaBooks) -> [RoleUse] {
+        var books = now
         for row in preemptions.values {
             for key in row.tasks {
                 guard let task = tasks[key] else { continue }
@@ -97,7 +148,8 @@ extension Master {
         to units: inout OrderedDictionary<UnitKey, TaskUnit>
     ) {
         let framework = frameworks[key.framework]
-        let priority = task.info.priority ?? framework?.info.priority ?? 0
+        let stated = task.info.priority ?? framework?.info.priority ?? 0
+        let priority = priority(stated, in: task.role)
         let executor = task.executorID.map { ExecutorKey(key.framework, $0) }
         let ending = executor.flatMap { id -> ExecutorKey? in
             agent.executors[id]?.info.kind == .default ? id : nil

@@ -74,7 +74,7 @@ extension Master {
 
     /// An agent as a framework in these roles sees it; `nil` when it cannot be used.
     private func view(_ agent: AgentRow, _ roles: [String]) -> AgentView? {
-        guard agent.state == .active else { return nil }
+        guard isOfferable(agent) else { return nil }
         return AgentView(
             id: agent.id, hostname: agent.info.hostname, attributes: agent.info.attributes,
             domain: agent.info.domain, free: allocator.free(agent.id, roles: roles))

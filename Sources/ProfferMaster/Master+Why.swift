@@ -18,8 +18,23 @@ extension Master {
             return .refused(problem)
         }
         let constraint = OfferConstraint(role: demand.role, groups: demand.constraints)
-        if let problem = ProfferAllocation.problem(in: [constraint]) { return .refused(problem) }
-        return .why(allocator.explain(question, at: now))
+        if let problem = ProfferAllocation.problem(in: [constraint])
+            ?? problemOfPriority(demand.priority, in: demand.role)
+        {
+            return .refused(problem)
+        }
+        return .why(explain(question, at: now))
+    }
+
+    private func explain(_ question: PlacementQuestion, at now: Instant) -> PlacementExplanation {
+        var explanation = allocator.explain(question, at: now)
+        if let id = question.framework, let row = frameworks[id], row.isConnected,
+            row.awaitsDemand
+        {
+            explanation.obstacle =
+                "the framework has announced that it states what it wants, and has not done so yet"
+        }
+        return explanation
     }
 
     /// Why what a framework demands waits; for one that demands nothing, why it is offered nothing.
@@ -33,13 +48,13 @@ extension Master {
                     let demand = Demand(id: "", role: role, resources: ResourceQuantities())
                     return DemandSummary(
                         demand: demand, waitingSince: nil,
-                        explanation: allocator.explain(
+                        explanation: explain(
                             PlacementQuestion(framework: id, demand: demand), at: now))
                 })
         }
         let lacking = allocator.shortfalls(at: now).filter { $0.framework == id }
         return .demands(
-            row.demands.map { stated in
+            served(row).map { stated in
                 let shortfall = lacking.first {
                     $0.demand.id == stated.id && $0.demand.role == stated.role
                 }
@@ -48,7 +63,7 @@ extension Master {
                     shortfall?.demand.count ?? max(0, stated.count - (row.launched[stated.id] ?? 0))
                 return DemandSummary(
                     demand: demand, waitingSince: shortfall.map { wallClock.time(at: $0.since) },
-                    explanation: allocator.explain(
+                    explanation: explain(
                         PlacementQuestion(framework: id, demand: stated), at: now))
             })
     }

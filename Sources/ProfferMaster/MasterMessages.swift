@@ -17,6 +17,9 @@ public enum MasterInput: Sendable {
     case peerClosed(PeerID, reason: String)
     /// An operator asks or orders something.
     case operation(OperatorCall, QueryID)
+    /// The file that ``MasterConfiguration/whitelistFile`` names was read and says this; `nil` is
+    /// every host.
+    case whitelistRead([String]?)
 }
 
 /// Everything a master asks of its shell, to be carried out in order.
@@ -75,6 +78,13 @@ public enum MasterObservation: Hashable, Sendable {
     case preempting([TaskKey], AgentID, reason: String)
     /// An allocation was made: how many offers it led to.
     case allocated(offers: Int)
+    /// So many of so many agents are missing that the master itself may be cut off: they are
+    /// removed slowly from now on, or as quickly as usual again.
+    case agentsMissing(Int, of: Int, isSlow: Bool)
+    /// An agent answered before its turn to be removed had come.
+    case removalCancelled(AgentID)
+    /// So many agents that were lost for long were forgotten.
+    case forgotten(agents: Int)
 
     /// The event for subscribers of the event stream, if it is one for them.
     public var clusterEvent: ClusterEvent? {
@@ -88,7 +98,9 @@ public enum MasterObservation: Hashable, Sendable {
         case .offered(let id, let framework, let agent, let resources):
             .offered(id, framework, agent, resources)
         case .offerEnded(let id, let end, _): .offerEnded(id, end)
-        case .invalidCall, .identityRefused, .stray, .preempting, .allocated: nil
+        case .invalidCall, .identityRefused, .stray, .preempting, .allocated, .agentsMissing,
+            .removalCancelled, .forgotten:
+            nil
         }
     }
 }

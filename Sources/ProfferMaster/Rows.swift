@@ -12,8 +12,12 @@ struct FrameworkRow: Sendable {
     var publicKey: String?
     var suppressedRoles: [String] = []
     var constraints: [OfferConstraint] = []
+    /// Whether it is told several updates in one event.
+    var takesBatches = false
     /// What it has stated that it wants.
     var demands: [Demand] = []
+    /// Whether it is offered nothing before it states what it wants.
+    var awaitsDemand = false
     /// How many instances of each demand were launched since it was stated.
     var launched = LookupTable<String, Int>()
     /// The number of the next step of its stream of cluster state, if it has one.
@@ -44,6 +48,12 @@ struct PlacedExecutor: Hashable, Sendable {
     var executor: ExecutorID
 }
 
+/// A framework on an agent.
+struct PlacedFramework: Hashable, Sendable {
+    var agent: AgentID
+    var framework: FrameworkID
+}
+
 /// An agent that the master knows.
 struct AgentRow: Sendable {
     var id: AgentID
@@ -59,6 +69,8 @@ struct AgentRow: Sendable {
     var pingsMissed = 0
     var unreachableSince: WallTime?
     var isDeactivated = false
+    /// The order that every task leaves it.
+    var drain: DrainOrder?
     var tasks: OrderedKeys<TaskKey> = []
     var executors: OrderedDictionary<ExecutorKey, AgentExecutor> = [:]
     /// Executors that are to end; asked for again when the agent comes back.
@@ -77,13 +89,27 @@ struct AgentRow: Sendable {
 
 /// A task from its launch to the acknowledgement of its end.
 struct TaskRow: Sendable {
-    var info: TaskInfo
+    /// The description in one piece: it is large and never changes, and rows are copied often.
+    private final class Description: Sendable {
+        let info: TaskInfo
+        init(_ info: TaskInfo) { self.info = info }
+    }
+
+    private let description: Description
+    var info: TaskInfo { description.info }
     var role: String
     var executorID: ExecutorID?
     /// The newest state known, which decides about resources.
     var state: TaskState = .staging
     /// The newest update handed to the framework; reconciliation answers with it.
     var lastStatus: TaskStatus?
+    /// Updates handed to the framework, or that would have been, without an acknowledgement.
+    var underWay: Deque<UpdateID> = []
+    /// The update that the framework's present session has to carry first: it was under way in one
+    /// that has ended.
+    var awaited: UpdateID?
+    /// The update that the framework acknowledged last.
+    var lastAcknowledged: UpdateID?
     /// The update that brings the end; its acknowledgement ends the record.
     var endUUID: UpdateID?
     /// Whether the resources have been given back.
@@ -101,13 +127,21 @@ struct TaskRow: Sendable {
     var preemptedFor: String?
     /// Whether only its agent knows how it was launched.
     var isLearned = false
+
+    init(info: TaskInfo, role: String, executorID: ExecutorID?, isReleased: Bool = false) {
+        description = Description(info)
+        self.role = role
+        self.executorID = executorID
+        self.isReleased = isReleased
+    }
 }
 
 /// An outstanding request to leave.
 struct InverseOfferRow: Sendable {
     var inverseOffer: InverseOffer
     var madeAt: Instant
-    var preemption: UInt64
+    /// What it makes room for; `nil` for maintenance.
+    var preemption: UInt64?
     var response: InverseOfferResponse?
 }
 
@@ -162,4 +196,10 @@ enum MasterTimer: Hashable, Sendable {
     case shortfalls
     /// The end of a notice.
     case preempt(UInt64)
+    /// The turn of the next agent that is to be removed.
+    case removal
+    /// A look at agents that were lost for long.
+    case collection
+    /// The next part of an answer to a RECONCILE.
+    case reconcile(FrameworkID)
 }

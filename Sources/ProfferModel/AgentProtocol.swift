@@ -119,6 +119,16 @@ public struct AgentUsage: Hashable, Sendable {
     }
 }
 
+/// Whether a task lives and dies with others.
+public enum TaskGrouping: Hashable, Sendable {
+    /// Not said: by an agent of a version before 0.2.
+    case unknown
+    /// By itself.
+    case single
+    /// With those that name the same first task.
+    case group(TaskID)
+}
+
 /// What an agent knows of a task, told to the master when it comes back.
 public struct AgentTask: Hashable, Sendable {
     /// The task.
@@ -133,6 +143,8 @@ public struct AgentTask: Hashable, Sendable {
     public var state: TaskState
     /// The last update that the framework has acknowledged or been sent.
     public var lastForwarded: TaskStatus?
+    /// Whether it was launched in a group.
+    public var grouping: TaskGrouping
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -141,7 +153,8 @@ public struct AgentTask: Hashable, Sendable {
         role: String,
         executorID: ExecutorID,
         state: TaskState,
-        lastForwarded: TaskStatus? = nil
+        lastForwarded: TaskStatus? = nil,
+        grouping: TaskGrouping = .unknown
     ) {
         self.info = info
         self.frameworkID = frameworkID
@@ -149,6 +162,7 @@ public struct AgentTask: Hashable, Sendable {
         self.executorID = executorID
         self.state = state
         self.lastForwarded = lastForwarded
+        self.grouping = grouping
     }
 }
 

@@ -3,6 +3,8 @@
 public enum PlacementCheck: String, CaseIterable, Hashable, Sendable {
     /// The agent is connected, admitted and not deactivated.
     case agentActive
+    /// The agent's host is one of those that may be offered.
+    case whitelist
     /// The framework's offer constraints, or those of the demand, hold.
     case constraints
     /// The agent's software copes with the role and with frameworks of several roles.
@@ -32,6 +34,7 @@ public enum PlacementCheck: String, CaseIterable, Hashable, Sendable {
     public var title: String {
         switch self {
         case .agentActive: "active"
+        case .whitelist: "whitelist"
         case .constraints: "constraints"
         case .capabilities: "software of the agent"
         case .region: "region"

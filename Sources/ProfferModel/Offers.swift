@@ -154,7 +154,7 @@ public struct Operation: Hashable, Sendable {
         /// Launches tasks, all or none, in one executor.
         case launchGroup(executor: ExecutorInfo, tasks: [TaskInfo])
         /// Adds the last entry of each resource's reservation stack.
-        case reserve(Resources)
+        case reserve(Resources, source: Resources = Resources())
         /// Takes the last entry of each resource's reservation stack off.
         case unreserve(Resources)
         /// Turns reserved disk into persistent volumes.

@@ -31,6 +31,40 @@ public enum OperatorCall: Hashable, Sendable {
     case whyFramework(FrameworkID)
     /// Every request to leave an agent that holds.
     case inverseOffers
+    /// Reserves what nobody uses of an agent: the resources carry the reservations to be. With a
+    /// source, that is what they are made of, which is reserved in another way so far.
+    case reserve(AgentID, Resources, source: Resources)
+    /// Takes the last reservation off what nobody uses of an agent.
+    case unreserve(AgentID, Resources)
+    /// The hosts whose agents may be offered.
+    case whitelist
+    /// Sets the hosts whose agents may be offered; `nil` is every host, an empty list none.
+    case setWhitelist([String]?)
+    /// Sets the highest priority that may be used in a role and those below it; `nil` is no limit.
+    case setPriorityLimit(role: String, Int?)
+    /// Declares that an agent will never come back: its tasks are gone, and it is told to end
+    /// should it come back all the same.
+    case markAgentGone(AgentID)
+    /// Kills every task of an agent and offers nothing of it.
+    case drainAgent(AgentID, maxGrace: Duration?, marksGone: Bool)
+    /// Offers nothing of an agent; what runs there stays.
+    case deactivateAgent(AgentID)
+    /// Ends a drain or deactivation.
+    case reactivateAgent(AgentID)
+    /// Which machines are to be left, and which are down.
+    case maintenanceStatus
+    /// Which machines are planned to be unavailable.
+    case maintenanceSchedule
+    /// Replaces the whole plan.
+    case setMaintenanceSchedule([MaintenanceWindow])
+    /// Takes machines of the plan down: their agents are removed and not let in again.
+    case startMaintenance([MachineID])
+    /// Lets machines that are down be used again, and takes them off the plan.
+    case stopMaintenance([MachineID])
+    /// Gives the id of an agent to another key; `nil` is the first that uses it.
+    case rebindAgent(AgentID, publicKey: String?)
+    /// Gives the id of a framework to another key; `nil` is the first that uses it.
+    case rebindFramework(FrameworkID, publicKey: String?)
 }
 
 /// The demand of a framework and why it waits, as an operator sees it.
@@ -118,6 +152,12 @@ public enum OperatorAnswer: Hashable, Sendable {
     case demands([DemandSummary])
     /// To `inverseOffers`.
     case inverseOffers([InverseOfferSummary])
+    /// To `whitelist`: in the order of their names, `nil` for every host.
+    case whitelist([String]?)
+    /// To `maintenanceStatus`.
+    case maintenanceStatus(MaintenanceStatus)
+    /// To `maintenanceSchedule`.
+    case maintenanceSchedule([MaintenanceWindow])
     /// The order is carried out.
     case done
     /// There is no such thing.
@@ -162,6 +202,10 @@ public struct AgentSummary: Hashable, Sendable {
     public var tasks: Int
     /// What it uses.
     public var usage: AgentUsage?
+    /// The order to leave it, if there is one.
+    public var drain: DrainOrder?
+    /// When it will not be available, if that is planned.
+    public var unavailability: Unavailability?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -173,7 +217,9 @@ public struct AgentSummary: Hashable, Sendable {
         version: String = "",
         registeredAt: WallTime? = nil,
         tasks: Int = 0,
-        usage: AgentUsage? = nil
+        usage: AgentUsage? = nil,
+        drain: DrainOrder? = nil,
+        unavailability: Unavailability? = nil
     ) {
         self.info = info
         self.state = state
@@ -184,6 +230,8 @@ public struct AgentSummary: Hashable, Sendable {
         self.registeredAt = registeredAt
         self.tasks = tasks
         self.usage = usage
+        self.drain = drain
+        self.unavailability = unavailability
     }
 }
 
@@ -252,6 +300,8 @@ public struct RoleSummary: Hashable, Sendable {
     public var allocated: Resources
     /// Its dominant share of the cluster, unweighted.
     public var shareMillionths: Int64
+    /// The highest priority that may be used in it, if one was set for it or a role above it.
+    public var priorityLimit: Int?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -259,13 +309,15 @@ public struct RoleSummary: Hashable, Sendable {
         weightThousandths: Int64 = 1000,
         frameworks: [FrameworkID] = [],
         allocated: Resources = Resources(),
-        shareMillionths: Int64 = 0
+        shareMillionths: Int64 = 0,
+        priorityLimit: Int? = nil
     ) {
         self.name = name
         self.weightThousandths = weightThousandths
         self.frameworks = frameworks
         self.allocated = allocated
         self.shareMillionths = shareMillionths
+        self.priorityLimit = priorityLimit
     }
 }
 

@@ -24,6 +24,8 @@ public struct AgentEntry: Hashable, Sendable {
     /// The public key in Z85 whose owner alone may be this agent; `nil` is anyone's who comes
     /// first.
     public var publicKey: String?
+    /// The order that every task leaves it.
+    public var drain: DrainOrder?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -31,13 +33,15 @@ public struct AgentEntry: Hashable, Sendable {
         admission: AgentAdmission = .admitted,
         resources: Resources? = nil,
         isDeactivated: Bool = false,
-        publicKey: String? = nil
+        publicKey: String? = nil,
+        drain: DrainOrder? = nil
     ) {
         self.info = info
         self.admission = admission
         self.resources = resources
         self.isDeactivated = isDeactivated
         self.publicKey = publicKey
+        self.drain = drain
     }
 }
 
@@ -77,6 +81,12 @@ public enum MasterRecord: Hashable, Sendable {
     case weight(role: String, Int64?)
     /// A top-level role's quota, or its end.
     case quota(role: String, Quota?)
+    /// The hosts whose agents may be offered, as an operator has ordered.
+    case whitelist([String]?)
+    /// The highest priority that may be used in a role.
+    case priorityLimit(role: String, Int?)
+    /// What maintenance is planned and under way.
+    case maintenance(MaintenanceRecord?)
     /// How often a master has taken over this registry.
     case epoch(UInt64)
 }

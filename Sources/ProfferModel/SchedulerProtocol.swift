@@ -6,16 +6,28 @@ public struct Subscription: Hashable, Sendable {
     public var suppressedRoles: [String]
     /// The agents that are wanted, per role.
     public var constraints: [OfferConstraint]
+    /// Of SUBSCRIBE, what is wanted from the beginning; `nil` makes it a classic framework that is
+    /// offered whatever is free.
+    ///
+    /// A framework that gives an empty list is going to state its demand, and is offered nothing
+    /// before it has. UPDATE_FRAMEWORK leaves demand as it is.
+    public var demands: [Demand]?
+    /// Whether several updates may be told in one event.
+    public var takesBatches: Bool
 
     /// Sets every field; what is left out has the default shown.
     public init(
         framework: FrameworkInfo,
         suppressedRoles: [String] = [],
-        constraints: [OfferConstraint] = []
+        constraints: [OfferConstraint] = [],
+        demands: [Demand]? = nil,
+        takesBatches: Bool = false
     ) {
         self.framework = framework
         self.suppressedRoles = suppressedRoles
         self.constraints = constraints
+        self.demands = demands
+        self.takesBatches = takesBatches
     }
 }
 
@@ -187,6 +199,8 @@ public struct MasterInfo: Hashable, Sendable {
     public var version: String
     /// The name of the cluster, for people.
     public var clusterName: String?
+    /// Where it is, if that was said: its region is that of the cluster.
+    public var domain: FaultDomain?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -194,13 +208,15 @@ public struct MasterInfo: Hashable, Sendable {
         hostname: String,
         port: Int = 5050,
         version: String,
-        clusterName: String? = nil
+        clusterName: String? = nil,
+        domain: FaultDomain? = nil
     ) {
         self.id = id
         self.hostname = hostname
         self.port = port
         self.version = version
         self.clusterName = clusterName
+        self.domain = domain
     }
 }
 
@@ -275,6 +291,8 @@ public enum SchedulerEvent: Hashable, Sendable {
     case rescindInverseOffer(OfferID)
     /// News of a task; to be acknowledged if and only if it carries a uuid.
     case update(TaskStatus)
+    /// Several of these, in order; only for those who said that they take them.
+    case updates([TaskStatus])
     /// News of an operation; to be acknowledged if and only if it carries a uuid.
     case updateOperation(OperationStatus)
     /// Bytes from an executor.

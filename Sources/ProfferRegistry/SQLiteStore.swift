@@ -26,6 +26,8 @@ public final class SQLiteStore: Sendable {
         var isWriting = false
         var failure: StoreProblem?
         var isClosed = false
+        /// The fence of the owner, if the file has one.
+        var token: Int64?
     }
 
     /// Marks the file as ours, for tools such as `file`.
@@ -103,6 +105,45 @@ public final class SQLiteStore: Sendable {
         }
     }
 
+    /// Takes the file for this process: whoever had it before writes nothing any more.
+    ///
+    /// The file remembers its own number on the disk. A copy has another one: two masters that
+    /// both believe to be the one of this registry would tear the cluster apart, so a copy has to
+    /// be adopted first.
+    /// - Parameter adopts: Whether a copy is taken, too.
+    /// - Throws: ``StoreProblem``: `taken` when it is a copy.
+    public func claim(adopts: Bool = false) throws(StoreProblem) {
+        var attributes = stat()
+        guard stat(path, &attributes) == 0 else {
+            throw StoreProblem(
+                .unusable, path: path, because: String(cString: strerror(errno)))
+        }
+        let file = Int64(bitPattern: UInt64(attributes.st_ino))
+        do {
+            let token = try database.write { db -> Int64 in
+                try db.execute(
+                    sql: "CREATE TABLE IF NOT EXISTS owner (file INTEGER, token INTEGER)")
+                let row = try Row.fetchOne(db, sql: "SELECT file, token FROM owner")
+                if let row, row[0] != file, !adopts {
+                    throw StoreProblem(
+                        .taken, path: path,
+                        because: "it is a copy of a registry that another master may be using")
+                }
+                let token: Int64 = (row?[1] ?? 0) + 1
+                try db.execute(sql: "DELETE FROM owner")
+                try db.execute(
+                    sql: "INSERT INTO owner (file, token) VALUES (?, ?)",
+                    arguments: [file, token])
+                return token
+            }
+            state.withLock { $0.token = token }
+        } catch let problem as StoreProblem {
+            throw problem
+        } catch {
+            throw StoreProblem(.unusable, path: path, because: Self.reason(error))
+        }
+    }
+
     /// Every fact, by kind and key.
     ///
     /// - Throws: ``StoreProblem`` when the file is damaged.
@@ -174,7 +215,9 @@ public final class SQLiteStore: Sendable {
                 do {
                     try write(batches)
                 } catch {
-                    let failure = StoreProblem(.full, path: path, because: Self.reason(error))
+                    let failure =
+                        error as? StoreProblem
+                        ?? StoreProblem(.full, path: path, because: Self.reason(error))
                     state.withLock { $0.failure = failure }
                     problem = failure
                 }
@@ -193,37 +236,23 @@ public final class SQLiteStore: Sendable {
     }
 
     private func write(_ batches: [Batch]) throws {
+        let token = state.withLock { $0.token }
         try database.write { db in
+            if let token {
+                let owner = try db.cachedStatement(sql: "SELECT token FROM owner")
+                guard try Int64.fetchOne(owner) == token else {
+                    throw StoreProblem(
+                        .fenced, path: path, because: "another process has taken it since")
+                }
+            }
             let put = try db.cachedStatement(
                 sql: "INSERT OR REPLACE INTO fact (kind, key, value) VALUES (?, ?, ?)")
             let remove = try db.cachedStatement(sql: "DELETE FROM fact WHERE kind = ? AND key = ?")
-            for record in Self.lastWords(of: batches) {
+            for record in StoredRecord.lastWords(of: batches.map(\.records)) {
                 let statement = record.value == nil ? remove : put
                 try Self.execute(statement.sqliteStatement, record, db)
             }
         }
-    }
-
-    /// The records of a group without those that a later one of the same group makes void.
-    private static func lastWords(of batches: [Batch]) -> [StoredRecord] {
-        struct Name: Hashable {
-            let kind: String
-            let key: String
-        }
-        var records: [StoredRecord] = []
-        var places: [Name: Int] = [:]
-        for batch in batches {
-            for record in batch.records {
-                let name = Name(kind: record.kind, key: record.key)
-                if let place = places[name] {
-                    records[place] = record
-                } else {
-                    places[name] = records.count
-                    records.append(record)
-                }
-            }
-        }
-        return records
     }
 
     /// Runs a prepared statement: what the library does on the way costs more than SQLite itself.
@@ -289,6 +318,16 @@ public struct StoreProblem: Error, Hashable, CustomStringConvertible {
         case full
         /// The store was closed.
         case closed
+        /// The address of the store is none.
+        case address
+        /// The store does not answer.
+        case unreachable
+        /// The store does not let this program in.
+        case denied
+        /// Another master leads, or has led since; what was to be written was not.
+        case fenced
+        /// Another process, or another copy, has the store.
+        case taken
     }
 
     /// What is wrong.
@@ -298,7 +337,8 @@ public struct StoreProblem: Error, Hashable, CustomStringConvertible {
     /// Why.
     public let because: String
 
-    init(_ kind: Kind, path: String, because: String) {
+    /// Describes a failure.
+    public init(_ kind: Kind, path: String, because: String) {
         self.kind = kind
         self.path = path
         self.because = because
@@ -312,14 +352,22 @@ public struct StoreProblem: Error, Hashable, CustomStringConvertible {
         case .newer: "start the version that wrote it, or a later one"
         case .full: "make room on the disk and start again; nothing that was confirmed is lost"
         case .closed: "start the program again"
+        case .address: "write for example etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379"
+        case .unreachable: "look whether a majority of the etcd members runs and can be reached"
+        case .denied: "compare user, password and certificates with those that etcd knows"
+        case .fenced: "nothing: the master that leads goes on"
+        case .taken:
+            "stop the other one; if this is a copy that takes its place, run"
+                + " 'proffer registry adopt'"
         }
     }
 
     /// One sentence.
     public var description: String {
         switch kind {
-        case .full: "\(path) cannot be written: \(because)"
-        case .unusable, .foreign, .newer, .closed: "\(path) cannot be used: \(because)"
+        case .full, .fenced: "\(path) cannot be written: \(because)"
+        case .unusable, .foreign, .newer, .closed, .address, .unreachable, .denied, .taken:
+            "\(path) cannot be used: \(because)"
         }
     }
 }

@@ -23,9 +23,9 @@ public struct AgentDaemonConfiguration: Sendable {
     public var httpPort = 5051
     /// The name under which others reach it; the node's own when absent.
     public var hostname: String?
-    /// The masters' addresses for agents, `tcp://host:port`.
+    /// The masters' addresses for agents, `tcp://host:port` or `tcp://host:port=KEY`.
     public var masters: [String]
-    /// The masters' public key, Z85.
+    /// The public key, Z85, of masters whose address names none.
     public var masterKey: String
     /// What it offers; detected when absent.
     public var resources: Resources?
@@ -51,16 +51,20 @@ public struct AgentDaemonConfiguration: Sendable {
     public init(_ settings: DaemonSettings) throws {
         dataDirectory = try settings.required(
             "data-dir", "name a directory for checkpoints, key and sandboxes")
-        masters = try settings.required("master", "give the master's address, tcp://host:5061")
-            .split(separator: ",").map(String.init)
-        for address in masters where !address.hasPrefix("tcp://") {
+        let servers = ServerAddress.list(
+            try settings.required("master", "give the masters' addresses, tcp://host:5061"))
+        for server in servers where !server.isTCP {
             throw DaemonProblem(
                 .configuration, "--master is not valid",
-                because: "'\(address)' does not begin with tcp://",
+                because: "'\(server.address)' is not tcp://host:port",
                 try: "write for example tcp://10.0.0.1:5061")
         }
-        masterKey = try settings.required(
-            "master-key", "copy the public key that the master printed when it started")
+        masters = servers.map(\.description)
+        masterKey =
+            servers.allSatisfy { $0.key != nil }
+            ? settings.text("master-key") ?? servers[0].key ?? ""
+            : try settings.required(
+                "master-key", "copy the public key that the master printed when it started")
         host = settings.text("host") ?? host
         httpPort = try settings.port("http-port", default: httpPort)
         hostname = settings.text("hostname")
@@ -101,14 +105,15 @@ public struct AgentDaemon: Sendable {
         let directory = try DataDirectory(configuration.dataDirectory)
         let lock = try DirectoryLock(directory)
         let keys = try directory.keyPair("agent.key")
-        guard KeyPair.isKey(configuration.masterKey),
-            !KeyPair.isPublicTestKey(configuration.masterKey)
-        else {
-            throw DaemonProblem(
-                .key, "--master-key is not valid",
-                because: "'\(configuration.masterKey)' is no key of 40 characters, or is one that"
-                    + " is printed in manuals",
-                try: "copy the public key that the master printed when it started")
+        let named = configuration.masters.compactMap { ServerAddress(text: $0).key }
+        for key in [configuration.masterKey] + named {
+            guard KeyPair.isKey(key), !KeyPair.isPublicTestKey(key) else {
+                throw DaemonProblem(
+                    .key, "--master-key is not valid",
+                    because: "'\(key)' is no key of 40 characters, or is one that is printed in"
+                        + " manuals",
+                    try: "copy the public key that the master printed when it started")
+            }
         }
         let work = try DataDirectory(directory.file("work")).path
         let metrics = PrometheusRegistry()

@@ -1,4 +1,5 @@
 internal import ProfferAgent
+internal import ProfferFailpoints
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferModel
 internal import ProfferTransport
@@ -28,7 +29,8 @@ struct AgentHandler: ReactorHandler, ~Copyable {
 
     private var machine: Agent
     private var outbox = Outbox<AgentEffect>()
-    private var gate = CommitGate<AgentEffect>()
+    // An agent on a machine whose disk is busy has more patience than a master.
+    private var gate = CommitGate<AgentEffect>(patience: .seconds(60))
     private var sides: [PeerID: Side] = [:]
     private var replies: [QueryID: Reply<AgentAnswer>] = [:]
     private var lastQuery: UInt64 = 0
@@ -57,11 +59,14 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         usageAt = now
     }
 
-    var nextDeadline: Instant? { earliest(machine.nextDeadline, usageAt) }
+    var nextDeadline: Instant? {
+        earliest(earliest(machine.nextDeadline, usageAt), gate.nextDeadline)
+    }
 
     mutating func turn(
         events: [TransportEvent], mail: [AgentMail], at now: Instant, links: inout Links
     ) {
+        Failpoint.turn()
         for event in events { take(event, at: now, links: &links) }
         for item in mail { take(item, at: now, links: &links) }
         if usageAt <= now {
@@ -71,7 +76,11 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         if let deadline = machine.nextDeadline, deadline <= now {
             machine.wake(at: now, into: &outbox)
         }
-        perform(links: &links)
+        perform(at: now, links: &links)
+        if let problem = gate.problem(at: now) {
+            sink.commitFailed(problem)
+            links.stop()
+        }
     }
 
     private mutating func take(_ event: TransportEvent, at now: Instant, links: inout Links) {
@@ -105,9 +114,11 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         switch side {
         case .master:
             let message = try WireCodec.decodeMasterToAgent(bytes)
+            Failpoint.received(message)
             machine.handle(.master(message, from: peer), at: now, into: &outbox)
         case .executor(let credential):
             let message = try WireCodec.decodeExecutorMessage(bytes)
+            Failpoint.received(message.call)
             machine.handle(
                 .executor(message, from: peer, credential: credential), at: now, into: &outbox)
         }
@@ -157,7 +168,7 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         }
     }
 
-    private mutating func perform(links: inout Links) {
+    private mutating func perform(at now: Instant, links: inout Links) {
         let effects = outbox.takeAll()
         // One commit for the whole turn: what is durable too early harms nobody, and effects wait
         // for the commit that comes with their turn.
@@ -167,9 +178,11 @@ struct AgentHandler: ReactorHandler, ~Copyable {
             switch effect {
             case .commit:
                 if records.isEmpty { continue }
-                let ticket = gate.openTicket()
+                let ticket = gate.openTicket(at: now)
                 let post = self.post
-                store.submit(records) { error in
+                Failpoint.keeping(records)
+                store.submit(records) { [records] error in
+                    Failpoint.kept(records)
                     post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
                 }
                 records = []
@@ -186,18 +199,24 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         switch effect {
         case .tellMaster(let message, let peer):
             guard sides[peer] != nil else { return }
-            links.send(WireCodec.encode(message), to: peer)
+            Failpoint.sending(message.failpoints) {
+                links.send(WireCodec.encode(message), to: peer)
+            }
         case .tellExecutor(let event, let peer):
             guard sides[peer] != nil else { return }
-            links.send(WireCodec.encode(event), to: peer)
+            Failpoint.sending(event.failpoints) { links.send(WireCodec.encode(event), to: peer) }
         case .closePeer(let peer, let reason):
             sides.removeValue(forKey: peer)
             links.close(peer, reason: reason)
         case .makeSandbox(let path, _):
             // Without it the executor cannot enter it, and says so in the task's update.
+            Failpoint.hit(.agentSandboxBefore)
             do { try host.makeSandbox(path) } catch { sink.sandboxFailed(path, error) }
+            Failpoint.hit(.agentSandboxAfter)
         case .launchExecutor(let launch):
+            Failpoint.hit(.agentExecutorBefore)
             host.launch(launch)
+            Failpoint.hit(.agentExecutorAfter)
         case .killExecutor(let container, let pid, let ticks):
             host.kill(container, pid: pid, startTicks: ticks)
         case .sweepTasks(_, let sandboxes):

@@ -19,6 +19,8 @@ extension DaemonSettings {
         options.region = try domain()?.region
         options.backOffLimit =
             try durationOrNone("decline-back-off-limit", default: options.backOffLimit) ?? .zero
+        options.declinesBeforeKnown = try number(
+            "declines-before-known", default: options.declinesBeforeKnown)
         options.gangTurn = try duration("gang-turn", default: options.gangTurn)
         return options
     }
@@ -87,6 +89,12 @@ extension DaemonSettings {
         }
         throw invalid(
             name, text, "a part of the cluster from 0.001 to 1, with at most three decimals")
+    }
+
+    private func number(_ name: String, default standard: Int) throws -> Int {
+        guard let text = text(name) else { return standard }
+        if let number = Int(text), (0...100).contains(number) { return number }
+        throw invalid(name, text, "a whole number from 0 to 100")
     }
 
     private func bool(_ name: String, default standard: Bool) throws -> Bool {

@@ -1,5 +1,6 @@
 internal import CoreMetrics
 internal import Metrics
+internal import ProfferHTTP
 internal import ProfferModel
 internal import ProfferTransport
 internal import Synchronization
@@ -32,6 +33,8 @@ struct ClusterGauges: Sendable {
     private let connected: Gauge
     private let disconnected: Gauge
     private let offers: Gauge
+    private let leads: Gauge
+    private let isDegraded: Gauge
     private let totals: [(any KeyPath<TransportCounters, UInt64> & Sendable, Total)]
     private let refusedKeys: Total
     private let resources: [(String, [(String, Gauge)])]
@@ -48,6 +51,8 @@ struct ClusterGauges: Sendable {
         connected = gauge("proffer_frameworks", [("state", "connected")])
         disconnected = gauge("proffer_frameworks", [("state", "disconnected")])
         offers = gauge("proffer_offers_outstanding")
+        leads = gauge("proffer_master_leads")
+        isDegraded = gauge("proffer_registry_degraded")
         func total(_ name: String, _ dimensions: [(String, String)] = []) -> Total {
             Total(Counter(label: name, dimensions: dimensions, factory: metrics))
         }
@@ -59,6 +64,7 @@ struct ClusterGauges: Sendable {
             (\.failedHandshakes, total("proffer_handshakes_failed_total")),
             (\.disconnections, total("proffer_disconnections_total")),
             (\.unopened, total("proffer_sessions_refused_total")),
+            (\.postponed, total("proffer_sessions_postponed_total")),
         ]
         refusedKeys = total("proffer_handshakes_refused_total")
         resources = ["cpus", "mem", "disk", "gpus"].map { kind in
@@ -69,6 +75,11 @@ struct ClusterGauges: Sendable {
                 }
             )
         }
+    }
+
+    func set(_ standing: MasterStanding) {
+        leads.record(standing.leads ? 1 : 0)
+        isDegraded.record(standing.problem == nil ? 0 : 1)
     }
 
     func set(_ summary: ClusterSummary) {

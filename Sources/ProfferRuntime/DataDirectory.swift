@@ -73,23 +73,43 @@ public struct DataDirectory: Sendable {
     ///
     /// - Throws: ``DaemonProblem`` when others than its owner can read it, or it cannot be written.
     public func secret(_ name: String) throws -> String {
+        if let text = try existingSecret(name) { return text }
+        let text = Self.freshSecret()
+        try keep(secret: text, as: name)
+        return text
+    }
+
+    /// The secret text in `name`; `nil` when there is none yet.
+    ///
+    /// - Throws: ``DaemonProblem`` when others than its owner can read it.
+    public func existingSecret(_ name: String) throws -> String? {
         let path = file(name)
-        if FileManager.default.fileExists(atPath: path) {
-            if let reason = Self.danger(path) {
-                throw DaemonProblem(
-                    .key, "the file \(path) is not safe", because: reason,
-                    try: "whoever has read it can give orders: delete it to get a new one")
-            }
-            let data = FileManager.default.contents(atPath: path) ?? Data()
-            let text = String(decoding: data, as: UTF8.self)
-                .trimmingCharacters(in: .whitespacesAndNewlines)
-            if !text.isEmpty { return text }
+        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        if let reason = Self.danger(path) {
+            throw DaemonProblem(
+                .key, "the file \(path) is not safe", because: reason,
+                try: "whoever has read it can give orders: delete it to get a new one")
         }
+        let data = FileManager.default.contents(atPath: path) ?? Data()
+        let text = String(decoding: data, as: UTF8.self)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        return text.isEmpty ? nil : text
+    }
+
+    /// 256 bits by chance, as text.
+    static func freshSecret() -> String {
         var generator = SystemRandomNumberGenerator()
-        let text = (0..<4).map { _ in
+        return (0..<4).map { _ in
             let word = String(generator.next() as UInt64, radix: 16)
             return String(repeating: "0", count: 16 - word.count) + word
         }.joined()
+    }
+
+    /// Writes a secret text (mode 0600).
+    ///
+    /// - Throws: ``DaemonProblem`` when it cannot be written.
+    func keep(secret text: String, as name: String) throws {
+        let path = file(name)
         guard
             FileManager.default.createFile(
                 atPath: path, contents: Data((text + "\n").utf8),
@@ -100,7 +120,6 @@ public struct DataDirectory: Sendable {
                 because: String(cString: strerror(errno)),
                 try: "make the data directory writable for this user")
         }
-        return text
     }
 }
 

@@ -54,10 +54,15 @@ final class EventHub: Sendable {
         }
     }
 
-    /// Ends every stream.
+    /// Ends every stream for good.
     func close() {
+        state.withLock { $0.isClosed = true }
+        endStreams()
+    }
+
+    /// Ends every stream; new ones may be begun.
+    func endStreams() {
         let readers = state.withLock { state in
-            state.isClosed = true
             defer { state.readers = [] }
             return state.readers
         }

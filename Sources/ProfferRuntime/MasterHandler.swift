@@ -1,6 +1,9 @@
+internal import ProfferElection
+internal import ProfferFailpoints
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferMaster
 internal import ProfferModel
+internal import ProfferRegistry
 internal import ProfferTransport
 internal import ProfferWire
 
@@ -13,9 +16,18 @@ enum MasterEndpoint {
 /// What reaches a master's thread from other threads.
 enum MasterMail: Sendable {
     case operation(OperatorCall, Reply<OperatorAnswer>)
+    case whitelistRead([String]?)
     case committed(ticket: UInt64)
     case commitFailed(String)
     case stop
+    /// Begin to stand for election, now that the addresses are known.
+    case stand(MasterContact)
+    case election(ElectionInput)
+    case loaded(RequestID, Result<LoadedRegistry, ElectionFailure>)
+    case watchEnded
+    case outOfSpace(Bool)
+    /// For the master of a term, and for no other.
+    indirect case ofTerm(UInt64, MasterMail)
 }
 
 /// Runs a ``Master`` on the thread that owns its sockets: translation and order of effects, no
@@ -31,6 +43,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
     private var machine: Master
     private var outbox = Outbox<MasterEffect>()
     private var gate = CommitGate<MasterEffect>()
+    private var batches = UpdateBatches()
     private var sides: [PeerID: Side] = [:]
     private var replies: [QueryID: Reply<OperatorAnswer>] = [:]
     private var lastQuery: UInt64 = 0
@@ -48,17 +61,25 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         self.post = post
     }
 
-    var nextDeadline: Instant? { machine.nextDeadline }
+    var nextDeadline: Instant? { earliest(machine.nextDeadline, gate.nextDeadline) }
 
     mutating func turn(
         events: [TransportEvent], mail: [MasterMail], at now: Instant, links: inout Links
     ) {
+        Failpoint.turn()
         for event in events { take(event, at: now, links: &links) }
         for item in mail { take(item, at: now, links: &links) }
         if let deadline = machine.nextDeadline, deadline <= now {
             machine.wake(at: now, into: &outbox)
         }
         perform(at: now, links: &links)
+        for (event, peer) in batches.takeRest() where sides[peer] != nil {
+            links.send(WireCodec.encode(event), to: peer)
+        }
+        if let problem = gate.problem(at: now) {
+            sink.commitFailed(problem)
+            links.stop()
+        }
     }
 
     private mutating func take(_ event: TransportEvent, at now: Instant, links: inout Links) {
@@ -74,9 +95,14 @@ struct MasterHandler: ReactorHandler, ~Copyable {
                 case .newcomer, .framework:
                     let call = try WireCodec.decodeFrameworkCall(bytes)
                     sides[peer] = .framework
+                    Failpoint.received(call.call)
+                    if case .subscribe(let subscription) = call.call {
+                        batches.setTaker(peer, subscription.takesBatches)
+                    }
                     machine.handle(.framework(call, from: peer), at: now, into: &outbox)
                 case .agent:
                     let message = try WireCodec.decodeAgentToMaster(bytes)
+                    Failpoint.received(message)
                     machine.handle(.agent(message, from: peer), at: now, into: &outbox)
                 }
             } catch {
@@ -99,6 +125,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
 
     private mutating func forget(_ peer: PeerID, reason: String, at now: Instant) {
         guard sides.removeValue(forKey: peer) != nil else { return }
+        batches.forget(peer)
         machine.handle(.peerClosed(peer, reason: reason), at: now, into: &outbox)
     }
 
@@ -109,6 +136,8 @@ struct MasterHandler: ReactorHandler, ~Copyable {
             let query = QueryID(value: lastQuery)
             replies[query] = reply
             machine.handle(.operation(call, query), at: now, into: &outbox)
+        case .whitelistRead(let hosts):
+            machine.handle(.whitelistRead(hosts), at: now, into: &outbox)
         case .committed(let ticket):
             var freed: [MasterEffect] = []
             gate.release(ticket) { freed.append($0) }
@@ -119,6 +148,8 @@ struct MasterHandler: ReactorHandler, ~Copyable {
             links.stop()
         case .stop:
             links.stop()
+        case .stand, .election, .loaded, .watchEnded, .outOfSpace, .ofTerm:
+            break
         }
     }
 
@@ -134,9 +165,11 @@ struct MasterHandler: ReactorHandler, ~Copyable {
     ) {
         switch effect {
         case .commit(let records):
-            let ticket = gate.openTicket()
+            let ticket = gate.openTicket(at: now)
             let post = self.post
+            Failpoint.hit(.masterRegistryBefore)
             store.submit(records) { error in
+                Failpoint.hit(.masterRegistryAfter)
                 post(error.map { .commitFailed("\($0)") } ?? .committed(ticket: ticket))
             }
         case .observe(let observation):
@@ -152,11 +185,20 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         switch effect {
         case .tellFramework(let event, let peer):
             guard sides[peer] != nil else { return }
-            links.send(WireCodec.encode(event), to: peer)
+            for event in batches.take(event, for: peer) {
+                Failpoint.sending(event.failpoints) {
+                    links.send(WireCodec.encode(event), to: peer)
+                }
+            }
         case .tellAgent(let message, let peer):
             guard sides[peer] != nil else { return }
-            links.send(WireCodec.encode(message), to: peer)
+            Failpoint.sending(message.failpoints) {
+                links.send(WireCodec.encode(message), to: peer)
+            }
         case .closePeer(let peer, let reason):
+            if let rest = batches.takeRest(for: peer), sides[peer] != nil {
+                links.send(WireCodec.encode(rest), to: peer)
+            }
             links.close(peer, reason: reason)
             // What the machine was told over the session since it wanted to close it ends too.
             forget(peer, reason: reason, at: now)

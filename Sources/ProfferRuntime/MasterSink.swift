@@ -106,6 +106,16 @@ final class MasterSink: Sendable {
                     "tasks": "\(tasks.map { "\($0.framework)/\($0.task)" }.joined(separator: " "))",
                 ])
         case .allocated: allocations.increment()
+        case .agentsMissing(let missing, let all, let isSlow):
+            logger.warning(
+                isSlow
+                    ? "so many agents are missing that they are removed slowly"
+                    : "agents are removed as usual again",
+                metadata: ["missing": "\(missing)", "agents": "\(all)"])
+        case .removalCancelled(let id):
+            logger.info("an agent answered before it was removed", metadata: ["agent.id": "\(id)"])
+        case .forgotten(let agents):
+            logger.info("lost agents were forgotten", metadata: ["agents": "\(agents)"])
         }
         if hub.hasReaders, let event = observation.clusterEvent { hub.publish(event) }
     }
@@ -122,6 +132,29 @@ final class MasterSink: Sendable {
         logger.warning(
             "a peer sent a malformed message and was dropped",
             metadata: ["peer": "\(peer)", "error": "\(error)"])
+    }
+
+    func leads(epoch: UInt64, records: Int) {
+        logger.notice(
+            "this master leads now", metadata: ["epoch": "\(epoch)", "records": "\(records)"])
+    }
+
+    func steppedDown(epoch: UInt64, reason: String) {
+        // Whoever reads on would wait in vain: another master has the events from now on.
+        hub.endStreams()
+        logger.warning(
+            "this master does not lead any more; running tasks go on",
+            metadata: ["epoch": "\(epoch)", "reason": "\(reason)"])
+    }
+
+    func follows(_ leader: String) {
+        logger.info("another master leads", metadata: ["leader": "\(leader)"])
+    }
+
+    func warned(_ what: String) { logger.warning("\(what)") }
+
+    func degraded(_ problem: String) {
+        logger.warning("the registry is not well", metadata: ["problem": "\(problem)"])
     }
 
     func commitFailed(_ message: String) {

@@ -39,6 +39,16 @@ final class NoticeLog: Sendable {
                     "public_key": "\(key.isEmpty ? "none" : "\(key.prefix(8))...")",
                     "list": "\(domain)", "address": "\(address)",
                 ])
+        case .epochBehind(let endpoint, let served, let obeyed):
+            guard isNew("\(endpoint)\(obeyed)") else { return }
+            logger.error(
+                """
+                a peer has obeyed a later epoch: the registry went back to an older state; stop \
+                the masters and run 'proffer registry raise-epoch'
+                """,
+                metadata: [
+                    "list": "\(endpoint)", "epoch": "\(served)", "obeyed": "\(obeyed)",
+                ])
         case .handshakeFailed(let endpoint, let address, let problem):
             // The authenticator has told of that already.
             if case .refused = problem { return }

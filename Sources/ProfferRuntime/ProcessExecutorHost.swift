@@ -2,6 +2,7 @@ internal import Foundation
 internal import Glibc
 public import ProfferAgent
 internal import ProfferContainers
+internal import ProfferFailpoints
 public import ProfferIsolation
 public import ProfferModel
 internal import ProfferTransport
@@ -144,6 +145,7 @@ public final class ProcessExecutorHost: ExecutorHost {
                     EnvironmentVariable(name: "PROFFER_AGENT_ADDRESS", value: agentAddress),
                     EnvironmentVariable(name: "PROFFER_PLANS", value: plans.directory),
                 ] + settings.environment
+                + Failpoints.environment.map { .init(name: $0.name, value: $0.value) }
             command.environment = []
             let (process, report) = try state.withLock { state in
                 let token = state.token(for: launch.containerID)

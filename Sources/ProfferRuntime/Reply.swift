@@ -14,6 +14,8 @@ final class Reply<Answer: Sendable>: Sendable {
 
     func answer(_ answer: Answer) { take()?.resume(returning: answer) }
 
+    func refuse(_ error: any Error) { take()?.resume(throwing: error) }
+
     private func take() -> CheckedContinuation<Answer, any Error>? {
         continuation.withLock { continuation in
             defer { continuation = nil }
@@ -29,4 +31,16 @@ public struct NodeStopped: Error, CustomStringConvertible {
 
     /// One sentence.
     public var description: String { "this node has stopped" }
+}
+
+/// A question came to a master that does not lead.
+public struct NotLeading: Error, CustomStringConvertible {
+    /// The HTTP server of the one that leads, as far as it is known.
+    public var leader: String?
+
+    /// One sentence.
+    public var description: String {
+        leader.map { "this master does not lead; \($0) does" }
+            ?? "this master does not lead, and knows of none that does"
+    }
 }

@@ -17,6 +17,8 @@ public struct ClientSession: Sendable {
     private var openPause: Duration
     private var clusterID: String
     private var epoch: UInt64 = 0
+    private var redirects = 0
+    private var unreachableSince: Instant?
     /// How many openings in a row were not answered; the transport may try another address.
     public private(set) var unansweredOpenings = 0
 
@@ -48,7 +50,9 @@ public struct ClientSession: Sendable {
         switch phase {
         case .opening(_, let next): next
         case .waiting(let until): until
-        case .open: channel?.nextDeadline
+        case .open:
+            earliest(
+                channel?.nextDeadline, unreachableSince.map { $0 + limits.unreachableGrace })
         case .stopped: nil
         }
     }
@@ -58,6 +62,7 @@ public struct ClientSession: Sendable {
     public mutating func routeRestored(
         at now: Instant, into outbox: inout Outbox<SessionEffect>
     ) {
+        unreachableSince = nil
         switch phase {
         case .opening(let session, _):
             outbox.append(.transmit(opening(session)))
@@ -69,6 +74,12 @@ public struct ClientSession: Sendable {
         case .waiting, .stopped:
             break
         }
+    }
+
+    /// Notes that the connection to the server broke: the session ends unless another comes about
+    /// in time.
+    public mutating func routeLost(at now: Instant) {
+        if unreachableSince == nil { unreachableSince = now }
     }
 
     /// Takes an envelope from the server.
@@ -83,8 +94,12 @@ public struct ClientSession: Sendable {
             answerToOpening(envelope, at: now, into: &outbox)
         case .open:
             guard envelope.session == channel?.session else { return }
+            unreachableSince = nil
             if case .closed(let reason) = envelope.content {
                 end(.remote(reason), at: now, into: &outbox)
+                if let redirect = envelope.redirect {
+                    take(redirect, at: now, into: &outbox)
+                }
             } else if channel?.hear(envelope, at: now, into: &outbox) == false {
                 close(.outOfStep, at: now, into: &outbox)
             }
@@ -106,6 +121,8 @@ public struct ClientSession: Sendable {
             epoch = envelope.epoch
             clusterID = envelope.clusterID
             unansweredOpenings = 0
+            redirects = 0
+            unreachableSince = nil
             openPause = limits.openFirst
             channel = Channel(
                 session: envelope.session, limits: shortened(to: leaseMilliseconds), at: now)
@@ -114,9 +131,24 @@ public struct ClientSession: Sendable {
         case .closed:
             unansweredOpenings += 1
             pause(at: now)
+            if let redirect = envelope.redirect { take(redirect, at: now, into: &outbox) }
         case .open, .message, .keepAlive:
             break
         }
+    }
+
+    /// Goes elsewhere soon, but ever more slowly when that sends on again.
+    private mutating func take(
+        _ redirect: Redirect, at now: Instant, into outbox: inout Outbox<SessionEffect>
+    ) {
+        unansweredOpenings = 0
+        openPause = limits.openFirst
+        redirects += 1
+        let isKnown = !redirect.address.isEmpty
+        let longest = limits.redirectLast
+        let pause = isKnown && redirects < 3 ? min(limits.openFirst, longest) : longest
+        phase = .waiting(until: now + pause / 2 + generator.duration(upTo: pause / 2))
+        outbox.append(.redirected(redirect))
     }
 
     // Signs of life must be frequent enough for the server, but never without a pause.
@@ -166,6 +198,10 @@ public struct ClientSession: Sendable {
             unansweredOpenings += 1
             open(session: session, at: now, into: &outbox)
         case .open:
+            if let since = unreachableSince, since + limits.unreachableGrace <= now {
+                close(.unreachable, at: now, into: &outbox)
+                return
+            }
             guard let isAlive = channel?.wake(at: now, into: &outbox) else { return }
             if !isAlive { end(.leaseExpired, at: now, into: &outbox) }
         }
@@ -189,6 +225,7 @@ public struct ClientSession: Sendable {
         _ reason: CloseReason, at now: Instant, into outbox: inout Outbox<SessionEffect>
     ) {
         channel = nil
+        unreachableSince = nil
         pause(at: now)
         outbox.append(.closed(reason))
     }

@@ -32,11 +32,14 @@ public struct Envelope: Hashable, Sendable {
     public var acknowledged: UInt64
     /// What it is for.
     public var content: Content
+    /// With `.closed`: the sender does not lead, and who does.
+    public var redirect: Redirect?
 
     /// Fills an envelope.
     public init(
         version: UInt32 = Envelope.currentVersion, clusterID: String = "", epoch: UInt64 = 0,
-        session: UInt64, sequence: UInt64 = 0, acknowledged: UInt64 = 0, content: Content
+        session: UInt64, sequence: UInt64 = 0, acknowledged: UInt64 = 0, content: Content,
+        redirect: Redirect? = nil
     ) {
         self.version = version
         self.clusterID = clusterID
@@ -45,7 +48,25 @@ public struct Envelope: Hashable, Sendable {
         self.sequence = sequence
         self.acknowledged = acknowledged
         self.content = content
+        self.redirect = redirect
     }
+}
+
+/// Where a client should go instead, by the word of a server that it has authenticated.
+public struct Redirect: Hashable, Sendable {
+    /// The address; empty when the server knows nobody who would serve.
+    public var address: String
+    /// The public key of the server there, Z85; empty where keys are not used.
+    public var publicKey: String
+
+    /// Names a server.
+    public init(address: String = "", publicKey: String = "") {
+        self.address = address
+        self.publicKey = publicKey
+    }
+
+    /// Nobody serves at present.
+    public static let nobody = Redirect()
 }
 
 /// Why a session has ended.
@@ -89,6 +110,8 @@ public enum SessionEffect: Hashable, Sendable {
     case deliver([UInt8])
     /// The session has ended; what was not acknowledged may or may not have arrived.
     case closed(CloseReason)
+    /// The next session should be opened elsewhere.
+    case redirected(Redirect)
 }
 
 /// The numbers that bound a session.
@@ -122,6 +145,9 @@ public struct SessionLimits: Hashable, Sendable {
     public var openFirst: Duration = .milliseconds(50)
     /// The longest such pause, without what is added.
     public var openLast: Duration = .seconds(5)
+    /// The longest pause before a server is asked again that has sent the client elsewhere, or
+    /// knows nobody who serves; half of it at least.
+    public var redirectLast: Duration = .milliseconds(500)
     /// How long a peer whose connection is gone may take to come back within its session.
     public var unreachableGrace: Duration = .seconds(2)
 

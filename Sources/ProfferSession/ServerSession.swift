@@ -91,14 +91,16 @@ public struct ServerSession: Sendable {
         }
     }
 
-    /// Ends the session and tells the client.
+    /// Ends the session and tells the client, also where to go, if it should go elsewhere.
     public mutating func close(
-        _ reason: CloseReason, at now: Instant, into outbox: inout Outbox<SessionEffect>
+        _ reason: CloseReason, redirect: Redirect? = nil, at now: Instant,
+        into outbox: inout Outbox<SessionEffect>
     ) {
         guard isOpen else { return }
         isOpen = false
-        outbox.append(
-            .transmit(stamped(channel.envelope(.closed(reason: "\(reason)"), at: now))))
+        var farewell = stamped(channel.envelope(.closed(reason: "\(reason)"), at: now))
+        farewell.redirect = redirect
+        outbox.append(.transmit(farewell))
         outbox.append(.closed(reason))
     }
 

@@ -2,7 +2,8 @@
 internal import ProfferSession
 internal import ProfferZeroMQ
 
-/// A DEALER that keeps one session open with the first of several addresses that answers.
+/// A DEALER that keeps one session open with the first of several addresses that answers, or with
+/// the one that such a server names.
 final class Dialer {
     private final class Connection {
         let monitor: Monitor
@@ -19,12 +20,16 @@ final class Dialer {
     private static let patience = 3
 
     let id: EndpointID
-    private let addresses: [String]
+    private let servers: [ServerAddress]
     private let security: DialSecurity
     private let context: Context
     private let configuration: ReactorConfiguration
     private var connection: Connection
-    private var addressIndex = 0
+    private var serverIndex = 0
+    /// Where the present connection leads.
+    private var target: ServerAddress
+    /// Where the next session is to be opened; `nil` is where the last was.
+    private var nextTarget: ServerAddress?
     private var unansweredBefore = 0
     private var session: ClientSession
     private var peer: PeerID?
@@ -33,11 +38,15 @@ final class Dialer {
         id: EndpointID, addresses: [String], credential: [UInt8], security: DialSecurity,
         context: Context, configuration: ReactorConfiguration
     ) throws {
-        guard let first = addresses.first else {
+        servers = addresses.map {
+            if case .local = security { return ServerAddress($0) }
+            return ServerAddress(text: $0)
+        }
+        guard let first = servers.first else {
             throw TransportError("dial \(id)", because: "no address is given")
         }
         self.id = id
-        self.addresses = addresses
+        target = first
         self.security = security
         self.context = context
         self.configuration = configuration
@@ -48,7 +57,7 @@ final class Dialer {
     }
 
     private static func connect(
-        _ address: String, _ security: DialSecurity, _ context: Context,
+        _ server: ServerAddress, _ security: DialSecurity, _ context: Context,
         _ configuration: ReactorConfiguration
     ) throws -> Connection {
         let socket = try Socket(.dealer, in: context)
@@ -56,15 +65,16 @@ final class Dialer {
         try socket.apply(configuration.socket, isRouter: false)
         switch security {
         case .curve(let keys, let serverKey):
-            try socket.actAsClient(keys, server: serverKey)
+            try socket.actAsClient(keys, server: server.key ?? serverKey)
         case .local:
+            let address = server.address
             guard address.hasPrefix("inproc://") || address.hasPrefix("ipc://") else {
                 throw TransportError(
                     "connect to \(address)",
                     because: "only inproc:// and ipc:// may go without encryption")
             }
         }
-        try socket.connect(address)
+        try socket.connect(server.address)
         return Connection(socket, monitor)
     }
 
@@ -79,6 +89,7 @@ final class Dialer {
     func drainMonitor(at now: Instant, _ state: inout LoopState) {
         while let event = try? connection.monitor.next() {
             state.take(event, at: id)
+            if case .disconnected = event { session.routeLost(at: now) }
             guard case .handshakeSucceeded = event else { continue }
             var effects = Outbox<SessionEffect>()
             session.routeRestored(at: now, into: &effects)
@@ -115,21 +126,47 @@ final class Dialer {
         perform(&effects, &state)
     }
 
-    /// Makes a new socket, for the next address if there are several, when nobody has answered a
-    /// few times.
+    /// Makes a new socket: where a server has sent us, or for the next address if there are several
+    /// when nobody has answered a few times.
     private func connectAnew() {
+        guard !session.isOpen else { return }
         // An answer has set the count back to zero.
         unansweredBefore = min(unansweredBefore, session.unansweredOpenings)
-        guard !session.isOpen,
-            session.unansweredOpenings - unansweredBefore >= Self.patience
-        else { return }
-        unansweredBefore = session.unansweredOpenings
-        addressIndex = (addressIndex + 1) % addresses.count
-        let address = addresses[addressIndex]
-        // Without a descriptor the old connection stays, and the next address is tried in turn.
-        if let next = try? Self.connect(address, security, context, configuration) {
-            connection = next
+        if session.unansweredOpenings - unansweredBefore >= Self.patience {
+            nextTarget = nextTarget ?? nextServer()
         }
+        guard let next = nextTarget else { return }
+        nextTarget = nil
+        unansweredBefore = session.unansweredOpenings
+        // Without a descriptor the old connection stays, and the next address is tried in turn.
+        if let made = try? Self.connect(next, security, context, configuration) {
+            connection = made
+            target = next
+        }
+    }
+
+    private func nextServer() -> ServerAddress {
+        serverIndex = (serverIndex + 1) % servers.count
+        return servers[serverIndex]
+    }
+
+    /// Where to go by the word of a server, which CURVE has authenticated; without it only to
+    /// addresses that were given.
+    private func follow(_ redirect: Redirect) {
+        if let known = servers.firstIndex(where: { $0.address == redirect.address }) {
+            serverIndex = known
+            nextTarget = servers[known]
+            if servers[known].key == nil, !redirect.publicKey.isEmpty {
+                nextTarget?.key = redirect.publicKey
+            }
+        } else if case .curve = security, !redirect.publicKey.isEmpty,
+            ServerAddress(redirect.address).isTCP
+        {
+            nextTarget = ServerAddress(redirect.address, key: redirect.publicKey)
+        } else {
+            nextTarget = nextServer()
+        }
+        if nextTarget == target { nextTarget = nil }
     }
 
     private func perform(_ effects: inout Outbox<SessionEffect>, _ state: inout LoopState) {
@@ -147,13 +184,18 @@ final class Dialer {
                 let fresh = state.nextPeer()
                 peer = fresh
                 var identity = PeerIdentity()
-                if case .curve(_, let serverKey) = security { identity.publicKey = serverKey }
+                if case .curve(_, let serverKey) = security {
+                    identity.publicKey = target.key ?? serverKey
+                }
                 state.events.append(.opened(fresh, id, identity))
             case .deliver(let body):
                 if let peer { state.events.append(.message(peer, body)) }
             case .closed(let reason):
                 if let peer { state.events.append(.closed(peer, reason)) }
                 peer = nil
+                if reason == .unreachable, servers.count > 1 { nextTarget = nextServer() }
+            case .redirected(let redirect):
+                follow(redirect)
             }
         }
     }

@@ -24,7 +24,7 @@ public enum ListenSecurity: Sendable {
 
 /// How a dialling endpoint proves who it is.
 public enum DialSecurity: Sendable {
-    /// CURVE, to one server key.
+    /// CURVE, to servers with this key, unless their addresses name another.
     case curve(KeyPair, serverKey: String)
     /// None: `inproc://` and `ipc://` only.
     case local
@@ -35,6 +35,9 @@ public enum Endpoint: Sendable {
     /// Waits for peers.
     case listen(EndpointID, address: String, ListenSecurity)
     /// Keeps one session with one of several addresses open, for ever.
+    ///
+    /// An address may carry the server's key (``ServerAddress``). A server that does not serve
+    /// names the one that does: it is believed where it is authenticated.
     case dial(EndpointID, addresses: [String], credential: [UInt8] = [], DialSecurity)
 }
 
@@ -79,6 +82,8 @@ public struct ReactorConfiguration: Sendable {
     public var clusterID = ""
     /// How often a master has taken over; told to clients.
     public var epoch: UInt64 = 0
+    /// Whether openings are refused until ``Links/serve(clusterID:epoch:)``.
+    public var standsBy = false
     /// The limits of its sessions.
     public var session = SessionLimits()
     /// The limits of its sockets; a message part may be as large as a session's message and its
@@ -86,6 +91,12 @@ public struct ReactorConfiguration: Sendable {
     public var socket = SocketLimits()
     /// How many sessions a listening endpoint has at most; more are refused.
     public var peerLimit = 100_000
+    /// How many sessions a listening endpoint begins in a second, and at once after a quiet time.
+    ///
+    /// An opening beyond that is not answered, and its client repeats it, later each time and not
+    /// in step with others: when all peers of a large cluster come back at once they are let in as
+    /// quickly as they can be served, and no quicker.
+    public var openingsPerSecond = 10_000
     /// How many messages one socket may bring in a turn.
     public var batch = 512
     /// How many items other threads may have posted that no turn has taken yet.
@@ -141,6 +152,8 @@ public struct TransportCounters: Hashable, Sendable {
     public var strays: UInt64 = 0
     /// Openings that were refused: wrong version or cluster, too many sessions.
     public var unopened: UInt64 = 0
+    /// Openings that were not answered because too many came at once.
+    public var postponed: UInt64 = 0
     /// Connections that got no further than the handshake: a key that is not allowed, a wrong
     /// server key, no encryption, not the protocol.
     public var failedHandshakes: UInt64 = 0

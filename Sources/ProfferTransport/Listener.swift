@@ -20,7 +20,15 @@ final class Listener {
         }
     }
 
+    /// Whether openings are taken up.
+    private enum Service {
+        case serving(clusterID: String, epoch: UInt64)
+        /// Another process serves, or none at present.
+        case standingBy(Redirect)
+    }
+
     private static let farewell = "the process stops"
+    private static let standby = "this one does not serve at present"
 
     let id: EndpointID
     let address: String
@@ -35,7 +43,9 @@ final class Listener {
     private var byRoute: [[UInt8]: Peer] = [:]
     private var ended = EndedSessions()
     private var isStopping = false
+    private var service: Service
     private var deadlines = DeadlineQueue<PeerID>()
+    private var admission: Admission
 
     init(
         id: EndpointID, address: String, security: ListenSecurity, context: Context,
@@ -44,6 +54,11 @@ final class Listener {
         self.id = id
         self.security = security
         self.configuration = configuration
+        service =
+            configuration.standsBy
+            ? .standingBy(.nobody)
+            : .serving(clusterID: configuration.clusterID, epoch: configuration.epoch)
+        admission = Admission(perSecond: configuration.openingsPerSecond)
         let socket = try Socket(.router, in: context)
         let monitor = try Monitor(socket)
         try socket.apply(configuration.socket, isRouter: true)
@@ -158,7 +173,12 @@ final class Listener {
         case .open(let credential):
             if let reason = refusal(of: envelope) {
                 state.counters.unopened += 1
+                if case .serving(_, let epoch) = service, envelope.epoch > epoch {
+                    state.notice?(.epochBehind(id, served: epoch, obeyed: envelope.epoch))
+                }
                 refuse(envelope.session, reason, route: route, &state)
+            } else if !admission.admits(at: now) {
+                state.counters.postponed += 1
             } else {
                 let identity = PeerIdentity(publicKey: key, credential: credential)
                 open(envelope, identity, route: route, at: now, &state)
@@ -169,10 +189,15 @@ final class Listener {
     private func refuse(
         _ session: UInt64, _ reason: String, route: [UInt8], _ state: inout LoopState
     ) {
-        transmit(
-            Envelope(
-                clusterID: configuration.clusterID, epoch: configuration.epoch, session: session,
-                content: .closed(reason: reason)), route: route, &state)
+        var envelope = Envelope(session: session, content: .closed(reason: reason))
+        switch service {
+        case .serving(let clusterID, let epoch):
+            envelope.clusterID = clusterID
+            envelope.epoch = epoch
+        case .standingBy(let redirect):
+            envelope.redirect = redirect
+        }
+        transmit(envelope, route: route, &state)
     }
 
     private func refusal(of opening: Envelope) -> String? {
@@ -180,10 +205,11 @@ final class Listener {
         if opening.version != Envelope.currentVersion {
             return "protocol version \(opening.version) is not spoken here"
         }
-        if !opening.clusterID.isEmpty, opening.clusterID != configuration.clusterID {
-            return "this is cluster '\(configuration.clusterID)'"
+        guard case .serving(let clusterID, let epoch) = service else { return Self.standby }
+        if !opening.clusterID.isEmpty, opening.clusterID != clusterID {
+            return "this is cluster '\(clusterID)'"
         }
-        if opening.epoch > configuration.epoch { return "a newer master is known" }
+        if opening.epoch > epoch { return "a newer master is known" }
         if ended.contains(opening.session) { return "the session has ended" }
         if peers.count >= configuration.peerLimit { return "there are too many sessions" }
         return nil
@@ -193,11 +219,12 @@ final class Listener {
         _ envelope: Envelope, _ identity: PeerIdentity, route: [UInt8], at now: Instant,
         _ state: inout LoopState
     ) {
+        guard case .serving(let clusterID, let epoch) = service else { return }
         end(route: route, "another session was opened over the connection", at: now, &state)
         var effects = Outbox<SessionEffect>()
         let session = ServerSession(
-            accepting: envelope, clusterID: configuration.clusterID, epoch: configuration.epoch,
-            limits: configuration.session, at: now, into: &effects)
+            accepting: envelope, clusterID: clusterID, epoch: epoch, limits: configuration.session,
+            at: now, into: &effects)
         let peer = Peer(id: state.nextPeer(), identity: identity, route: route, session: session)
         peers[peer.id] = peer
         bySession[envelope.session] = peer
@@ -220,6 +247,8 @@ final class Listener {
             case .closed(let reason):
                 forget(peer)
                 state.events.append(.closed(peer.id, reason))
+            case .redirected:
+                break
             }
         }
         if peers[peer.id] != nil { deadlines.set(peer.id, to: peer.session.nextDeadline) }
@@ -286,11 +315,12 @@ final class Listener {
     }
 
     func close(
-        _ id: PeerID, _ reason: String, at now: Instant, _ state: inout LoopState
+        _ id: PeerID, _ reason: String, redirect: Redirect? = nil, at now: Instant,
+        _ state: inout LoopState
     ) -> Bool {
         guard let peer = peers[id] else { return false }
         var effects = Outbox<SessionEffect>()
-        peer.session.close(.local(reason), at: now, into: &effects)
+        peer.session.close(.local(reason), redirect: redirect, at: now, into: &effects)
         for effect in effects.takeAll() {
             if case .transmit(let envelope) = effect {
                 transmit(envelope, to: peer, &state)
@@ -306,6 +336,19 @@ final class Listener {
             var effects = Outbox<SessionEffect>()
             peer.session.wake(at: now, into: &effects)
             perform(&effects, peer, at: now, &state)
+        }
+    }
+
+    /// Takes openings up from now on.
+    func serve(clusterID: String, epoch: UInt64) {
+        service = .serving(clusterID: clusterID, epoch: epoch)
+    }
+
+    /// Ends every session and sends clients to another server from now on.
+    func standBy(_ redirect: Redirect, at now: Instant, _ state: inout LoopState) {
+        service = .standingBy(redirect)
+        for id in peers.keys.sorted() {
+            _ = close(id, Self.standby, redirect: redirect, at: now, &state)
         }
     }
 

@@ -36,6 +36,8 @@ public struct Links {
         case close(PeerID, String)
         case watch(Int32)
         case unwatch(Int32)
+        case serve(clusterID: String, epoch: UInt64)
+        case standBy([EndpointID: Redirect])
         case stop
     }
 
@@ -56,6 +58,17 @@ public struct Links {
 
     /// Stops that; must come before the descriptor is closed.
     public mutating func unwatch(_ descriptor: Int32) { commands.append(.unwatch(descriptor)) }
+
+    /// Takes up sessions from now on, for this cluster and under this epoch.
+    public mutating func serve(clusterID: String, epoch: UInt64) {
+        commands.append(.serve(clusterID: clusterID, epoch: epoch))
+    }
+
+    /// Ends all sessions, without `.closed` events, and sends clients elsewhere from now on: by
+    /// endpoint, to nobody where none is named.
+    public mutating func standBy(_ redirects: [EndpointID: Redirect]) {
+        commands.append(.standBy(redirects))
+    }
 
     /// Ends the reactor after this turn; open sessions are told.
     public mutating func stop() { commands.append(.stop) }

@@ -201,6 +201,14 @@ struct ReactorLoop: ~Copyable {
                 watched.append(descriptor)
             case .unwatch(let descriptor):
                 watched.removeAll { $0 == descriptor }
+            case .serve(let clusterID, let epoch):
+                for listener in listeners { listener.serve(clusterID: clusterID, epoch: epoch) }
+            case .standBy(let redirects):
+                for listener in listeners {
+                    listener.standBy(redirects[listener.id] ?? .nobody, at: now, &shared)
+                }
+                // What peers said before they were sent away is nobody's business any more.
+                shared.events = []
             case .stop:
                 isStopping = true
             }

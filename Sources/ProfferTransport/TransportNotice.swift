@@ -5,6 +5,8 @@ public enum TransportNotice: Hashable, Sendable {
     /// A peer from `address` was not let in: its public key (Z85) is on no list of the domain. The
     /// key is empty when it did not come with one.
     case keyRefused(String, domain: String, address: String)
+    /// A peer at this end has obeyed a later epoch than the one that is served here.
+    case epochBehind(EndpointID, served: UInt64, obeyed: UInt64)
     /// The two ends at `address` could not agree.
     case handshakeFailed(EndpointID, address: String, HandshakeProblem)
 }

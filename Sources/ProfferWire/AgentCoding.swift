@@ -74,6 +74,13 @@ extension PBInternalAgentMessage.Reregister {
             coded.executorID = PBExecutorID(task.executorID)
             coded.state = ProfferWire.coded(task.state)
             if let status = task.lastForwarded { coded.lastForwarded = PBTaskStatus(status) }
+            switch task.grouping {
+            case .unknown: break
+            case .single: coded.grouped = false
+            case .group(let first):
+                coded.grouped = true
+                coded.groupID = PBTaskID(first)
+            }
             return coded
         }
         executors = body.executors.map { executor in
@@ -94,7 +101,8 @@ extension PBInternalAgentMessage.Reregister {
                     info: try one.info.model(), frameworkID: FrameworkID(one.frameworkID.value),
                     role: one.role, executorID: ExecutorID(one.executorID.value),
                     state: ProfferWire.model(one.state),
-                    lastForwarded: one.hasLastForwarded ? try one.lastForwarded.model() : nil)
+                    lastForwarded: one.hasLastForwarded ? try one.lastForwarded.model() : nil,
+                    grouping: one.grouping)
             },
             executors: try executors.tryMap { one throws(WireError) in
                 AgentExecutor(
@@ -102,6 +110,13 @@ extension PBInternalAgentMessage.Reregister {
                     role: one.role)
             },
             frameworks: try frameworks.tryMap { one throws(WireError) in try one.model() })
+    }
+}
+
+extension PBInternalAgentMessage.KnownTask {
+    fileprivate var grouping: TaskGrouping {
+        guard hasGrouped else { return .unknown }
+        return grouped ? .group(TaskID(groupID.value)) : .single
     }
 }
 

@@ -55,6 +55,12 @@ extension PBSchedulerDemand {
     }
 }
 
+extension PBSchedulerCall.Demand {
+    func model() throws(WireError) -> [ProfferModel.Demand] {
+        try demands.tryMap { one throws(WireError) in try one.model() }
+    }
+}
+
 extension PBSchedulerCall.AcceptTogether.Part {
     init(_ part: OfferAcceptance) {
         self.init()
@@ -124,8 +130,7 @@ extension PBSchedulerCall {
         switch type {
         case .demand:
             guard hasDemand else { throw .missing("demand") }
-            return .demand(
-                try demand.demands.tryMap { one throws(WireError) in try one.model() })
+            return .demand(try demand.model())
         case .acceptTogether:
             guard hasAcceptTogether else { throw .missing("accept_together") }
             return .acceptTogether(
@@ -226,6 +231,9 @@ extension PBSchedulerEvent {
         case .demandRefused(let problem):
             type = .demandRefused
             demandRefused.problem = problem
+        case .updates(let statuses):
+            type = .updates
+            updates.statuses = statuses.map { PBTaskStatus($0) }
         default: return false
         }
         return true
@@ -250,6 +258,11 @@ extension PBSchedulerEvent {
         case .demandRefused:
             return .demandRefused(
                 problem: try body(demandRefused, hasDemandRefused, "demand_refused").problem)
+        case .updates:
+            return .updates(
+                try body(updates, hasUpdates, "updates").statuses.tryMap {
+                    one throws(WireError) in try one.model()
+                })
         default: return nil
         }
     }

@@ -118,6 +118,7 @@ extension PBMasterInfo {
         hostname = info.hostname
         version = info.version
         if let name = info.clusterName { clusterName = name }
+        if let domain = info.domain { self.domain = PBDomainInfo(domain) }
         address.hostname = info.hostname
         address.port = Int32(clamping: info.port)
     }
@@ -125,7 +126,8 @@ extension PBMasterInfo {
     var model: MasterInfo {
         MasterInfo(
             id: id, hostname: hostname, port: Int(port), version: version,
-            clusterName: hasClusterName ? clusterName : nil)
+            clusterName: hasClusterName ? clusterName : nil,
+            domain: hasDomain ? domain.model : nil)
     }
 }
 

@@ -31,6 +31,10 @@ public enum EnvelopeCodec {
             // A character that is cut in two becomes another of at most two bytes more.
             coded.closed.reason = String(
                 decoding: reason.utf8.prefix(WireLimits.reason - 2), as: UTF8.self)
+            if let redirect = envelope.redirect {
+                coded.closed.leader.address = redirect.address
+                coded.closed.leader.publicKey = redirect.publicKey
+            }
         case .message(let body): coded.message = Data(body)
         case .keepAlive: coded.keepAlive = .init()
         }
@@ -50,6 +54,7 @@ public enum EnvelopeCodec {
             throw .outOfRange("cluster_id")
         }
         let content: Envelope.Content
+        var redirect: Redirect?
         switch coded.content {
         case .open(let open):
             guard open.credential.count <= WireLimits.credential else {
@@ -61,6 +66,13 @@ public enum EnvelopeCodec {
         case .closed(let closed):
             guard closed.reason.utf8.count <= WireLimits.reason else { throw .outOfRange("reason") }
             content = .closed(reason: closed.reason)
+            if closed.hasLeader {
+                guard closed.leader.address.utf8.count <= WireLimits.reason,
+                    closed.leader.publicKey.utf8.count <= WireLimits.reason
+                else { throw .outOfRange("leader") }
+                redirect = Redirect(
+                    address: closed.leader.address, publicKey: closed.leader.publicKey)
+            }
         case .message(let body): content = .message([UInt8](body))
         case .keepAlive: content = .keepAlive
         case nil: throw .missing("content")
@@ -68,6 +80,6 @@ public enum EnvelopeCodec {
         return Envelope(
             version: coded.version, clusterID: coded.clusterID, epoch: coded.epoch,
             session: coded.session, sequence: coded.sequence, acknowledged: coded.acknowledged,
-            content: content)
+            content: content, redirect: redirect)
     }
 }

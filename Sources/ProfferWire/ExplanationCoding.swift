@@ -19,6 +19,7 @@ extension PBPlacementCheck {
             case .offeredLimit: .offeredLimit
             case .gang: .gang
             case .capabilities: .capabilities
+            case .whitelist: .whitelist
             }
     }
 
@@ -39,6 +40,7 @@ extension PBPlacementCheck {
         case .offeredLimit: .offeredLimit
         case .gang: .gang
         case .capabilities: .capabilities
+        case .whitelist: .whitelist
         }
     }
 

@@ -104,8 +104,9 @@ extension PBOffer.Operation {
             type = .launchGroup
             launchGroup.executor = PBExecutorInfo(executor)
             launchGroup.taskGroup.tasks = tasks.map { PBTaskInfo($0) }
-        case .reserve(let resources):
+        case .reserve(let resources, let source):
             type = .reserve
+            reserve.source = coded(source)
             reserve.resources = coded(resources)
         case .unreserve(let resources):
             type = .unreserve
@@ -139,7 +140,10 @@ extension PBOffer.Operation {
                     tasks: try launchGroup.taskGroup.tasks.tryMap { one throws(WireError) in
                         try one.model()
                     })
-            case .reserve: .reserve(try ProfferWire.model(reserve.resources))
+            case .reserve:
+                .reserve(
+                    try ProfferWire.model(reserve.resources),
+                    source: try ProfferWire.model(reserve.source))
             case .unreserve: .unreserve(try ProfferWire.model(unreserve.resources))
             case .create: .create(try ProfferWire.model(create.volumes))
             case .destroy: .destroy(try ProfferWire.model(destroy.volumes))

@@ -38,7 +38,29 @@ extension WireCodec {
         case .whyFramework(let id):
             coded.type = .whyFramework
             coded.whyFramework.frameworkID = PBFrameworkID(id)
-        case .inverseOffers: coded.type = .unknown
+        case .inverseOffers: coded.type = .getInverseOffers
+        case .reserve(let agent, let resources, let source):
+            coded.type = .reserveResources
+            coded.reserveResources.agentID = PBAgentID(agent)
+            coded.reserveResources.resources = ProfferWire.coded(resources)
+            coded.reserveResources.source = ProfferWire.coded(source)
+        case .unreserve(let agent, let resources):
+            coded.type = .unreserveResources
+            coded.unreserveResources.agentID = PBAgentID(agent)
+            coded.unreserveResources.resources = ProfferWire.coded(resources)
+        case .whitelist: coded.type = .getWhitelist
+        case .setWhitelist(let hosts):
+            coded.type = .updateWhitelist
+            coded.updateWhitelist = .init()
+            if let hosts { coded.updateWhitelist.whitelist = PBWhitelist(hosts) }
+        case .setPriorityLimit(let role, let limit):
+            coded.type = .updatePriorityLimit
+            coded.updatePriorityLimit.role = role
+            if let limit { coded.updatePriorityLimit.priorityLimit = clamped(limit) }
+        case .markAgentGone, .drainAgent, .deactivateAgent, .reactivateAgent,
+            .maintenanceStatus, .maintenanceSchedule, .setMaintenanceSchedule,
+            .startMaintenance, .stopMaintenance, .rebindAgent, .rebindFramework:
+            _ = coded.setOrder(call)
         }
         return bytes(coded)
     }
@@ -48,6 +70,7 @@ extension WireCodec {
     /// Of the weights of several roles none is taken: they could not be set as one.
     public static func decodeOperatorCall(_ data: [UInt8]) throws(WireError) -> OperatorCall {
         let coded = try parse(PBOperatorCall.self, data, "operator call")
+        if let order = try coded.order() { return order }
         switch coded.type {
         case .getAgents: return .agents
         case .getFrameworks: return .frameworks
@@ -79,7 +102,34 @@ extension WireCodec {
         case .whyFramework:
             let why = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
             return .whyFramework(FrameworkID(why.frameworkID.value))
-        case .unknown: throw .outOfRange("type")
+        case .reserveResources:
+            let reserve = try body(
+                coded.reserveResources, coded.hasReserveResources, "reserve_resources")
+            return .reserve(
+                AgentID(reserve.agentID.value), try model(reserve.resources),
+                source: try model(reserve.source))
+        case .unreserveResources:
+            let unreserve = try body(
+                coded.unreserveResources, coded.hasUnreserveResources, "unreserve_resources")
+            return .unreserve(
+                AgentID(unreserve.agentID.value), try model(unreserve.resources))
+        case .getInverseOffers: return .inverseOffers
+        case .getWhitelist: return .whitelist
+        case .updateWhitelist:
+            let update = try body(
+                coded.updateWhitelist, coded.hasUpdateWhitelist, "update_whitelist")
+            return .setWhitelist(update.hasWhitelist ? update.whitelist.hostnames : nil)
+        case .updatePriorityLimit:
+            let update = try body(
+                coded.updatePriorityLimit, coded.hasUpdatePriorityLimit, "update_priority_limit")
+            return .setPriorityLimit(
+                role: update.role,
+                update.hasPriorityLimit
+                    ? try small(update.priorityLimit, "priority_limit") : nil)
+        case .unknown, .markAgentGone, .drainAgent, .deactivateAgent, .reactivateAgent,
+            .getMaintenanceStatus, .getMaintenanceSchedule, .updateMaintenanceSchedule,
+            .startMaintenance, .stopMaintenance, .rebindAgent, .rebindFramework:
+            throw .outOfRange("type")
         }
     }
 
@@ -124,9 +174,19 @@ extension WireCodec {
         case .demands(let list):
             coded.type = .whyFramework
             coded.whyFramework = .init(list)
-        case .inverseOffers:
-            coded.type = .refused
-            coded.reason = "this answer has no wire form"
+        case .inverseOffers(let list):
+            coded.type = .getInverseOffers
+            coded.getInverseOffers.inverseOffers = list.map { .init($0) }
+        case .whitelist(let hosts):
+            coded.type = .getWhitelist
+            coded.getWhitelist = .init()
+            if let hosts { coded.getWhitelist.whitelist = PBWhitelist(hosts) }
+        case .maintenanceStatus(let status):
+            coded.type = .getMaintenanceStatus
+            coded.getMaintenanceStatus.status = .init(status)
+        case .maintenanceSchedule(let windows):
+            coded.type = .getMaintenanceSchedule
+            coded.getMaintenanceSchedule.schedule = .init(windows)
         }
         return bytes(coded)
     }
@@ -158,6 +218,24 @@ extension WireCodec {
         case .whyFramework:
             let list = try body(coded.whyFramework, coded.hasWhyFramework, "why_framework")
             return .demands(try list.model())
+        case .getInverseOffers:
+            let list = try body(
+                coded.getInverseOffers, coded.hasGetInverseOffers, "get_inverse_offers")
+            return .inverseOffers(
+                try list.inverseOffers.tryMap { one throws(WireError) in try one.model() })
+        case .getWhitelist:
+            let answer = try body(coded.getWhitelist, coded.hasGetWhitelist, "get_whitelist")
+            return .whitelist(answer.hasWhitelist ? answer.whitelist.hostnames : nil)
+        case .getMaintenanceStatus:
+            let answer = try body(
+                coded.getMaintenanceStatus, coded.hasGetMaintenanceStatus,
+                "get_maintenance_status")
+            return .maintenanceStatus(try answer.status.model())
+        case .getMaintenanceSchedule:
+            let answer = try body(
+                coded.getMaintenanceSchedule, coded.hasGetMaintenanceSchedule,
+                "get_maintenance_schedule")
+            return .maintenanceSchedule(try answer.schedule.model())
         case .done: return .done
         case .notFound: return .notFound(coded.reason)
         case .refused: return .refused(coded.reason)

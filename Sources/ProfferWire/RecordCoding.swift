@@ -62,6 +62,16 @@ extension WireCodec {
         case .quota(let role, let quota):
             return StoredRecord(
                 kind: "quota", key: role, value: quota.map { bytes(PBQuotaConfig($0)) })
+        case .whitelist(let hosts):
+            return StoredRecord(
+                kind: "whitelist", key: "", value: hosts.map { bytes(PBWhitelist($0)) })
+        case .priorityLimit(let role, let limit):
+            return StoredRecord(
+                kind: "priority", key: role, value: limit.map { Array("\($0)".utf8) })
+        case .maintenance(let record):
+            return StoredRecord(
+                kind: "maintenance", key: "",
+                value: record.map { bytes(PBInternalMaintenanceEntry($0)) })
         case .epoch(let epoch):
             return StoredRecord(kind: "epoch", key: "", value: Array("\(epoch)".utf8))
         }
@@ -85,6 +95,7 @@ extension WireCodec {
         }
         if entry.isDeactivated { coded.deactivated = true }
         if let key = entry.publicKey { coded.publicKey = key }
+        if let drain = entry.drain { coded.drain = PBDrainInfo(drain) }
         return coded
     }
 
@@ -110,7 +121,8 @@ extension WireCodec {
                     info: try coded.info.model(), admission: admission,
                     resources: coded.hasResources_p ? try model(coded.resources) : nil,
                     isDeactivated: coded.deactivated,
-                    publicKey: coded.hasPublicKey ? coded.publicKey : nil))
+                    publicKey: coded.hasPublicKey ? coded.publicKey : nil,
+                    drain: coded.hasDrain ? coded.drain.model : nil))
         case "framework":
             guard let value = record.value else { return .framework(FrameworkID(record.key), nil) }
             let coded = try parse(
@@ -132,6 +144,22 @@ extension WireCodec {
             let coded = try parse(PBQuotaConfig.self, value, "quota record")
             guard coded.role == record.key else { throw .malformed("record key") }
             return .quota(role: record.key, try coded.model())
+        case "whitelist":
+            guard let value = record.value else { return .whitelist(nil) }
+            let coded = try parse(
+                PBWhitelist.self, value, limit: WireLimits.state, "whitelist record")
+            return .whitelist(coded.hostnames)
+        case "priority":
+            guard let limit = try number(record.value, "priority") else {
+                return .priorityLimit(role: record.key, nil)
+            }
+            return .priorityLimit(role: record.key, try small(limit, "priority"))
+        case "maintenance":
+            guard let value = record.value else { return .maintenance(nil) }
+            let coded = try parse(
+                PBInternalMaintenanceEntry.self, value, limit: WireLimits.state,
+                "maintenance record")
+            return .maintenance(try coded.model())
         case "epoch":
             guard let value = try number(record.value, "epoch"), value >= 0 else {
                 throw .missing("epoch")

@@ -35,6 +35,11 @@ extension WireCodec {
             if !subscription.constraints.isEmpty {
                 coded.subscribe.offerConstraints = .init(subscription.constraints)
             }
+            if let demands = subscription.demands {
+                coded.subscribe.demand = .init()
+                coded.subscribe.demand.demands = demands.map { PBSchedulerDemand($0) }
+            }
+            if subscription.takesBatches { coded.subscribe.takesBatches = true }
         case .updateFramework(let subscription):
             coded.type = .updateFramework
             coded.updateFramework.frameworkInfo = PBFrameworkInfo(subscription.framework)
@@ -153,7 +158,10 @@ extension WireCodec {
                 Subscription(
                     framework: try coded.subscribe.frameworkInfo.model(),
                     suppressedRoles: coded.subscribe.suppressedRoles,
-                    constraints: try coded.subscribe.offerConstraints.model()))
+                    constraints: try coded.subscribe.offerConstraints.model(),
+                    demands: coded.subscribe.hasDemand
+                        ? try coded.subscribe.demand.model() : nil,
+                    takesBatches: coded.subscribe.takesBatches))
         case .updateFramework:
             guard coded.hasUpdateFramework else { throw .missing("update_framework") }
             return .updateFramework(
@@ -303,7 +311,8 @@ extension WireCodec {
             coded.type = .error
             coded.error.message = message
         case .heartbeat: coded.type = .heartbeat
-        case .updateFrameworkAnswer, .claimAnswer, .cluster, .backedOff, .demandRefused:
+        case .updateFrameworkAnswer, .claimAnswer, .cluster, .backedOff, .demandRefused,
+            .updates:
             _ = coded.setOwn(event)
         }
         return bytes(coded)
@@ -365,7 +374,7 @@ extension WireCodec {
                 executor: body.hasExecutorID ? ExecutorID(body.executorID.value) : nil,
                 status: body.hasStatus ? Int(body.status) : nil)
         case .updateFrameworkAnswer, .claimAnswer, .clusterState, .backedOff,
-            .demandRefused:
+            .demandRefused, .updates:
             return try coded.ownModel()
         case .error: return .error(coded.error.message)
         case .heartbeat: return .heartbeat

@@ -47,6 +47,8 @@ extension PBOperatorResponse.GetAgents.Agent {
         offeredResources = coded(summary.offered)
         tasks = Int64(summary.tasks)
         if let usage = summary.usage { self.usage = PBAgentUsage(usage) }
+        if let drain = summary.drain { drainInfo = PBDrainInfo(drain) }
+        if let away = summary.unavailability { unavailability = PBUnavailability(away) }
     }
 
     /// The state in our words and in those of Mesos.
@@ -68,7 +70,9 @@ extension PBOperatorResponse.GetAgents.Agent {
             allocated: try ProfferWire.model(allocatedResources),
             offered: try ProfferWire.model(offeredResources), version: version,
             registeredAt: hasRegisteredTime ? registeredTime.model : nil,
-            tasks: try count(tasks, "agent.tasks"), usage: hasUsage ? usage.model : nil)
+            tasks: try count(tasks, "agent.tasks"), usage: hasUsage ? usage.model : nil,
+            drain: hasDrainInfo ? drainInfo.model : nil,
+            unavailability: hasUnavailability ? unavailability.model : nil)
     }
 }
 
@@ -144,6 +148,7 @@ extension PBRole {
         frameworks = summary.frameworks.map { PBFrameworkID($0) }
         resources = coded(summary.allocated)
         shareMillionths = summary.shareMillionths
+        if let limit = summary.priorityLimit { priorityLimit = clamped(limit) }
     }
 
     func model() throws(WireError) -> RoleSummary {
@@ -151,7 +156,8 @@ extension PBRole {
             name: name,
             weightThousandths: try milli(weight, "weight of \(shown(name))").thousandths,
             frameworks: frameworks.map { FrameworkID($0.value) },
-            allocated: try ProfferWire.model(resources), shareMillionths: shareMillionths)
+            allocated: try ProfferWire.model(resources), shareMillionths: shareMillionths,
+            priorityLimit: hasPriorityLimit ? try small(priorityLimit, "priority_limit") : nil)
     }
 }
 
@@ -220,6 +226,42 @@ extension PBOperatorResponse.GetOffers.Outstanding {
 
     func model() throws(WireError) -> OfferSummary {
         OfferSummary(offer: try offer.model(), age: age.model)
+    }
+}
+
+extension PBOperatorResponse.GetInverseOffers.Outstanding {
+    init(_ summary: InverseOfferSummary) {
+        self.init()
+        inverseOffer = PBInverseOffer(summary.inverseOffer)
+        age = PBDurationInfo(summary.age)
+        reason = summary.reason
+        switch summary.response {
+        case .accepted(let time):
+            accepted = true
+            answered = PBTimeInfo(time)
+        case .declined(let time):
+            accepted = false
+            answered = PBTimeInfo(time)
+        case nil: break
+        }
+    }
+
+    func model() throws(WireError) -> InverseOfferSummary {
+        var response: InverseOfferResponse?
+        if hasAccepted {
+            response =
+                accepted ? .accepted(at: answered.model) : .declined(at: answered.model)
+        }
+        return InverseOfferSummary(
+            inverseOffer: try inverseOffer.model(), age: age.model, reason: reason,
+            response: response)
+    }
+}
+
+extension PBWhitelist {
+    init(_ hosts: [String]) {
+        self.init()
+        hostnames = hosts
     }
 }
 

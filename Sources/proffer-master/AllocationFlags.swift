@@ -45,9 +45,25 @@ struct AllocationFlags: ParsableArguments {
     var domain: String?
 
     @Option(
+        help: ArgumentHelp(
+            "A file with the hosts whose agents may be offered, one a line.",
+            discussion: "It is read again when it changes; a line with * is every host "
+                + "(default: what 'proffer whitelist' has set, and every host at first)."))
+    var whitelist: String?
+
+    @Option(
         name: .customLong("decline-back-off-limit"),
-        help: "The longest pause of a framework that only declines, or none (default: 30s).")
+        help: "The longest pause of a framework that only declines, or none (default: 60s).")
     var declineBackOffLimit: String?
+
+    @Option(
+        name: .customLong("declines-before-known"),
+        help: ArgumentHelp(
+            "How many frameworks in a row decline an agent before those known to want something "
+                + "come first there (default: 3).",
+            discussion: "A framework is known to want something when it states a demand, or has "
+                + "used what it was offered last. 0 is never."))
+    var declinesBeforeKnown: String?
 
     @Option(
         name: .customLong("gang-turn"),
@@ -60,7 +76,9 @@ struct AllocationFlags: ParsableArguments {
             "framework-sorter": frameworkSorter, "offered-limit": offeredLimit,
             "filter-gpu-resources": filterGPUs,
             "fair-sharing-excluded-resource-names": excludedNames, "domain": domain,
-            "decline-back-off-limit": declineBackOffLimit, "gang-turn": gangTurn,
+            "decline-back-off-limit": declineBackOffLimit,
+            "declines-before-known": declinesBeforeKnown, "gang-turn": gangTurn,
+            "whitelist": whitelist,
         ]
     }
 }

@@ -9,11 +9,16 @@ struct MasterCommand: AsyncParsableCommand {
         usage: """
             proffer-master --data-dir /var/lib/proffer/master --host 10.0.0.1
             proffer-master --data-dir DIR --http-port 0 --framework-port 0 --agent-port 0
+            proffer-master --data-dir DIR --host 10.0.0.1 \
+            --registry etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379
             """,
         discussion: """
             Every setting is taken from its flag, else from the environment variable \
             PROFFER_MASTER_<NAME> (such as PROFFER_MASTER_HTTP_PORT), else from the JSON file \
             given by --config (such as {"http-port": 5050}).
+
+            With --registry etcd://... several masters share one registry, and one of them leads; \
+            the others send whoever asks to it. TERM hands over at once.
 
             Files in the data directory: registry.sqlite (what the master must not forget), \
             master.key (its key pair, made at the first start), operator.token (for orders over \
@@ -83,6 +88,43 @@ struct MasterCommand: AsyncParsableCommand {
         help: "How long frameworks know of it before such a task is killed, or none (30s).")
     var preemptionNotice: String?
 
+    @Option(
+        help: """
+            Where the registry is: sqlite: (a file in the data directory), sqlite:/path, or \
+            etcd://host:port,host:port,host:port/prefix (etcds:// over TLS) to be one of several \
+            masters (default: sqlite:).
+            """)
+    var registry: String?
+
+    @Option(name: .customLong("etcd-user"), help: "The user that etcd knows this master as.")
+    var etcdUser: String?
+
+    @Option(
+        name: .customLong("etcd-password-file"),
+        help: "A file with that user's password, readable by its owner only.")
+    var etcdPasswordFile: String?
+
+    @Option(
+        name: .customLong("etcd-ca"),
+        help: "A PEM file with the authority that vouches for the etcd members.")
+    var etcdCA: String?
+
+    @Option(
+        name: .customLong("etcd-cert"), help: "A PEM file with this master's certificate for etcd.")
+    var etcdCert: String?
+
+    @Option(
+        name: .customLong("etcd-key"), help: "A PEM file with the private key of that certificate.")
+    var etcdKey: String?
+
+    @Option(
+        name: .customLong("lease-time"),
+        help: "How long leadership outlasts its last confirmation by etcd (default: 3s).")
+    var leaseTime: String?
+
+    @OptionGroup
+    var lostAgents: LostAgentFlags
+
     @OptionGroup
     var allocation: AllocationFlags
 
@@ -114,6 +156,9 @@ struct MasterCommand: AsyncParsableCommand {
             "agent-return-window": agentReturnWindow,
             "heartbeat-interval": heartbeatInterval, "log-level": logLevel,
             "preemption-delay": preemptionDelay, "preemption-notice": preemptionNotice,
-        ].merging(allocation.flags) { $1 }
+            "registry": registry, "etcd-user": etcdUser,
+            "etcd-password-file": etcdPasswordFile, "etcd-ca": etcdCA, "etcd-cert": etcdCert,
+            "etcd-key": etcdKey, "lease-time": leaseTime,
+        ].merging(allocation.flags) { $1 }.merging(lostAgents.flags) { $1 }
     }
 }

@@ -63,6 +63,20 @@ struct RecoveryTests {
         #expect(bench.launched == ["t2"])
     }
 
+    @Test("the sandbox of a task is made before it is launched after a restart")
+    func sandboxAfterRestart() throws {
+        let before = busy()
+        var bench = before.restarted(living: [before.launches[0].containerID])
+        bench.subscribe(PeerID(6), before.launches[0])
+        let made = bench.effects.firstIndex {
+            if case .makeSandbox(let path, _) = $0 { path.contains("t2") } else { false }
+        }
+        let told = bench.effects.firstIndex {
+            if case .tellExecutor(.launch, _) = $0 { true } else { false }
+        }
+        #expect(try #require(made) < #require(told))
+    }
+
     @Test("an executor that does not come back is killed; unseen tasks DROPPED, others FAILED")
     func absence() throws {
         let before = busy()

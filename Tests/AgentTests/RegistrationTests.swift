@@ -57,6 +57,27 @@ struct RegistrationTests {
         }
     }
 
+    @Test("on its return it tells which tasks belong together, and no bytes of their updates")
+    func returnOfGroups() throws {
+        var bench = AgentBench()
+        bench.join()
+        bench.fromMaster(run("a", "b", isGroup: true))
+        bench.fromMaster(run("c"))
+        bench.bringUp(PeerID(5))
+        var status = update("c", .running, 1)
+        status.data = [UInt8](repeating: 1, count: 1 << 20)
+        bench.say(.update(status), from: PeerID(5))
+        bench.fromMaster(.ping(number: 1, isConnected: false))
+        guard case .reregister(let body, _, _) = bench.toMaster.last else {
+            Issue.record("no re-registration")
+            return
+        }
+        let known = body.tasks.sorted { $0.info.id < $1.info.id }
+        #expect(known.map(\.grouping) == [.group("a"), .group("a"), .single])
+        #expect(known.last?.lastForwarded?.state == .running)
+        #expect(known.last?.lastForwarded?.data == nil)
+    }
+
     @Test("a master that never answers is given up too")
     func silence() {
         var bench = AgentBench()

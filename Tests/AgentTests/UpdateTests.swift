@@ -51,6 +51,15 @@ struct UpdateTests {
         #expect(bench.updates.map(\.uuid) == [uuid(2)])
     }
 
+    @Test("when a framework has subscribed anew everything under way is sent again, in order")
+    func newSession() {
+        var bench = running(window: 8)
+        bench.say(.update(update("t1", .starting, 1)), from: executor)
+        bench.say(.update(update("t1", .running, 2)), from: executor)
+        bench.fromMaster(.updateFramework(framework()))
+        #expect(bench.updates.map(\.uuid) == [uuid(1), uuid(2)])
+    }
+
     @Test("the gap between repetitions grows to ten minutes and no further")
     func retryLimit() {
         var bench = running()

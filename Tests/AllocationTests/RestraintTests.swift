@@ -25,6 +25,118 @@ struct RestraintTests {
         }
     }
 
+    @Test("the more wait, the less one may hold in offers; room comes back as they leave")
+    func offeredLimitOfMany() {
+        for subject in Subject.with(.restraint) {
+            var cluster = Cluster(subject) { $0.offeredLimitThousandths = 500 }
+            cluster.framework("f", ["r"])
+            let rule = AttributeConstraint(selector: .hostname, predicate: .textEquals("x"))
+            for number in 0..<8 {
+                cluster.framework(
+                    FrameworkID("g\(number)"), ["s"],
+                    constraints: [OfferConstraint(role: "s", groups: [[rule]])])
+            }
+            cluster.agents(16, size(1, 100))
+            // Nine wait, and count as sixteen: two sixteenths.
+            #expect(cluster.round().count("f") == 2, "\(subject)")
+            cluster.allocator.suppress("g0", roles: ["s"])
+            #expect(cluster.round().count("f") == 2, "\(subject)")
+            for number in 1..<8 {
+                cluster.allocator.suppress(FrameworkID("g\(number)"), roles: ["s"])
+            }
+            #expect(cluster.round().count("f") == 12, "\(subject)")
+        }
+    }
+
+    @Test("a cluster that grows makes room for offers on the agents it had")
+    func growth() {
+        for subject in Subject.with(.restraint) {
+            var cluster = Cluster(subject) { $0.offeredLimitThousandths = 500 }
+            cluster.framework("f", ["r"])
+            let rule = AttributeConstraint(selector: .hostname, predicate: .textEquals("x"))
+            cluster.framework(
+                "g", ["s"], constraints: [OfferConstraint(role: "s", groups: [[rule]])])
+            cluster.agents(8, size(1, 100))
+            #expect(cluster.round().count("f") == 4, "\(subject)")
+            // It wants none of the new ones.
+            let other = AttributeConstraint(
+                selector: .hostname, predicate: .textNotEquals("m.host"))
+            cluster.framework(
+                "f", ["r"], constraints: [OfferConstraint(role: "r", groups: [[other]])])
+            #expect(cluster.round().isEmpty, "\(subject)")
+            cluster.agent("m", size(8, 800))
+            #expect(cluster.round().count("f") == 4, "\(subject)")
+        }
+    }
+
+    @Test("what many have declined goes first to those who are known to want something")
+    func known() {
+        for subject in Subject.with(.restraint) {
+            for isStated in [true, false] {
+                var cluster = Cluster(subject) { $0.declinesBeforeKnown = 3 }
+                cluster.framework("worker", ["w"])
+                if isStated {
+                    cluster.allocator.setDemands(
+                        "worker",
+                        [Demand(id: "d", role: "w", resources: size(1, 100).quantities, count: 9)],
+                        at: cluster.now)
+                }
+                cluster.agents(1, size(1, 100))
+                cluster.acceptAll(cluster.round())
+                for number in 0..<6 { cluster.framework(FrameworkID("idle\(number)"), ["i"]) }
+                cluster.agent("m", size(1, 100))
+                // Having nothing, the idle ones come first, but only three of them.
+                for number in 0..<3 {
+                    let grants = cluster.round()
+                    #expect(grants.frameworks == [FrameworkID("idle\(number)")], "\(subject)")
+                    cluster.declineAll(grants, .seconds(5))
+                }
+                let grants = cluster.round()
+                #expect(grants.frameworks == ["worker"], "\(subject)")
+                cluster.acceptAll(grants)
+                cluster.finish(grants[0])
+                #expect(cluster.round().frameworks == ["idle3"], "\(subject)")
+            }
+        }
+    }
+
+    @Test("a crowd that only declines is asked seldom, until one of it wants something")
+    func crowd() {
+        for subject in Subject.with(.restraint) {
+            var cluster = Cluster(subject) { $0.declinesBeforeKnown = 3 }
+            cluster.framework("worker", ["w"])
+            cluster.agents(2, size(1, 100))
+            var held = cluster.round()
+            cluster.acceptAll(held)
+            // Holding the other one, it comes last.
+            held.removeFirst()
+            for number in 0..<300 { cluster.framework(FrameworkID("idle\(number)"), ["i"]) }
+            /// How many others are offered a slot before the worker has it again.
+            func others(using isNew: Bool = false) -> Int {
+                cluster.finishAll(held)
+                var count = 0
+                while true {
+                    held = cluster.round()
+                    if held.frameworks == ["worker"] || held.isEmpty { break }
+                    count += 1
+                    if isNew { break }
+                    cluster.declineAll(held, .seconds(5))
+                }
+                cluster.acceptAll(held)
+                return count
+            }
+            #expect((0..<10).map { _ in others() } == Array(repeating: 3, count: 10), "\(subject)")
+            #expect((0..<320).reduce(0) { sum, _ in sum + others() } == 10, "\(subject)")
+            while others(using: true) == 0 {}
+            // One of them has used what it was offered, so the others may want something too.
+            held = held.filter { $0.allocation.framework != "worker" }
+            #expect(held.count == 1, "\(subject)")
+            cluster.finishAll(held)
+            let next = cluster.round()
+            #expect(next.frameworks != ["worker"], "\(subject)")
+        }
+    }
+
     @Test("what is in use is not held in offers", arguments: Subject.with(.restraint))
     func used(subject: Subject) {
         var cluster = Cluster(subject) { $0.offeredLimitThousandths = 500 }

@@ -282,4 +282,16 @@ struct VictimSearchTests {
         #expect(search.takeFree(upTo: 9) == 2)
         #expect(Self.names(search.next()) == ["t"])
     }
+
+    @Test(
+        "sets that are too small to be enough, or larger than one that is, are not looked at",
+        arguments: [(1, 12), (11, 12), (12, 1), (2, 66)])
+    func combinations(cpus: Int, count: Int) {
+        let candidates = (0..<12).map { Self.candidate("t\($0)", cpus: 1) }
+        var search = VictimSearch(
+            for: Self.need(cpus: cpus), isGuaranteed: false,
+            among: [Self.agent("a", candidates)])
+        #expect(search.next()?.tasks.count == cpus)
+        #expect(search.combinations == count)
+    }
 }

@@ -38,6 +38,15 @@ public final class SmallDisk: Sendable {
         }
     }
 
+    /// Takes what room is left, with a file.
+    public func fill() throws {
+        try TextFile.write("", to: path + "/filler")
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path + "/filler"))
+        let block = Data(repeating: 1, count: 4096)
+        while (try? file.write(contentsOf: block)) != nil {}
+        try file.close()
+    }
+
     deinit {
         umount2(path, Int32(MNT_DETACH))
         rmdir(path)

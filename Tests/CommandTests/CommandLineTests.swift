@@ -27,8 +27,10 @@ struct CommandLineTests {
         }
         #expect(
             names.sorted() == [
-                "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs", "offers", "ps",
-                "quota", "roles", "run", "status", "stop", "weight", "why",
+                "agent", "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs",
+                "maintenance", "offers", "priority", "ps", "quota", "rebind", "registry",
+                "reserve", "roles", "run", "simulate", "status", "stop", "unreserve", "weight",
+                "whitelist", "why",
             ])
     }
 
@@ -52,9 +54,13 @@ struct CommandLineTests {
         "mistakes in the use end with 64",
         arguments: [
             ["frob"], ["run"], ["run", "--name", "x"], ["dev", "--agents", "0"],
-            ["dev", "--agents", "33"], ["demo", "--agents", "2"], ["logs"], ["ps", "-o", "xml"],
+            ["dev", "--agents", "33"], ["simulate", "--seeds", "0"],
+            ["simulate", "--only", "x"], ["demo", "--agents", "2"], ["logs"], ["ps", "-o", "xml"],
             ["logs", "x", "--tail", "-1"], ["stop", "x", "--timeout", "soon"],
             ["run", "--name", "x", "--timeout", "1", "--", "true"],
+            ["agent", "drain", "a", "--max-grace", "long"], ["agent", "gone"],
+            ["maintenance", "down"], ["maintenance", "plan", "h", "--start", "noon"],
+            ["maintenance", "plan", "h", "--duration", "long"], ["rebind", "agent"],
             ["run", "--name", "x", "--env", "A", "--", "true"],
             ["run", "--name", "x", "--constraint", "rack", "--", "true"],
             ["run", "--name", "x", "--health", "/", "--", "true"],

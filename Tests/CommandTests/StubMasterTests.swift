@@ -76,6 +76,8 @@ struct StubMasterTests {
         case .why: .why(PlacementExplanation(agents: 1))
         case .quotas: .quotas([])
         case .roles: .roles([])
+        case .inverseOffers: .inverseOffers([])
+        case .whitelist: .whitelist(["n1"])
         case .setQuotas(let list, _) where list.contains { $0.role == "greedy" }:
             .refused("there are 4 cpus")
         case .setQuotas, .setWeight: .done
@@ -193,5 +195,56 @@ struct StubMasterTests {
                 == [.setWeight(role: "eng/dev", thousandths: 2500)])
         #expect(try await run(["roles"]).0 == [.roles, .quotas])
         #expect(try await run(["roles", "-o", "json"]).0 == [.roles])
+    }
+
+    @Test("limits of priority are shown, set and taken away")
+    func priority() async throws {
+        #expect(try await run(["priority"]).0 == [.roles])
+        #expect(
+            try await run(["priority", "set", "eng/dev", "5"]).0
+                == [.setPriorityLimit(role: "eng/dev", 5)])
+        #expect(
+            try await run(["priority", "clear", "eng/dev"]).0
+                == [.setPriorityLimit(role: "eng/dev", nil)])
+    }
+
+    @Test("the whitelist is shown, set and taken away; none has to be said")
+    func whitelist() async throws {
+        #expect(try await run(["whitelist"]).0 == [.whitelist])
+        #expect(
+            try await run(["whitelist", "set", "n1", "n2"]).0 == [.setWhitelist(["n1", "n2"])])
+        #expect(try await run(["whitelist", "set", "--none"]).0 == [.setWhitelist([])])
+        #expect(try await run(["whitelist", "clear"]).0 == [.setWhitelist(nil)])
+        for wrong in [["whitelist", "set"], ["whitelist", "set", "n1", "--none"]] {
+            #expect(throws: (any Error).self) { try ProfferCommand.parseAsRoot(wrong) }
+        }
+    }
+
+    @Test("reservations are made, changed and taken off")
+    func reservations() async throws {
+        func cpus(_ role: String, _ principal: String? = nil) -> Resources {
+            Resources([
+                Resource(
+                    "cpus", .scalar(Milli(2)),
+                    reservations: [.init(role: role, principal: principal)])
+            ])
+        }
+        #expect(
+            try await run(["reserve", "a-1", "web", "cpus:2", "--principal", "p"]).0
+                == [.reserve("a-1", cpus("web", "p"), source: Resources())])
+        #expect(
+            try await run(["reserve", "a-1", "web", "cpus:2", "--from", "batch"]).0
+                == [.reserve("a-1", cpus("web"), source: cpus("batch"))])
+        #expect(
+            try await run(["unreserve", "a-1", "web", "cpus:2"]).0
+                == [.unreserve("a-1", cpus("web"))])
+        for wrong in [["reserve", "a-1", "web"], ["unreserve", "a-1", "web", "cpus"]] {
+            #expect(throws: (any Error).self) { try ProfferCommand.parseAsRoot(wrong) }
+        }
+    }
+
+    @Test("inverse offers are listed instead of offers when they are asked for")
+    func inverseOffers() async throws {
+        #expect(try await run(["offers", "--inverse"]).0 == [.inverseOffers])
     }
 }

@@ -24,6 +24,7 @@ final class Reader {
     /// What is different on this machine, in the order in which it is replaced.
     private var replacements: [(text: String, by: String)]
     private var daemons: [Daemon] = []
+    private var etcd: EtcdCluster?
 
     init(_ page: DocumentPage) throws {
         self.page = page
@@ -64,6 +65,12 @@ final class Reader {
     /// Runs every command of the page, in order; returns those that did not do well, in words.
     func follow() async throws -> [String] {
         var problems: [String] = []
+        let members = "etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379"
+        if page.commands.contains(where: { $0.text.contains(members) }) {
+            let etcd = try await EtcdCluster(members: 3)
+            replacements.append((members, etcd.registry))
+            self.etcd = etcd
+        }
         for command in page.commands where Self.notRun[command.text] == nil {
             let place = "\(page.path):\(command.line): '\(command.text)'"
             do {
@@ -96,7 +103,7 @@ final class Reader {
         let program = words.first?.split(separator: "/").last.map(String.init) ?? ""
         let command = words.count > 1 ? program + " " + words[1] : program
         switch (program, command) {
-        case (_, "proffer dev"): try await startDev(text)
+        case (_, "proffer dev") where !words.contains("fault"): try await startDev(text)
         case ("proffer-master", _): try await startMaster(text)
         case ("proffer-agent", _): try await startAgent(text)
         case ("service-scheduler", _), (_, "batch-scheduler serve"):

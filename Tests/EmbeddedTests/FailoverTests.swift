@@ -81,6 +81,31 @@ struct FailoverTests {
         }
     }
 
+    @Test("13: a task on an agent that a new master waits for is no news until the agent is back")
+    func expectedBack() async throws {
+        try await withProbe { cluster, probe in
+            let before = try await probe.run("t", "sleep 600")
+            let agent = try #require(before.agentID)
+            try await cluster.stopAgent(0)
+            try await cluster.stopMaster()
+            try cluster.startMaster()
+            _ = try await probe.subscribed(2)
+            let known = probe.history.updates.count
+            for _ in 1...3 { probe.call(.reconcile([ReconcileTask(taskID: "t", agentID: agent)])) }
+            // The answer about an agent that is never heard of comes after those before.
+            let other = ReconcileTask(taskID: "other", agentID: "nobody")
+            probe.call(.reconcile([other]))
+            try await probe.update("other", .unknown)
+            #expect(probe.history.updates.count == known + 1)
+            #expect(try await cluster.agents().map(\.state) == [.recovered])
+            try cluster.startAgent(0)
+            try await cluster.activeAgents(1)
+            probe.call(.reconcile([ReconcileTask(taskID: "t", agentID: agent)]))
+            try await probe.update("t", .running) { $0.reason == .reconciliation }
+            #expect(ProcessTable.isAlive(try Self.pid(before)))
+        }
+    }
+
     @Test("the end of a task while there is no master is not lost")
     func endWithoutMaster() async throws {
         try await withProbe { cluster, probe in

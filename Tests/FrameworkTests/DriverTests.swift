@@ -216,6 +216,19 @@ struct DriverTests {
         #expect(kills() == 3)
     }
 
+    @Test("a kill names the task's agent although the policy does not")
+    func agentOfKill() {
+        var bench = Bench()
+        bench.connect()
+        bench.event(.update(Bench.status(.running, uuid: 1)))
+        bench.give(.command(.kill("t", agent: nil, policy: nil)))
+        let agents = bench.calls.compactMap { call -> AgentID? in
+            guard case .kill("t", let agent, _) = call else { return nil }
+            return agent
+        }
+        #expect(agents == [Bench.status(.running, uuid: 1).agentID])
+    }
+
     @Test("five missed heartbeats end the session, any event delays that")
     func heartbeats() {
         var bench = Bench()

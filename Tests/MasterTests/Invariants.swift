@@ -12,6 +12,9 @@ struct Ledger {
     private(set) var frameworks: OrderedDictionary<FrameworkID, FrameworkEntry> = [:]
     private(set) var weights: OrderedDictionary<String, Int64> = [:]
     private(set) var quotas: OrderedDictionary<String, Quota> = [:]
+    private(set) var whitelist: [String]?
+    private(set) var priorityLimits: OrderedDictionary<String, Int> = [:]
+    private(set) var maintenance: MaintenanceRecord?
 
     mutating func keep(_ record: MasterRecord) {
         switch record {
@@ -19,6 +22,9 @@ struct Ledger {
         case .framework(let id, let entry): frameworks[id] = entry
         case .weight(let role, let weight): weights[role] = weight
         case .quota(let role, let quota): quotas[role] = quota
+        case .whitelist(let hosts): whitelist = hosts
+        case .priorityLimit(let role, let limit): priorityLimits[role] = limit
+        case .maintenance(let record): maintenance = record
         case .epoch: break
         }
     }
@@ -27,6 +33,9 @@ struct Ledger {
         agents.map { .agent($0.key, $0.value) } + frameworks.map { .framework($0.key, $0.value) }
             + weights.map { .weight(role: $0.key, $0.value) }
             + quotas.map { .quota(role: $0.key, $0.value) }
+            + priorityLimits.map { .priorityLimit(role: $0.key, $0.value) }
+            + [.whitelist(whitelist)]
+            + (maintenance.map { [.maintenance($0)] } ?? [])
     }
 
     mutating func follow(
@@ -64,8 +73,8 @@ extension Stage {
         checkTasks()
         checkOffers()
         checkPreemptions()
-        if let allocator = master.allocator as? HierarchicalAllocator { check(allocator) }
-        if let allocator = master.allocator as? LackingAllocator { check(allocator.inner) }
+        if let allocator = master.allocator as? HierarchicalAllocator { check(settled: allocator) }
+        if let allocator = master.allocator as? LackingAllocator { check(settled: allocator.inner) }
     }
 
     private func checkFrameworks() {
@@ -115,6 +124,8 @@ extension Stage {
             Set(master.recovering)
                 == Set(master.agents.values.filter { $0.state == .recovered }.map(\.id)))
         #expect(master.tornGangs.isEmpty && master.endedVictims.isEmpty)
+        #expect(master.emptied.isEmpty && master.vacated.isEmpty)
+        checkLost()
         for (id, row) in master.preemptions {
             for key in row.tasks { #expect(master.tasks[key]?.preemption == id) }
             for offer in row.inverseOffers {
@@ -127,12 +138,38 @@ extension Stage {
             }
         }
         for row in master.inverseOffers.values {
-            #expect(
-                master.preemptions[row.preemption]?.inverseOffers.contains(row.inverseOffer.id)
-                    == true)
+            let id = row.inverseOffer.id
+            if let preemption = row.preemption {
+                #expect(master.preemptions[preemption]?.inverseOffers.contains(id) == true)
+            } else if let agent = row.inverseOffer.agentID {
+                let framework = row.inverseOffer.frameworkID
+                let place = PlacedFramework(agent: agent, framework: framework)
+                #expect(master.leaveRequests[place] == id)
+                #expect(
+                    master.agents[agent]?.tasks.contains { $0.framework == framework } == true
+                        || master.agents[agent]?.executors.keys.contains {
+                            $0.framework == framework
+                        } == true)
+            }
         }
         for id in master.watchers { #expect(master.frameworks[id]?.watchSerial != nil) }
         if master.watchers.isEmpty { #expect(master.unseenAgents.isEmpty) }
+    }
+
+    private func checkLost() {
+        let lost = master.agents.values.filter { $0.state == .unreachable || $0.state == .gone }
+        #expect(Set(master.lost) == Set(lost.map(\.id)))
+        for id in master.silent { #expect(master.agents[id]?.isRegistered == true) }
+        for row in master.agents.values where row.state == .disconnected {
+            #expect(master.silent.contains(row.id))
+        }
+        for id in master.condemned.keys {
+            #expect(master.silent.contains(id) || master.recovering.contains(id))
+        }
+        #expect(master.condemned.isEmpty || master.timers.deadline(of: .removal) != nil)
+        for (id, questions) in master.questions {
+            #expect(!questions.isEmpty && master.frameworks[id]?.isConnected == true)
+        }
     }
 
     private func checkOffers() {
@@ -154,7 +191,8 @@ extension Stage {
     }
 
     /// The allocator and the master must hold the same view, and it must add up.
-    private func check(_ allocator: HierarchicalAllocator) {
+    private func check(settled unsettled: HierarchicalAllocator) {
+        let allocator = unsettled.settled()
         let registered = master.agents.values.filter(\.isRegistered)
         let known = allocator.agents.filter(\.isUsed)
         #expect(Set(known.compactMap(\.info.id)) == Set(registered.map(\.id)))
@@ -196,7 +234,7 @@ extension Stage {
     private func check(_ allocator: HierarchicalAllocator, _ row: AgentRow) {
         guard let index = allocator.agentIndex[row.id] else { return }
         let agent = allocator.agents[index]
-        #expect(agent.isActive == (row.state == .active))
+        #expect(agent.isActive == master.isOfferable(row))
         #expect(same(agent.info.resources, row.info.resources))
         var held: OrderedDictionary<Holder, Resources> = [:]
         for key in row.tasks {

@@ -145,4 +145,42 @@ struct KeyTests {
         stage.disconnect(id)
         #expect(stage.master.peerKeys.isEmpty)
     }
+
+    private static let first = String(repeating: "a", count: 40)
+    private static let second = String(repeating: "b", count: 40)
+
+    @Test("an operator gives a framework's id to another key; the old one is cut off")
+    func rebindFramework() throws {
+        var stage = Stage()
+        let id = stage.subscribe(Stage.info("a", failover: .zero), key: Self.first)
+        let old = try #require(stage.frameworkPeers[id])
+        #expect(
+            try stage.ask(.rebindFramework(id, publicKey: "short"))
+                == .refused("a public key has 40 characters; this one has 5"))
+        #expect(try stage.ask(.rebindFramework(id, publicKey: Self.second)) == .done)
+        #expect(stage.closed.contains(old))
+        #expect(stage.ledger.frameworks[id]?.publicKey == Self.second)
+        // Even without a failover time-out it has a heartbeat's time to come back.
+        stage.pass(.seconds(10))
+        #expect(
+            stage.subscribe(Stage.info("a", failover: .zero, id: id), key: Self.first)
+                == "not subscribed")
+        #expect(
+            stage.subscribe(Stage.info("a", failover: .zero, id: id), key: Self.second) == id)
+    }
+
+    @Test("an operator gives an agent's id to another key, or to the first that uses it")
+    func rebindAgent() throws {
+        var stage = Stage()
+        let agent = stage.addAgent(key: Self.first)
+        let old = try #require(stage.agentPeers[agent])
+        #expect(try stage.ask(.rebindAgent(agent, publicKey: nil)) == .done)
+        #expect(stage.closed.contains(old))
+        #expect(stage.master.agents[agent]?.state == .disconnected)
+        stage.comeBack(agent, key: Self.second)
+        #expect(stage.master.agents[agent]?.state == .active)
+        #expect(stage.ledger.agents[agent]?.publicKey == Self.second)
+        #expect(
+            try stage.ask(.rebindAgent("x", publicKey: nil)) == .notFound("there is no agent 'x'"))
+    }
 }

@@ -331,4 +331,56 @@ struct PreemptionTests {
         #expect(scene.stage.inverseOffers(scene.low).isEmpty)
         #expect(scene.stage.master.timers.deadline(of: .shortfalls) == nil)
     }
+
+    /// Whether a task of low priority, which fills an agent, is asked to make room.
+    private func isAsked(
+        _ stage: inout Stage, _ high: FrameworkID, domain: FaultDomain? = nil
+    ) throws -> Bool {
+        var info = Stage.info("low")
+        info.capabilities.insert(.regionAware)
+        let low = stage.subscribe(info)
+        let agent = stage.addAgent(Stage.small, domain: domain)
+        if let offer = stage.offers[high]?.first {
+            stage.decline(offer, refuse: .seconds(1000), by: high)
+        }
+        let offer = try stage.offer(low)
+        stage.accept(offer, [.launch([Stage.task("t", agent)])])
+        stage.report("t", .running, of: low, on: agent)
+        stage.forget()
+        let demand = Demand(id: "d", resources: ResourceQuantities(cpus: 1), priority: 5)
+        stage.call(.demand([demand]), by: high)
+        stage.pass(.seconds(30))
+        return !stage.inverseOffers(low).isEmpty
+    }
+
+    @Test(
+        "on an agent of another region tasks end only for those who are aware of regions",
+        arguments: [(false, "us"), (true, "us"), (false, "eu")])
+    func region(isAware: Bool, region: String) throws {
+        var configuration = MasterConfiguration()
+        configuration.domain = FaultDomain(region: "eu", zone: "a")
+        var options = HierarchicalAllocator.Options()
+        options.region = "eu"
+        var stage = Stage(configuration, allocator: HierarchicalAllocator(options: options))
+        var info = Stage.info("high")
+        if isAware { info.capabilities.insert(.regionAware) }
+        let high = stage.subscribe(info, suppressed: ["*"])
+        let isAsked = try isAsked(
+            &stage, high, domain: FaultDomain(region: region, zone: "z"))
+        // It is suppressed, so it waits for nothing yet.
+        #expect(!isAsked)
+        stage.call(.revive(roles: []), by: high)
+        stage.pass(.seconds(30))
+        #expect(!stage.master.inverseOffers.isEmpty == (isAware || region == "eu"))
+    }
+
+    @Test("on an agent that who waits has refused nothing ends until the refusal does")
+    func refused() throws {
+        var stage = Stage()
+        let high = stage.subscribe(Stage.info("high"))
+        #expect(try !isAsked(&stage, high))
+        stage.call(.revive(roles: []), by: high)
+        stage.pass(.seconds(30))
+        #expect(stage.master.inverseOffers.count == 1)
+    }
 }

@@ -36,7 +36,7 @@ struct RandomWalk {
 
     mutating func run(steps: Int) {
         for _ in 0..<steps {
-            switch Int.random(in: 0..<19, using: &generator) {
+            switch Int.random(in: 0..<20, using: &generator) {
             case 0: subscribe()
             case 1: addAgent()
             case 2...5: answerOffer()
@@ -49,6 +49,7 @@ struct RandomWalk {
             case 14: wish()
             case 15: lackSomething()
             case 16: acceptTogether()
+            case 18: order()
             case 17: stage.pass(.milliseconds(Int.random(in: 0..<9000, using: &generator)))
             default: restore()
             }
@@ -145,6 +146,23 @@ struct RandomWalk {
             stage.master.frameworks[key.framework]?.isConnected == true
         else { return }
         stage.acknowledge(key.task, uuid, of: key.framework, on: agent)
+    }
+
+    /// The operator does something to an agent, a machine or a key.
+    private mutating func order() {
+        guard let row = pick(Array(stage.master.agents.values)) else { return }
+        let machine = MachineID(hostname: row.info.hostname)
+        let window = MaintenanceWindow(
+            machines: [machine], unavailability: Unavailability(start: Stage.epoch))
+        let orders: [OperatorCall] = [
+            .deactivateAgent(row.id), .reactivateAgent(row.id), .reactivateAgent(row.id),
+            .drainAgent(row.id, maxGrace: nil, marksGone: chance(20)),
+            .setMaintenanceSchedule([window]), .setMaintenanceSchedule([]),
+            .startMaintenance([machine]), .stopMaintenance(stage.master.maintenance.down),
+            .maintenanceStatus, .rebindAgent(row.id, publicKey: nil),
+        ]
+        guard let call = chance(5) ? .markAgentGone(row.id) : pick(orders) else { return }
+        stage.give(.operation(call, QueryID(value: 1)))
     }
 
     private mutating func wish() {

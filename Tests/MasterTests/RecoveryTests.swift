@@ -51,6 +51,30 @@ struct RecoveryTests {
         #expect(stage.updates(id).map(\.state) == [.running])
     }
 
+    @Test("an agent that begins anew takes the place of what was kept of it")
+    func anew() {
+        var old = Stage()
+        let first = old.addAgent(key: "own")
+        var stage = old.restarted()
+        let second = stage.addAgent(key: "own")
+        #expect(second != first)
+        #expect(stage.master.agents[first] == nil)
+        #expect(stage.ledger.agents[first] == nil && stage.ledger.agents[second] != nil)
+        stage.pass(.seconds(601))
+        #expect(stage.master.agents[second]?.state == .active)
+    }
+
+    @Test(
+        "an agent with another key, another host or no key takes nobody's place",
+        arguments: [("other", "node"), ("own", "far"), (nil, "node")])
+    func others(key: String?, host: String) {
+        var old = Stage()
+        let first = old.addAgent(key: key == nil ? nil : "own")
+        var stage = old.restarted()
+        stage.addAgent(host: host, key: key)
+        #expect(stage.master.agents[first]?.state == .recovered)
+    }
+
     @Test("an agent that does not come back in time is unreachable")
     func lateAgent() throws {
         let (old, id, agent) = try before()

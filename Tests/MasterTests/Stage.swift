@@ -103,7 +103,7 @@ struct Stage {
         switch event {
         case .offers(let new): offers[id, default: []] += new
         case .rescind(let offer): offers[id]?.removeAll { $0.id == offer }
-        case .subscribed, .inverseOffers, .rescindInverseOffer, .update, .updateOperation,
+        case .subscribed, .inverseOffers, .rescindInverseOffer, .update, .updates, .updateOperation,
             .message, .failure, .updateFrameworkAnswer, .error, .heartbeat, .claimAnswer, .cluster,
             .backedOff, .demandRefused:
             break
@@ -134,7 +134,7 @@ struct Stage {
     @discardableResult
     mutating func subscribe(
         _ info: FrameworkInfo, suppressed: [String] = [], constraints: [OfferConstraint] = [],
-        key: String? = nil
+        demands: [Demand]? = nil, key: String? = nil
     ) -> FrameworkID {
         let peer = makePeer(key: key)
         give(
@@ -144,7 +144,7 @@ struct Stage {
                     call: .subscribe(
                         Subscription(
                             framework: info, suppressedRoles: suppressed,
-                            constraints: constraints))), from: peer))
+                            constraints: constraints, demands: demands))), from: peer))
         return frameworkPeers.elements.first { $0.value == peer }?.key ?? "not subscribed"
     }
 
@@ -214,13 +214,16 @@ struct Stage {
     @discardableResult
     mutating func addAgent(
         _ resources: Resources = Resources(cpus: Milli(4), mem: Milli(4096)),
-        host: String = "node", attributes: [Attribute] = [], key: String? = nil
+        host: String = "node", attributes: [Attribute] = [], domain: FaultDomain? = nil,
+        key: String? = nil
     ) -> AgentID {
         let peer = makePeer(key: key)
         give(
             .agent(
                 .register(
-                    AgentInfo(hostname: host, resources: resources, attributes: attributes),
+                    AgentInfo(
+                        hostname: host, resources: resources, attributes: attributes,
+                        domain: domain),
                     version: "1", bootID: "b"), from: peer))
         return agentPeers.elements.first { $0.value == peer }?.key ?? "not registered"
     }

@@ -49,6 +49,40 @@ struct TaskTests {
         #expect(stage.updates(id).map(\.state) == [.finished])
     }
 
+    @Test("what was under way when a session ended comes before later updates in the next one")
+    func inTurn() throws {
+        var (stage, id, agent) = try running()
+        let first = stage.report("t", .running, of: id, on: agent)
+        let second = stage.report("t", .killing, of: id, on: agent)
+        stage.disconnect(id)
+        stage.subscribe(Stage.info("a", id: id))
+        stage.forget()
+        let third = stage.report("t", .killed, of: id, on: agent)
+        #expect(stage.updates(id).isEmpty)
+        let again: [(TaskState, UpdateID)] = [
+            (.running, first), (.killing, second), (.killed, third),
+        ]
+        for (state, uuid) in again {
+            stage.report(
+                "t", state, of: id, on: agent,
+                latest: UpdatePosition(latestState: .killed, latestUUID: third), uuid: uuid)
+        }
+        #expect(stage.updates(id).map(\.uuid) == [first, second, third])
+    }
+
+    @Test("an update whose acknowledgement was lost is passed on although another one is awaited")
+    func lostAcknowledgement() throws {
+        var (stage, id, agent) = try running()
+        let first = stage.report("t", .running, of: id, on: agent)
+        stage.acknowledge("t", first, of: id, on: agent)
+        stage.report("t", .killing, of: id, on: agent)
+        stage.disconnect(id)
+        stage.subscribe(Stage.info("a", id: id))
+        stage.forget()
+        stage.report("t", .running, of: id, on: agent, uuid: first)
+        #expect(stage.updates(id).map(\.uuid) == [first])
+    }
+
     @Test("an update is passed on with its uuid and the agent it came from")
     func passedOn() throws {
         var (stage, id, agent) = try running()

@@ -1,4 +1,5 @@
 import ClusterProbe
+import Foundation
 import ProfferAllocation
 import ProfferMaster
 import ProfferModel
@@ -38,7 +39,7 @@ struct AllocationSettingsTests {
             "filter-gpu-resources": "false",
             "fair-sharing-excluded-resource-names": "gpus,licenses", "domain": "eu/a",
             "decline-back-off-limit": "5m", "gang-turn": "90s", "preemption-delay": "2s",
-            "preemption-notice": "500ms", "offer-timeout": "none",
+            "preemption-notice": "500ms", "offer-timeout": "none", "declines-before-known": "7",
         ])
         var options = HierarchicalAllocator.Options()
         var both = amounts("cpus", 500)
@@ -52,6 +53,7 @@ struct AllocationSettingsTests {
         options.region = "eu"
         options.backOffLimit = .seconds(300)
         options.gangTurn = .seconds(90)
+        options.declinesBeforeKnown = 7
         #expect(configuration.allocation == options)
         #expect(configuration.master.preemptionDelay == .seconds(2))
         #expect(configuration.master.preemptionNotice == .milliseconds(500))
@@ -84,6 +86,7 @@ struct AllocationSettingsTests {
             ("fair-sharing-excluded-resource-names", "gpus;disk"),
             ("domain", "eu"), ("domain", "/a"), ("domain", "eu/"), ("domain", "eu/a/b"),
             ("decline-back-off-limit", "0s"), ("decline-back-off-limit", "30"),
+            ("declines-before-known", "-1"), ("declines-before-known", "101"),
             ("gang-turn", "0s"), ("gang-turn", "none"), ("preemption-delay", "-1s"),
             ("preemption-notice", "soon"), ("offer-timeout", "0s"),
         ])
@@ -117,5 +120,27 @@ struct AllocationSettingsTests {
                 _ = try await read(#"{"offered-limit": \#(value)}"#)
             }
         }
+    }
+
+    @Test("the domain is the master's and the allocator's, and the whitelist's file is kept")
+    func domainAndWhitelist() async throws {
+        let configuration = try await read(["domain": "eu/a", "whitelist": "/tmp/hosts"])
+        #expect(configuration.allocation.region == "eu")
+        #expect(configuration.master.domain == FaultDomain(region: "eu", zone: "a"))
+        #expect(configuration.master.whitelistFile == "/tmp/hosts")
+    }
+
+    @Test(
+        "a whitelist's file has a host a line, comments, and * for every host",
+        arguments: [
+            ("", []), ("\n# nobody\n", []), ("n1\n n2 # two\r\nn1\n", ["n1", "n2"]),
+            ("n1\n*\n", nil), ("*", nil),
+        ] as [(String, [String]?)])
+    func whitelistFile(text: String, hosts: [String]?) throws {
+        let directory = try TemporaryDirectory("whitelist")
+        let file = WhitelistFile(path: directory.file("hosts"))
+        #expect(throws: DaemonProblem.self) { try file.read() }
+        try Data(text.utf8).write(to: URL(fileURLWithPath: file.path))
+        #expect(try file.read() == hosts)
     }
 }

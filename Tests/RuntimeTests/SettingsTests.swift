@@ -188,7 +188,7 @@ struct SettingsTests {
         #expect(configuration.domain == FaultDomain(region: "eu", zone: "a"))
         for change in [
             ["resources": "cpus=2"], ["attributes": "rack"], ["domain": "eu"],
-            ["master": "tcp://a:1,b:2"],
+            ["master": "tcp://a:1,b"], ["master": "ipc:///a:1"],
         ] {
             let problem = await problem { _ = try await read(change) }
             #expect(problem?.code == .configuration, "\(change)")

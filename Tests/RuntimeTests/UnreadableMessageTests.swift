@@ -37,7 +37,7 @@ struct UnreadableMessageTests {
                     errors.append(message)
                 }
             case .close(_, let reason): reasons.append(reason)
-            case .watch, .unwatch, .stop: break
+            case .watch, .unwatch, .serve, .standBy, .stop: break
             }
         }
         return (errors, reasons)

@@ -7,6 +7,7 @@ struct Step {
     var delivered: [[UInt8]] = []
     var closed: [CloseReason] = []
     var openings = 0
+    var redirects: [Redirect] = []
 
     init(_ body: (inout Outbox<SessionEffect>) -> Void) {
         var outbox = Outbox<SessionEffect>()
@@ -17,6 +18,7 @@ struct Step {
             case .deliver(let body): delivered.append(body)
             case .closed(let reason): closed.append(reason)
             case .opened: openings += 1
+            case .redirected(let redirect): redirects.append(redirect)
             }
         }
     }

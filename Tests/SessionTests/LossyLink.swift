@@ -246,6 +246,7 @@ struct LossyLink {
             case .deliver(let body):
                 gotAtClient[clientSession, default: []].append(Self.number(body))
             case .closed(let reason): closings.append(reason)
+            case .redirected: break
             }
         }
     }
@@ -264,6 +265,7 @@ struct LossyLink {
                 closings.append(reason)
                 servers[id] = nil
                 ended.insert(id)
+            case .redirected: break
             }
         }
     }

@@ -15,11 +15,16 @@ enum ImportRules {
         "ProfferModel": ["ProfferKernel"],
         "ProfferSession": ["ProfferKernel"],
         "ProfferAllocation": ["ProfferKernel", "ProfferModel"],
+        "ProfferElection": ["ProfferKernel"],
         "ProfferMaster": ["ProfferKernel", "ProfferModel", "ProfferAllocation"],
         "ProfferAgent": ["ProfferKernel", "ProfferModel"],
         "ProfferExecutor": ["ProfferKernel", "ProfferModel"],
         "ProfferFramework": ["ProfferKernel", "ProfferModel"],
         "ProfferIsolation": ["ProfferKernel", "ProfferModel"],
+        "ProfferSimulation": [
+            "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
+            "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+        ],
     ]
 
     /// The targets that talk to the world, and those that put them together; everything that they
@@ -34,26 +39,30 @@ enum ImportRules {
             "ProfferSession", "ProfferZeroMQ",
         ]),
         "ProfferRegistry": kernel.union(system).union(foundation).union([
-            "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
+            "ProfferElection", "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
+            "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL",
         ]),
         "ProfferContainers": kernel.union(system).union(["CLinux", "CSpawn", "ProfferIsolation"]),
+        "ProfferFailpoints": system,
         "ProfferAPI": kernel.union(foundation),
         "ProfferHTTP": kernel.union(system).union(foundation).union(logging).union(server)
             .union(["ProfferAPI"]),
 
         "Proffer": kernel.union(system).union(foundation).union(logging).union([
-            "ProfferFramework", "ProfferTransport", "ProfferWire", "ProfferZeroMQ",
+            "ProfferFailpoints", "ProfferFramework", "ProfferTransport", "ProfferWire",
+            "ProfferZeroMQ",
         ]),
         "ProfferExecutorShell": kernel.union(system).union(collections).union([
             "CLinux", "ProfferExecutor", "ProfferContainers", "ProfferExecutorWire",
-            "ProfferIsolation",
+            "ProfferFailpoints", "ProfferIsolation",
             "ProfferSession", "ProfferTransport", "ProfferZeroMQ",
         ]),
         "ProfferRuntime": kernel.union(system).union(foundation).union(logging)
             .union(collections).union([
-                "ProfferAllocation", "ProfferMaster", "ProfferAgent", "ProfferIsolation",
-                "ProfferTransport",
-                "ProfferWire", "ProfferRegistry", "ProfferContainers", "ProfferHTTP",
+                "ProfferAllocation", "ProfferElection", "ProfferSession", "ProfferMaster",
+                "ProfferAgent", "ProfferFailpoints", "ProfferIsolation",
+                "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
+                "ProfferHTTP",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
                 "SystemPackage", "UnixSignals",
             ]),
@@ -63,8 +72,9 @@ enum ImportRules {
             "ProfferContainers", "ProfferHTTP",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
-            "CLinux", "ProfferAPI", "ProfferTransport", "ProfferZeroMQ", "ArgumentParser",
-            "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
+            "CLinux", "ProfferAPI", "ProfferRegistry", "ProfferSimulation", "ProfferTransport",
+            "ProfferWire", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
+            "NIOHTTP1",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),

@@ -44,6 +44,8 @@ final class Recorder: Sendable {
 enum Order: Sendable {
     case send([UInt8])
     case closePeer
+    case serve(epoch: UInt64)
+    case standBy(Redirect)
     case stop
 }
 
@@ -79,6 +81,8 @@ struct TestHandler: ReactorHandler {
             switch order {
             case .send(let bytes): if let peer { links.send(bytes, to: peer) }
             case .closePeer: if let peer { links.close(peer, reason: "test") }
+            case .serve(let epoch): links.serve(clusterID: "c", epoch: epoch)
+            case .standBy(let redirect): links.standBy([EndpointID("s"): redirect])
             case .stop: links.stop()
             }
         }

@@ -30,6 +30,28 @@ struct OperatorCompatibilityTests {
         #expect(WireCodec.encode(order) == weights)
     }
 
+    @Test("RESERVE_RESOURCES and UNRESERVE_RESOURCES")
+    func reservations() throws {
+        func cpus(_ role: String) -> [UInt8] {
+            Bytes.scalar(
+                "cpus", 2, Bytes.field(13, Bytes.text(3, role) + Bytes.number(4, 2)))
+        }
+        func model(_ role: String) -> Resources {
+            Resources([Resource("cpus", .scalar(Milli(2)), reservations: [.init(role: role)])])
+        }
+        let reserve =
+            Bytes.number(1, 19)
+            + Bytes.field(
+                7, Bytes.id(1, "a"), Bytes.field(2, cpus("eng")), Bytes.field(3, cpus("ops")))
+        let order = OperatorCall.reserve("a", model("eng"), source: model("ops"))
+        #expect(try WireCodec.decodeOperatorCall(reserve) == order)
+        #expect(WireCodec.encode(order) == reserve)
+        let unreserve =
+            Bytes.number(1, 20) + Bytes.field(8, Bytes.id(1, "a"), Bytes.field(2, cpus("eng")))
+        #expect(try WireCodec.decodeOperatorCall(unreserve) == .unreserve("a", model("eng")))
+        #expect(WireCodec.encode(.unreserve("a", model("eng"))) == unreserve)
+    }
+
     @Test("GET_AGENTS of a master that says nothing of ours")
     func agents() throws {
         func agent(_ rest: [UInt8]) -> [UInt8] {

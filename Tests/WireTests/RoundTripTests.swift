@@ -16,7 +16,7 @@ struct RoundTripTests {
     func removals() throws {
         let master: [MasterRecord] = [
             .agent("a", nil), .framework("f", nil), .weight(role: "eng", nil),
-            .quota(role: "eng", nil),
+            .quota(role: "eng", nil), .whitelist(nil), .priorityLimit(role: "eng", nil),
         ]
         for record in master {
             let stored = WireCodec.encode(record)

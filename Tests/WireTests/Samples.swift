@@ -108,6 +108,14 @@ enum Samples {
             peakMemoryBytes: 1 << 33, wallTime: .seconds(3), memoryLimitBytes: 1 << 34,
             isOutOfMemory: true))
 
+    static let plainTask = TaskInfo(
+        name: "plain", id: "p", agentID: "a", resources: Resources(cpus: Milli(1), mem: Milli(64)),
+        command: CommandInfo(value: "true"), labels: [Label("k", "größer"), Label("l")])
+
+    static let plainStatus = TaskStatus(
+        taskID: "p", state: .running, source: .executor, agentID: "a", executorID: "e",
+        timestamp: time, uuid: uuid)
+
     static let offer = Offer(
         id: "o", frameworkID: "f", agentID: "a", hostname: "node", agentPort: 5099,
         domain: FaultDomain(region: "r", zone: "z"), resources: resources,
@@ -152,13 +160,28 @@ extension Samples {
     private static let operations: [Operation] = [
         Operation(action: .launch([task])),
         Operation(action: .launchGroup(executor: executor, tasks: [task])),
-        Operation(id: "op", action: .reserve(Resources([volume]))),
+        Operation(
+            id: "op", action: .reserve(Resources([volume]), source: Resources(cpus: Milli(1)))),
         Operation(action: .unreserve(Resources(cpus: Milli(1)))),
         Operation(action: .create(Resources([volume]))),
         Operation(action: .destroy(Resources([volume]))),
         Operation(action: .grow(volume: volume, addition: volume)),
         Operation(action: .shrink(volume: volume, subtraction: Milli(3))),
+        Operation(action: .launch([portsTask, plainTask])),
     ]
+
+    static let plainTask = TaskInfo(
+        name: "n", id: "t", agentID: "a", resources: Resources(cpus: Milli(1)),
+        command: CommandInfo(value: "true"), priority: -7)
+
+    static let portsTask = TaskInfo(
+        name: "n", id: "t", agentID: "a",
+        resources: Resources([
+            Resource("cpus", .scalar(Milli(1))),
+            Resource("ports", .ranges(IntervalSet([31_000...31_005, 31_010...31_010]))),
+            Resource("ids", .ranges(IntervalSet([0...(.max)]))),
+            Resource("none", .ranges(IntervalSet())),
+        ]), command: CommandInfo(value: "true"), priority: 1_000_000)
 
     static let schedulerCalls: [Sample] =
         demandCalls + [
@@ -169,7 +192,17 @@ extension Samples {
                 .subscribe(
                     Subscription(
                         framework: FrameworkInfo(name: "n", failoverTimeout: .zero, roles: ["*"])))
-            ), .call("teardown", .teardown),
+            ),
+            .call(
+                "subscribe with demand",
+                .subscribe(
+                    Subscription(
+                        framework: FrameworkInfo(name: "n", roles: ["eng"]),
+                        demands: [demand, plainDemand]))),
+            .call(
+                "subscribe with demand to come",
+                .subscribe(Subscription(framework: FrameworkInfo(name: "n"), demands: []))),
+            .call("teardown", .teardown),
             .call("accept nothing", .accept(offers: ["o"], operations: [], filters: nil)),
             .call(
                 "decline",
@@ -227,7 +260,8 @@ extension Samples {
                 .subscribed(
                     "f", heartbeatInterval: .seconds(15),
                     master: MasterInfo(
-                        id: "m", hostname: "h", port: 5055, version: "1", clusterName: "c"))),
+                        id: "m", hostname: "h", port: 5055, version: "1", clusterName: "c",
+                        domain: FaultDomain(region: "r", zone: "z")))),
             .event("offers", .offers([offer])), .event("no offers", .offers([])),
             .event(
                 "inverse offers",
@@ -242,6 +276,9 @@ extension Samples {
                 ])), .event("rescind", .rescind("o")),
             .event("rescind inverse offer", .rescindInverseOffer("i")),
             .event("update", .update(status)),
+            .event("updates", .updates([status, TaskStatus(taskID: "u", state: .unreachable)])),
+            .event("common updates", .updates([plainStatus, plainStatus])),
+            .event("no updates", .updates([])),
             .event(
                 "update operation",
                 .updateOperation(
@@ -301,6 +338,19 @@ extension Samples {
                             state: .killing, lastForwarded: status)
                     ], executors: [AgentExecutor(info: executor, frameworkID: "f", role: "eng")],
                     frameworks: [framework]), version: "1", bootID: "b")),
+        .toMaster(
+            "reregister with a group",
+            .reregister(
+                Reregistration(
+                    info: agent,
+                    tasks: [TaskGrouping.single, .group("t")].map { grouping in
+                        AgentTask(
+                            info: plainTask, frameworkID: "f", role: "eng", executorID: "e",
+                            state: .running, lastForwarded: plainStatus, grouping: grouping)
+                    }, executors: [AgentExecutor(info: executor, frameworkID: "f", role: "eng")],
+                    frameworks: [
+                        FrameworkInfo(name: "p", id: "f"), FrameworkInfo(name: "q", id: "g"),
+                    ]), version: "1", bootID: "b")),
         .toMaster("update agent", .updateAgent(agent)),
         .toMaster(
             "update",
@@ -367,6 +417,21 @@ extension Samples {
                     info: agent, admission: .unreachable(since: time), resources: resources,
                     isDeactivated: true, publicKey: "k"))),
         .record(
+            "agent that was drained",
+            MasterRecord.agent(
+                "a",
+                AgentEntry(
+                    info: agent,
+                    drain: DrainOrder(
+                        maxGrace: .seconds(7), marksGone: true, isDrained: true)))),
+        .record(
+            "agent that is drained",
+            MasterRecord.agent("a", AgentEntry(info: agent, drain: DrainOrder()))),
+        .record(
+            "maintenance",
+            MasterRecord.maintenance(
+                MaintenanceRecord(windows: [maintenanceWindow], down: [machine]))),
+        .record(
             "agent gone",
             MasterRecord.agent("a", AgentEntry(info: agent, admission: .gone(since: time)))),
         .record(
@@ -385,6 +450,9 @@ extension Samples {
         .record("quota", MasterRecord.quota(role: "eng", quota)),
         .record("quota of nothing", MasterRecord.quota(role: "eng", Quota(role: "eng"))),
         .record("epoch", MasterRecord.epoch(12)),
+        .record("whitelist", MasterRecord.whitelist(["node-1", "node-2"])),
+        .record("whitelist of nothing", MasterRecord.whitelist([])),
+        .record("priority limit", MasterRecord.priorityLimit(role: "eng", -5)),
         .record("identity", AgentRecord.identity(agent, bootID: "b")),
         .record("framework of agent", AgentRecord.framework("f", framework)),
         .record(

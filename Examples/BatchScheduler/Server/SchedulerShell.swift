@@ -25,6 +25,8 @@ final class SchedulerShell: Service {
         framework.info.id = known
         framework.knownTasks = policy.liveTasks
         framework.startsAnewWhenRemoved = true
+        // It always says what it wants, so that whole agents are never meant for it.
+        framework.demands = []
         let questions = Questions()
         let mailbox = Mailbox()
         let collecting = collector { mailbox.post($0) }

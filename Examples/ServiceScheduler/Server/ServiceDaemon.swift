@@ -114,6 +114,8 @@ private struct SchedulerService: Service {
                 webUIURL: "http://\(authority)"))
         options.knownTasks = policy.knownTasks
         options.startsAnewWhenRemoved = true
+        // It always says what it wants, so that whole agents are never meant for it.
+        options.demands = []
         let connection =
             try settings.context.map { try MasterConnection.fromContext($0) }
             ?? MasterConnection.fromEnvironment()

@@ -9,6 +9,7 @@ final class DevCluster: Sendable {
     /// One of its programs.
     struct Daemon: Sendable {
         enum Role: Sendable {
+            case etcd
             case master
             case agent
             case scheduler
@@ -18,6 +19,15 @@ final class DevCluster: Sendable {
         var role: Role
         var directory: String
         var pid: Int32
+        /// How it was started, for the next time.
+        var start: Start
+    }
+
+    /// With what a program is started.
+    struct Start: Sendable {
+        var program: String
+        var arguments: [String]
+        var variables: [String: String] = [:]
     }
 
     /// What a program says of itself once it serves.
@@ -32,6 +42,10 @@ final class DevCluster: Sendable {
     let directory: DevDirectory
     let processes = ProcessTree()
     let agentCount: Int
+    let masterCount: Int
+    private let usesEtcd: Bool
+    private let relays = Mutex<[String: Relay]>([:])
+    private let restarts = Mutex<[String: Int]>([:])
     /// The directory of all programs.
     let programs: String
     private let report: @Sendable (String) -> Void
@@ -44,10 +58,13 @@ final class DevCluster: Sendable {
     ///
     /// - Throws: ``CommandProblem`` when its programs are not there.
     init(
-        _ directory: DevDirectory, agentCount: Int, report: @escaping @Sendable (String) -> Void
+        _ directory: DevDirectory, agentCount: Int, masterCount: Int = 1, usesEtcd: Bool = false,
+        report: @escaping @Sendable (String) -> Void
     ) throws {
         self.directory = directory
         self.agentCount = agentCount
+        self.masterCount = masterCount
+        self.usesEtcd = usesEtcd
         self.report = report
         programs = try Self.programDirectory()
     }
@@ -63,15 +80,17 @@ final class DevCluster: Sendable {
         try Task.checkCancellation()
         let guardian = try Watchdog(processes, log: directory.log(of: "watchdog"))
         watchdog.withLock { $0 = guardian }
-        let keys = try makeKeys()
-        let master = try await startMaster()
-        let address = master.frameworks ?? ""
+        let etcd = try usesEtcd ? DevEtcd(directory) : nil
+        try makeKeys()
+        if let etcd { try await startEtcd(etcd) }
+        let masters = try await startMasters(etcd)
         var context = ClusterContext(
-            master: [address], masterKey: master.publicKey ?? keys.master.publicKey,
-            keyFile: directory.path + "/client.key", http: master.http)
-        context.tokenFile = directory.path + "/master/operator.token"
+            master: try addresses(masters, \.frameworks), masterKey: masters[0].publicKey ?? "",
+            keyFile: directory.path + "/client.key",
+            http: masters.map(\.http).joined(separator: ","))
+        context.tokenFile = directory.path + "/\(masterNames[0])/operator.token"
         try context.save(contextPath)
-        try await startAgents(master)
+        try await startAgents(masters)
         let services = try await startScheduler(
             "services", "service-scheduler", [], context, preferredPort: 8080)
         let batch = try await startScheduler(
@@ -82,14 +101,13 @@ final class DevCluster: Sendable {
         return context
     }
 
-    private struct Keys {
-        var master: KeyPair
+    /// The masters' names: with one, that is all it is called.
+    var masterNames: [String] {
+        masterCount == 1 ? ["master"] : (1...masterCount).map { "master-\($0)" }
     }
 
-    private func makeKeys() throws -> Keys {
+    private func makeKeys() throws {
         let begin = ContinuousClock.now
-        _ = try directory.member("master")
-        let master = try directory.keys("master/master.key")
         var agents: [(key: KeyPair, name: String)] = []
         for index in 1...agentCount {
             _ = try directory.member("agent-\(index)")
@@ -99,38 +117,132 @@ final class DevCluster: Sendable {
         for name in ["client", "services", "batch"] {
             frameworks.append((try directory.keys("\(name).key"), name))
         }
-        try directory.allow(agents, in: "master/agents.allow")
-        try directory.allow(frameworks, in: "master/frameworks.allow")
-        done("keys", "one pair for each program, mode 0600", since: begin)
-        return Keys(master: master)
-    }
-
-    private func startMaster() async throws -> Endpoints {
-        let begin = ContinuousClock.now
-        let ports: [UInt16] = [5050, 5060, 5061].map { LocalPorts.choose($0) }
-        note(taken: zip(ports, ["5050", "5060", "5061"]).filter { $0.0 == 0 }.map(\.1))
-        let daemon = try spawn(
-            "master", .master, "proffer-master",
-            [
-                "--host", "127.0.0.1", "--http-port", "\(ports[0])", "--framework-port",
-                "\(ports[1])", "--agent-port", "\(ports[2])", "--cluster-name", "dev",
-            ])
-        let endpoints = try await ready(daemon)
-        done("master", endpoints.http, daemon.pid, since: begin)
-        return endpoints
-    }
-
-    private func startAgents(_ master: Endpoints) async throws {
-        let begin = ContinuousClock.now
-        guard let address = master.agents, let key = master.publicKey else {
-            throw CommandProblem(
-                .failed, "the master does not say where agents connect",
-                because: "its endpoints.json has no 'agents' or 'publicKey'",
-                try: "install all of proffer's programs from the same build")
+        for master in masterNames {
+            _ = try directory.member(master)
+            _ = try directory.keys("\(master)/master.key")
+            try directory.allow(agents, in: "\(master)/agents.allow")
+            try directory.allow(frameworks, in: "\(master)/frameworks.allow")
         }
+        done("keys", "one pair for each program, mode 0600", since: begin)
+    }
+
+    private func startEtcd(_ etcd: DevEtcd) async throws {
+        let begin = ContinuousClock.now
+        let members = try etcd.members.indices.map { index in
+            try spawn("etcd-\(index + 1)", .etcd, etcd.program, etcd.arguments(index))
+        }
+        let client = Client(
+            base: etcd.members.map { "http://127.0.0.1:\($0.client)" }.joined(separator: ","))
+        struct Health: Decodable { var health: String }
+        try await poll("etcd to have a leader") {
+            (try? await client.get("/health", as: Health.self))?.health == "true"
+        }
+        for (member, daemon) in zip(etcd.members, members) {
+            done(daemon.name, "http://127.0.0.1:\(member.client)", daemon.pid, since: begin)
+        }
+    }
+
+    /// Every master gets a relay of its own to etcd, so that one of them can be cut off.
+    private func startMasters(_ etcd: DevEtcd?) async throws -> [Endpoints] {
+        let begin = ContinuousClock.now
+        var found: [Endpoints] = []
+        for (index, name) in masterNames.enumerated() {
+            let wanted: [UInt16] = [5050, 5060, 5061]
+            let ports: [UInt16] = index == 0 ? wanted.map { LocalPorts.choose($0) } : [0, 0, 0]
+            if index == 0 {
+                note(taken: zip(ports, wanted).filter { $0.0 == 0 }.map { "\($0.1)" })
+            }
+            var arguments = ["--host", "127.0.0.1", "--cluster-name", "dev"]
+            if let etcd {
+                let relay = try Relay(to: etcd.members.map(\.client))
+                relays.withLock { $0[name] = relay }
+                arguments += [
+                    "--registry",
+                    "etcd://" + relay.ports.map { "127.0.0.1:\($0)" }.joined(separator: ","),
+                ]
+            }
+            try share(tokenOf: masterNames[0], with: name)
+            let places = zip(["--http-port", "--framework-port", "--agent-port"], ports)
+            let daemon = try spawn(
+                name, .master, "proffer-master", places.flatMap { [$0, "\($1)"] } + arguments)
+            let endpoints = try await ready(daemon)
+            found.append(endpoints)
+            fix(ports: endpoints, of: daemon)
+            done(daemon.name, endpoints.http, daemon.pid, since: begin)
+        }
+        if masterCount > 1 { watchPartition() }
+        return found
+    }
+
+    /// One token for all masters: an order goes to whichever leads.
+    private func share(tokenOf first: String, with name: String) throws {
+        guard first != name else { return }
+        let files = FileManager.default
+        let path = "\(directory.path)/\(name)/operator.token"
+        let token = files.contents(atPath: "\(directory.path)/\(first)/operator.token")
+        guard
+            files.createFile(
+                atPath: path, contents: token, attributes: [.posixPermissions: 0o600])
+        else {
+            throw CommandProblem(
+                .failed, "\(path) cannot be written", because: String(cString: strerror(errno)),
+                try: "give --data-dir a directory that you may write to")
+        }
+    }
+
+    /// A master that is started again has to be where clients look for it.
+    private func fix(ports endpoints: Endpoints, of daemon: Daemon) {
+        func port(_ address: String?) -> String {
+            address?.split(separator: ":").last.map(String.init) ?? "0"
+        }
+        daemons.withLock { daemons in
+            guard let place = daemons.firstIndex(where: { $0.pid == daemon.pid }) else { return }
+            let ports = [endpoints.http, endpoints.frameworks, endpoints.agents].map(port)
+            for (offset, port) in ports.enumerated() {
+                daemons[place].start.arguments[offset * 2 + 1] = port
+            }
+        }
+    }
+
+    /// Cuts the master off that the file of the fault command names, as long as it is there.
+    private func watchPartition() {
+        let file = directory.path + "/" + FaultCluster.partitionFile
+        unlink(file)
+        Task { [weak self] in
+            while let self, !isStopping.load(ordering: .acquiring) {
+                let name = FileManager.default.contents(atPath: file).map {
+                    String(decoding: $0, as: UTF8.self)
+                }
+                relays.withLock { relays in
+                    for (master, relay) in relays { relay.cut(master == name) }
+                }
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+        }
+    }
+
+    /// The masters' addresses; of several, each with its key.
+    private func addresses(
+        _ masters: [Endpoints], _ kind: (Endpoints) -> String?
+    ) throws -> [String] {
+        try masters.map { master in
+            guard let address = kind(master), let key = master.publicKey else {
+                throw CommandProblem(
+                    .failed, "a master does not say where its peers connect",
+                    because: "its endpoints.json lacks an address or 'publicKey'",
+                    try: "install all of proffer's programs from the same build")
+            }
+            return masters.count == 1 ? address : "\(address)=\(key)"
+        }
+    }
+
+    private func startAgents(_ masters: [Endpoints]) async throws {
+        let begin = ContinuousClock.now
+        let address = try addresses(masters, \.agents).joined(separator: ",")
+        let key = masters[0].publicKey ?? ""
         let shares = MachineShare.split(
             cores: ThisMachine.cores, memory: ThisMachine.memory,
-            disk: ThisMachine.freeDisk(at: directory.path), ports: taskPorts(master.http),
+            disk: ThisMachine.freeDisk(at: directory.path), ports: taskPorts(masters[0].http),
             into: agentCount)
         var started: [(Daemon, MachineShare)] = []
         var taken: [String] = []
@@ -153,9 +265,11 @@ final class DevCluster: Sendable {
             let host = endpoints.http.split(separator: "/").last.map(String.init) ?? ""
             done(daemon.name, "\(host)  \(share.text)", daemon.pid, since: begin)
         }
-        let client = Client(base: master.http)
+        let client = Client(base: masters.map(\.http).joined(separator: ","))
         try await poll("the agents to register") {
-            let agents = try await client.get("/v1/agents", as: ObjectList<AgentObject>.self)
+            guard
+                let agents = try? await client.get("/v1/agents", as: ObjectList<AgentObject>.self)
+            else { return false }
             return agents.items.count { $0.state == "active" } >= agentCount
         }
     }
@@ -204,6 +318,14 @@ final class DevCluster: Sendable {
         _ variables: [String: String] = [:]
     ) throws -> Daemon {
         try Task.checkCancellation()
+        return try spawn(
+            name, role, Start(program: program, arguments: arguments, variables: variables))
+    }
+
+    private func spawn(
+        _ name: String, _ role: Daemon.Role, _ start: Start
+    ) throws -> Daemon {
+        let (program, arguments, variables) = (start.program, start.arguments, start.variables)
         let path = try directory.member(name)
         // One of an earlier run must not be taken for the new one's.
         unlink(path + "/endpoints.json")
@@ -218,9 +340,10 @@ final class DevCluster: Sendable {
         words.insert(contentsOf: ["--data-dir", path], at: position)
         return try daemons.withLock { daemons in
             let pid = try processes.start(
-                programs + "/" + program, words, environment: environment,
-                log: directory.log(of: name))
-            let daemon = Daemon(name: name, role: role, directory: path, pid: pid)
+                program.hasPrefix("/") ? program : programs + "/" + program, words,
+                environment: environment, log: directory.log(of: name))
+            let daemon = Daemon(
+                name: name, role: role, directory: path, pid: pid, start: start)
             daemons.append(daemon)
             watchdog.withLock { $0?.guardProcess(pid, with: role == .agent ? "USR1" : "TERM") }
             return daemon
@@ -278,6 +401,7 @@ final class DevCluster: Sendable {
         let all = daemons.withLock { $0 }
         for daemon in all {
             guard let end = processes.end(of: daemon.pid) else { continue }
+            if daemon.role == .master, masterCount > 1, startAgain(daemon, end) { continue }
             let lines = directory.lastLines(of: daemon.name)
             return CommandProblem(
                 .failed, "\(daemon.name) \(end.text)",
@@ -286,6 +410,34 @@ final class DevCluster: Sendable {
                 try: "repair what it complains about, then start again; --keep keeps the logs")
         }
         return nil
+    }
+
+    /// Starts a master again that is one of several, as a supervisor does.
+    ///
+    /// - Returns: Whether there is still hope.
+    private func startAgain(_ daemon: Daemon, _ end: ProcessTree.End) -> Bool {
+        let isFirst = daemons.withLock { daemons in
+            let place = daemons.firstIndex { $0.pid == daemon.pid }
+            if let place { daemons.remove(at: place) }
+            return place != nil
+        }
+        guard isFirst else { return true }
+        let count = restarts.withLock { restarts in
+            restarts[daemon.name, default: 0] += 1
+            return restarts[daemon.name] ?? 0
+        }
+        guard count <= 50 else { return false }
+        report("      \(daemon.name) \(end.text); it is started again in a second")
+        Task { [self] in
+            try? await Task.sleep(for: .seconds(1))
+            guard !isStopping.load(ordering: .acquiring) else { return }
+            do {
+                _ = try spawn(daemon.name, .master, daemon.start)
+            } catch {
+                report("      \(daemon.name) cannot be started again: \(error)")
+            }
+        }
+        return true
     }
 
     private func allLastLines() -> String {
@@ -306,9 +458,14 @@ final class DevCluster: Sendable {
     func stop() async -> Bool {
         isStopping.store(true, ordering: .releasing)
         let all = daemons.withLock { $0 }
+        // What a fault has paused could not end.
+        for daemon in all { processes.signal(SIGCONT, to: daemon.pid) }
+        for relay in relays.withLock({ Array($0.values) }) { relay.cut(false) }
         await end(all.filter { $0.role == .scheduler }, SIGTERM, within: .seconds(3))
         await end(all.filter { $0.role == .agent }, SIGUSR1, within: .seconds(8))
         await end(all.filter { $0.role == .master }, SIGTERM, within: .seconds(3))
+        await end(all.filter { $0.role == .etcd }, SIGTERM, within: .seconds(3))
+        for relay in relays.withLock({ Array($0.values) }) { relay.close() }
         watchdog.withLock { $0?.dismiss() }
         let isClean = await processes.killAll()
         directory.release()

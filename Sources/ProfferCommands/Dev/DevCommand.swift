@@ -32,13 +32,31 @@ struct DevCommand: AsyncParsableCommand {
             A master, agents that share this machine's cores and memory, a service scheduler \
             and a batch scheduler, as real processes on loopback addresses. It needs no root \
             and no network. Everything it started ends with it.
-            """)
+
+            With --masters 3 --etcd there are three masters that share a registry in an etcd of \
+            three members; 'proffer dev fault' harms them.
+            """, subcommands: [DevFault.self])
 
     @OptionGroup
     var options: DevOptions
 
+    @Option(help: "How many masters there are; more than one needs --etcd.")
+    var masters = 1
+
+    @Flag(help: "Keep the registry in an etcd of three members, which is started too.")
+    var etcd = false
+
     @Flag(help: "Keep the data directory at the end, and go on with it the next time.")
     var keep = false
+
+    func validate() throws {
+        guard (1...7).contains(masters) else {
+            throw ValidationError("--masters must be between 1 and 7")
+        }
+        guard masters == 1 || etcd else {
+            throw ValidationError("several masters share a registry in etcd: give --etcd, too")
+        }
+    }
 
     func run() async throws {
         let home = homeDirectory + "/.proffer"
@@ -51,7 +69,8 @@ struct DevCommand: AsyncParsableCommand {
         let isInterrupted: Bool
         do {
             isInterrupted = try await withDevCluster(
-                in: path, keep ? .continued : .run, agentCount: options.agents, report: say
+                in: path, keep ? .continued : .run, agentCount: options.agents,
+                masterCount: masters, usesEtcd: etcd, report: say
             ) { cluster, context in
                 let isShared = try isUsed.publish(context)
                 say("\n  ready in \(brief(ContinuousClock.now - begin)); Ctrl-C stops it")
@@ -80,6 +99,9 @@ struct DevCommand: AsyncParsableCommand {
                 "  in other shells first:",
                 "    export PROFFER_CONTEXT=\(cluster.contextPath)", "",
             ]
+        }
+        if cluster.masterCount > 1 {
+            lines += ["  see a failover:", "    proffer dev fault kill-leader", ""]
         }
         lines += [
             "  try next:",

@@ -13,7 +13,8 @@ private enum EarlyEnd: Sendable {
 /// - Returns: Whether a signal ended it.
 /// - Throws: What the body throws, or the failure of the program that died.
 func withDevCluster(
-    in path: String?, _ lifetime: DevDirectory.Lifetime, agentCount: Int,
+    in path: String?, _ lifetime: DevDirectory.Lifetime, agentCount: Int, masterCount: Int = 1,
+    usesEtcd: Bool = false,
     report: @escaping @Sendable (String) -> Void,
     _ body: @escaping @Sendable (DevCluster, ClusterContext) async throws -> Void
 ) async throws -> Bool {
@@ -38,7 +39,9 @@ func withDevCluster(
     let directory = try DevDirectory(path, lifetime)
     let cluster: DevCluster
     do {
-        cluster = try DevCluster(directory, agentCount: agentCount, report: report)
+        cluster = try DevCluster(
+            directory, agentCount: agentCount, masterCount: masterCount, usesEtcd: usesEtcd,
+            report: report)
     } catch {
         directory.release()
         throw error

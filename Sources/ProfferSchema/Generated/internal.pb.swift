@@ -197,11 +197,54 @@ package nonisolated struct PBInternalEnvelope: Sendable {
     /// Clears the value of `reason`. Subsequent reads from it will return its default value.
     package mutating func clearReason() {self._reason = nil}
 
+    /// The sender does not lead: where the leader is, if it knows.
+    package var leader: PBInternalEnvelope.Leader {
+      get {_leader ?? PBInternalEnvelope.Leader()}
+      set {_leader = newValue}
+    }
+    /// Returns true if `leader` has been explicitly set.
+    package var hasLeader: Bool {self._leader != nil}
+    /// Clears the value of `leader`. Subsequent reads from it will return its default value.
+    package mutating func clearLeader() {self._leader = nil}
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
     fileprivate var _reason: String? = nil
+    fileprivate var _leader: PBInternalEnvelope.Leader? = nil
+  }
+
+  /// Where a master listens for peers of the receiver's kind; empty when nobody leads.
+  package nonisolated struct Leader: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var address: String {
+      get {_address ?? String()}
+      set {_address = newValue}
+    }
+    /// Returns true if `address` has been explicitly set.
+    package var hasAddress: Bool {self._address != nil}
+    /// Clears the value of `address`. Subsequent reads from it will return its default value.
+    package mutating func clearAddress() {self._address = nil}
+
+    package var publicKey: String {
+      get {_publicKey ?? String()}
+      set {_publicKey = newValue}
+    }
+    /// Returns true if `publicKey` has been explicitly set.
+    package var hasPublicKey: Bool {self._publicKey != nil}
+    /// Clears the value of `publicKey`. Subsequent reads from it will return its default value.
+    package mutating func clearPublicKey() {self._publicKey = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _address: String? = nil
+    fileprivate var _publicKey: String? = nil
   }
 
   /// A sign of life.
@@ -491,6 +534,26 @@ package nonisolated struct PBInternalAgentMessage: Sendable {
     /// Clears the value of `lastForwarded`. Subsequent reads from it will return its default value.
     package mutating func clearLastForwarded() {self._lastForwarded = nil}
 
+    /// Whether it was launched in a group; not said before version 0.2.
+    package var grouped: Bool {
+      get {_grouped ?? false}
+      set {_grouped = newValue}
+    }
+    /// Returns true if `grouped` has been explicitly set.
+    package var hasGrouped: Bool {self._grouped != nil}
+    /// Clears the value of `grouped`. Subsequent reads from it will return its default value.
+    package mutating func clearGrouped() {self._grouped = nil}
+
+    /// The first task of its group.
+    package var groupID: PBTaskID {
+      get {_groupID ?? PBTaskID()}
+      set {_groupID = newValue}
+    }
+    /// Returns true if `groupID` has been explicitly set.
+    package var hasGroupID: Bool {self._groupID != nil}
+    /// Clears the value of `groupID`. Subsequent reads from it will return its default value.
+    package mutating func clearGroupID() {self._groupID = nil}
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -501,6 +564,8 @@ package nonisolated struct PBInternalAgentMessage: Sendable {
     fileprivate var _executorID: PBExecutorID? = nil
     fileprivate var _state: PBTaskState? = nil
     fileprivate var _lastForwarded: PBTaskStatus? = nil
+    fileprivate var _grouped: Bool? = nil
+    fileprivate var _groupID: PBTaskID? = nil
   }
 
   /// An executor that lives on an agent.
@@ -1142,67 +1207,80 @@ package nonisolated struct PBInternalMasterMessage: Sendable {
 }
 
 /// What the master's registry keeps of an agent.
-package nonisolated struct PBInternalAgentEntry: Sendable {
+package nonisolated struct PBInternalAgentEntry: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var info: PBAgentInfo {
-    get {_info ?? PBAgentInfo()}
-    set {_info = newValue}
+    get {_storage._info ?? PBAgentInfo()}
+    set {_uniqueStorage()._info = newValue}
   }
   /// Returns true if `info` has been explicitly set.
-  package var hasInfo: Bool {self._info != nil}
+  package var hasInfo: Bool {_storage._info != nil}
   /// Clears the value of `info`. Subsequent reads from it will return its default value.
-  package mutating func clearInfo() {self._info = nil}
+  package mutating func clearInfo() {_uniqueStorage()._info = nil}
 
   package var admission: PBInternalAgentEntry.Admission {
-    get {_admission ?? .admitted}
-    set {_admission = newValue}
+    get {_storage._admission ?? .admitted}
+    set {_uniqueStorage()._admission = newValue}
   }
   /// Returns true if `admission` has been explicitly set.
-  package var hasAdmission: Bool {self._admission != nil}
+  package var hasAdmission: Bool {_storage._admission != nil}
   /// Clears the value of `admission`. Subsequent reads from it will return its default value.
-  package mutating func clearAdmission() {self._admission = nil}
+  package mutating func clearAdmission() {_uniqueStorage()._admission = nil}
 
   package var sinceNanoseconds: Int64 {
-    get {_sinceNanoseconds ?? 0}
-    set {_sinceNanoseconds = newValue}
+    get {_storage._sinceNanoseconds ?? 0}
+    set {_uniqueStorage()._sinceNanoseconds = newValue}
   }
   /// Returns true if `sinceNanoseconds` has been explicitly set.
-  package var hasSinceNanoseconds: Bool {self._sinceNanoseconds != nil}
+  package var hasSinceNanoseconds: Bool {_storage._sinceNanoseconds != nil}
   /// Clears the value of `sinceNanoseconds`. Subsequent reads from it will return its default value.
-  package mutating func clearSinceNanoseconds() {self._sinceNanoseconds = nil}
+  package mutating func clearSinceNanoseconds() {_uniqueStorage()._sinceNanoseconds = nil}
 
   package var hasResources_p: Bool {
-    get {_hasResources_p ?? false}
-    set {_hasResources_p = newValue}
+    get {_storage._hasResources_p ?? false}
+    set {_uniqueStorage()._hasResources_p = newValue}
   }
   /// Returns true if `hasResources_p` has been explicitly set.
-  package var hasHasResources_p: Bool {self._hasResources_p != nil}
+  package var hasHasResources_p: Bool {_storage._hasResources_p != nil}
   /// Clears the value of `hasResources_p`. Subsequent reads from it will return its default value.
-  package mutating func clearHasResources_p() {self._hasResources_p = nil}
+  package mutating func clearHasResources_p() {_uniqueStorage()._hasResources_p = nil}
 
-  package var resources: [PBResource] = []
+  package var resources: [PBResource] {
+    get {_storage._resources}
+    set {_uniqueStorage()._resources = newValue}
+  }
 
   package var deactivated: Bool {
-    get {_deactivated ?? false}
-    set {_deactivated = newValue}
+    get {_storage._deactivated ?? false}
+    set {_uniqueStorage()._deactivated = newValue}
   }
   /// Returns true if `deactivated` has been explicitly set.
-  package var hasDeactivated: Bool {self._deactivated != nil}
+  package var hasDeactivated: Bool {_storage._deactivated != nil}
   /// Clears the value of `deactivated`. Subsequent reads from it will return its default value.
-  package mutating func clearDeactivated() {self._deactivated = nil}
+  package mutating func clearDeactivated() {_uniqueStorage()._deactivated = nil}
 
   /// The key whose owner alone may be this agent, in Z85.
   package var publicKey: String {
-    get {_publicKey ?? String()}
-    set {_publicKey = newValue}
+    get {_storage._publicKey ?? String()}
+    set {_uniqueStorage()._publicKey = newValue}
   }
   /// Returns true if `publicKey` has been explicitly set.
-  package var hasPublicKey: Bool {self._publicKey != nil}
+  package var hasPublicKey: Bool {_storage._publicKey != nil}
   /// Clears the value of `publicKey`. Subsequent reads from it will return its default value.
-  package mutating func clearPublicKey() {self._publicKey = nil}
+  package mutating func clearPublicKey() {_uniqueStorage()._publicKey = nil}
+
+  /// The order that every task leaves it.
+  package var drain: PBDrainInfo {
+    get {_storage._drain ?? PBDrainInfo()}
+    set {_uniqueStorage()._drain = newValue}
+  }
+  /// Returns true if `drain` has been explicitly set.
+  package var hasDrain: Bool {_storage._drain != nil}
+  /// Clears the value of `drain`. Subsequent reads from it will return its default value.
+  package mutating func clearDrain() {_uniqueStorage()._drain = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1220,12 +1298,22 @@ package nonisolated struct PBInternalAgentEntry: Sendable {
 
   package init() {}
 
-  fileprivate var _info: PBAgentInfo? = nil
-  fileprivate var _admission: PBInternalAgentEntry.Admission? = nil
-  fileprivate var _sinceNanoseconds: Int64? = nil
-  fileprivate var _hasResources_p: Bool? = nil
-  fileprivate var _deactivated: Bool? = nil
-  fileprivate var _publicKey: String? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// What the master's registry keeps of maintenance.
+package nonisolated struct PBInternalMaintenanceEntry: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var windows: [PBMaintenanceWindow] = []
+
+  package var down: [PBMachineID] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// What the master's registry keeps of a framework.
@@ -1701,7 +1789,7 @@ nonisolated extension PBInternalEnvelope.Accepted: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension PBInternalEnvelope.Closed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBInternalEnvelope.protoMessageName + ".Closed"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0\u{1}leader\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1710,6 +1798,7 @@ nonisolated extension PBInternalEnvelope.Closed: SwiftProtobuf.Message, SwiftPro
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self._reason) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._leader) }()
       default: break
       }
     }
@@ -1723,11 +1812,54 @@ nonisolated extension PBInternalEnvelope.Closed: SwiftProtobuf.Message, SwiftPro
     try { if let v = self._reason {
       try visitor.visitSingularStringField(value: v, fieldNumber: 1)
     } }()
+    try { if let v = self._leader {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBInternalEnvelope.Closed, rhs: PBInternalEnvelope.Closed) -> Bool {
     if lhs._reason != rhs._reason {return false}
+    if lhs._leader != rhs._leader {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBInternalEnvelope.Leader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBInternalEnvelope.protoMessageName + ".Leader"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0\u{3}public_key\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._address) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self._publicKey) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._address {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._publicKey {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBInternalEnvelope.Leader, rhs: PBInternalEnvelope.Leader) -> Bool {
+    if lhs._address != rhs._address {return false}
+    if lhs._publicKey != rhs._publicKey {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2037,7 +2169,7 @@ nonisolated extension PBInternalAgentMessage.Register: SwiftProtobuf.Message, Sw
 
 nonisolated extension PBInternalAgentMessage.KnownTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBInternalAgentMessage.protoMessageName + ".KnownTask"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{3}framework_id\0\u{1}role\0\u{3}executor_id\0\u{1}state\0\u{3}last_forwarded\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{3}framework_id\0\u{1}role\0\u{3}executor_id\0\u{1}state\0\u{3}last_forwarded\0\u{1}grouped\0\u{3}group_id\0")
 
   public var isInitialized: Bool {
     if self._info == nil {return false}
@@ -2049,6 +2181,7 @@ nonisolated extension PBInternalAgentMessage.KnownTask: SwiftProtobuf.Message, S
     if let v = self._frameworkID, !v.isInitialized {return false}
     if let v = self._executorID, !v.isInitialized {return false}
     if let v = self._lastForwarded, !v.isInitialized {return false}
+    if let v = self._groupID, !v.isInitialized {return false}
     return true
   }
 
@@ -2064,6 +2197,8 @@ nonisolated extension PBInternalAgentMessage.KnownTask: SwiftProtobuf.Message, S
       case 4: try { try decoder.decodeSingularMessageField(value: &self._executorID) }()
       case 5: try { try decoder.decodeSingularEnumField(value: &self._state) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._lastForwarded) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self._grouped) }()
+      case 8: try { try decoder.decodeSingularMessageField(value: &self._groupID) }()
       default: break
       }
     }
@@ -2092,6 +2227,12 @@ nonisolated extension PBInternalAgentMessage.KnownTask: SwiftProtobuf.Message, S
     try { if let v = self._lastForwarded {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     } }()
+    try { if let v = self._grouped {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 7)
+    } }()
+    try { if let v = self._groupID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2102,6 +2243,8 @@ nonisolated extension PBInternalAgentMessage.KnownTask: SwiftProtobuf.Message, S
     if lhs._executorID != rhs._executorID {return false}
     if lhs._state != rhs._state {return false}
     if lhs._lastForwarded != rhs._lastForwarded {return false}
+    if lhs._grouped != rhs._grouped {return false}
+    if lhs._groupID != rhs._groupID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3014,12 +3157,143 @@ nonisolated extension PBInternalMasterMessage.Resources: SwiftProtobuf.Message, 
 
 nonisolated extension PBInternalAgentEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AgentEntry"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{1}admission\0\u{3}since_nanoseconds\0\u{3}has_resources\0\u{1}resources\0\u{1}deactivated\0\u{3}public_key\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}info\0\u{1}admission\0\u{3}since_nanoseconds\0\u{3}has_resources\0\u{1}resources\0\u{1}deactivated\0\u{3}public_key\0\u{1}drain\0")
+
+  fileprivate class _StorageClass {
+    var _info: PBAgentInfo? = nil
+    var _admission: PBInternalAgentEntry.Admission? = nil
+    var _sinceNanoseconds: Int64? = nil
+    var _hasResources_p: Bool? = nil
+    var _resources: [PBResource] = []
+    var _deactivated: Bool? = nil
+    var _publicKey: String? = nil
+    var _drain: PBDrainInfo? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _info = source._info
+      _admission = source._admission
+      _sinceNanoseconds = source._sinceNanoseconds
+      _hasResources_p = source._hasResources_p
+      _resources = source._resources
+      _deactivated = source._deactivated
+      _publicKey = source._publicKey
+      _drain = source._drain
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public var isInitialized: Bool {
-    if self._info == nil {return false}
-    if let v = self._info, !v.isInitialized {return false}
-    if !SwiftProtobuf.Internal.areAllInitialized(self.resources) {return false}
+    return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._info == nil {return false}
+      if let v = _storage._info, !v.isInitialized {return false}
+      if !SwiftProtobuf.Internal.areAllInitialized(_storage._resources) {return false}
+      if let v = _storage._drain, !v.isInitialized {return false}
+      return true
+    }
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._info) }()
+        case 2: try { try decoder.decodeSingularEnumField(value: &_storage._admission) }()
+        case 3: try { try decoder.decodeSingularInt64Field(value: &_storage._sinceNanoseconds) }()
+        case 4: try { try decoder.decodeSingularBoolField(value: &_storage._hasResources_p) }()
+        case 5: try { try decoder.decodeRepeatedMessageField(value: &_storage._resources) }()
+        case 6: try { try decoder.decodeSingularBoolField(value: &_storage._deactivated) }()
+        case 7: try { try decoder.decodeSingularStringField(value: &_storage._publicKey) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._drain) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._info {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._admission {
+        try visitor.visitSingularEnumField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._sinceNanoseconds {
+        try visitor.visitSingularInt64Field(value: v, fieldNumber: 3)
+      } }()
+      try { if let v = _storage._hasResources_p {
+        try visitor.visitSingularBoolField(value: v, fieldNumber: 4)
+      } }()
+      if !_storage._resources.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._resources, fieldNumber: 5)
+      }
+      try { if let v = _storage._deactivated {
+        try visitor.visitSingularBoolField(value: v, fieldNumber: 6)
+      } }()
+      try { if let v = _storage._publicKey {
+        try visitor.visitSingularStringField(value: v, fieldNumber: 7)
+      } }()
+      try { if let v = _storage._drain {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBInternalAgentEntry, rhs: PBInternalAgentEntry) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._info != rhs_storage._info {return false}
+        if _storage._admission != rhs_storage._admission {return false}
+        if _storage._sinceNanoseconds != rhs_storage._sinceNanoseconds {return false}
+        if _storage._hasResources_p != rhs_storage._hasResources_p {return false}
+        if _storage._resources != rhs_storage._resources {return false}
+        if _storage._deactivated != rhs_storage._deactivated {return false}
+        if _storage._publicKey != rhs_storage._publicKey {return false}
+        if _storage._drain != rhs_storage._drain {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBInternalAgentEntry.Admission: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ADMITTED\0\u{1}UNREACHABLE\0\u{1}GONE\0")
+}
+
+nonisolated extension PBInternalMaintenanceEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MaintenanceEntry"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}windows\0\u{1}down\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.windows) {return false}
     return true
   }
 
@@ -3029,62 +3303,29 @@ nonisolated extension PBInternalAgentEntry: SwiftProtobuf.Message, SwiftProtobuf
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._info) }()
-      case 2: try { try decoder.decodeSingularEnumField(value: &self._admission) }()
-      case 3: try { try decoder.decodeSingularInt64Field(value: &self._sinceNanoseconds) }()
-      case 4: try { try decoder.decodeSingularBoolField(value: &self._hasResources_p) }()
-      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
-      case 6: try { try decoder.decodeSingularBoolField(value: &self._deactivated) }()
-      case 7: try { try decoder.decodeSingularStringField(value: &self._publicKey) }()
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.windows) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.down) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._info {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    try { if let v = self._admission {
-      try visitor.visitSingularEnumField(value: v, fieldNumber: 2)
-    } }()
-    try { if let v = self._sinceNanoseconds {
-      try visitor.visitSingularInt64Field(value: v, fieldNumber: 3)
-    } }()
-    try { if let v = self._hasResources_p {
-      try visitor.visitSingularBoolField(value: v, fieldNumber: 4)
-    } }()
-    if !self.resources.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 5)
+    if !self.windows.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.windows, fieldNumber: 1)
     }
-    try { if let v = self._deactivated {
-      try visitor.visitSingularBoolField(value: v, fieldNumber: 6)
-    } }()
-    try { if let v = self._publicKey {
-      try visitor.visitSingularStringField(value: v, fieldNumber: 7)
-    } }()
+    if !self.down.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.down, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: PBInternalAgentEntry, rhs: PBInternalAgentEntry) -> Bool {
-    if lhs._info != rhs._info {return false}
-    if lhs._admission != rhs._admission {return false}
-    if lhs._sinceNanoseconds != rhs._sinceNanoseconds {return false}
-    if lhs._hasResources_p != rhs._hasResources_p {return false}
-    if lhs.resources != rhs.resources {return false}
-    if lhs._deactivated != rhs._deactivated {return false}
-    if lhs._publicKey != rhs._publicKey {return false}
+  package static func ==(lhs: PBInternalMaintenanceEntry, rhs: PBInternalMaintenanceEntry) -> Bool {
+    if lhs.windows != rhs.windows {return false}
+    if lhs.down != rhs.down {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
-}
-
-nonisolated extension PBInternalAgentEntry.Admission: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ADMITTED\0\u{1}UNREACHABLE\0\u{1}GONE\0")
 }
 
 nonisolated extension PBInternalFrameworkEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

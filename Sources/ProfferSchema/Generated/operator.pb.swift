@@ -105,6 +105,16 @@ package nonisolated struct PBRole: Sendable {
   /// Clears the value of `shareMillionths`. Subsequent reads from it will return its default value.
   package mutating func clearShareMillionths() {self._shareMillionths = nil}
 
+  /// The highest priority that may be used in it; absent when none was set.
+  package var priorityLimit: Int64 {
+    get {_priorityLimit ?? 0}
+    set {_priorityLimit = newValue}
+  }
+  /// Returns true if `priorityLimit` has been explicitly set.
+  package var hasPriorityLimit: Bool {self._priorityLimit != nil}
+  /// Clears the value of `priorityLimit`. Subsequent reads from it will return its default value.
+  package mutating func clearPriorityLimit() {self._priorityLimit = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -112,6 +122,20 @@ package nonisolated struct PBRole: Sendable {
   fileprivate var _name: String? = nil
   fileprivate var _weight: Double? = nil
   fileprivate var _shareMillionths: Int64? = nil
+  fileprivate var _priorityLimit: Int64? = nil
+}
+
+/// Hosts whose agents may be offered.
+package nonisolated struct PBWhitelist: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var hostnames: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// A task as an operator sees it.
@@ -238,6 +262,148 @@ package nonisolated struct PBTask: @unchecked Sendable {
   fileprivate var _storage = _StorageClass.defaultInstance
 }
 
+/// Every machine that is planned to be unavailable.
+package nonisolated struct PBMaintenanceSchedule: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var windows: [PBMaintenanceWindow] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Maintenance as an operator sees it.
+package nonisolated struct PBMaintenanceStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var drainingMachines: [PBMaintenanceStatus.DrainingMachine] = []
+
+  package var downMachines: [PBMachineID] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  /// What a framework has said to a request to leave.
+  package nonisolated struct InverseOfferStatus: @unchecked Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var status: PBMaintenanceStatus.InverseOfferStatus.Status {
+      get {_storage._status ?? .unknown}
+      set {_uniqueStorage()._status = newValue}
+    }
+    /// Returns true if `status` has been explicitly set.
+    package var hasStatus: Bool {_storage._status != nil}
+    /// Clears the value of `status`. Subsequent reads from it will return its default value.
+    package mutating func clearStatus() {_uniqueStorage()._status = nil}
+
+    package var frameworkID: PBFrameworkID {
+      get {_storage._frameworkID ?? PBFrameworkID()}
+      set {_uniqueStorage()._frameworkID = newValue}
+    }
+    /// Returns true if `frameworkID` has been explicitly set.
+    package var hasFrameworkID: Bool {_storage._frameworkID != nil}
+    /// Clears the value of `frameworkID`. Subsequent reads from it will return its default value.
+    package mutating func clearFrameworkID() {_uniqueStorage()._frameworkID = nil}
+
+    /// When it was said; of one that has said nothing, when the request was made.
+    package var timestamp: PBTimeInfo {
+      get {_storage._timestamp ?? PBTimeInfo()}
+      set {_uniqueStorage()._timestamp = newValue}
+    }
+    /// Returns true if `timestamp` has been explicitly set.
+    package var hasTimestamp: Bool {_storage._timestamp != nil}
+    /// Clears the value of `timestamp`. Subsequent reads from it will return its default value.
+    package mutating func clearTimestamp() {_uniqueStorage()._timestamp = nil}
+
+    package var inverseOffer: PBInverseOffer {
+      get {_storage._inverseOffer ?? PBInverseOffer()}
+      set {_uniqueStorage()._inverseOffer = newValue}
+    }
+    /// Returns true if `inverseOffer` has been explicitly set.
+    package var hasInverseOffer: Bool {_storage._inverseOffer != nil}
+    /// Clears the value of `inverseOffer`. Subsequent reads from it will return its default value.
+    package mutating func clearInverseOffer() {_uniqueStorage()._inverseOffer = nil}
+
+    package var age: PBDurationInfo {
+      get {_storage._age ?? PBDurationInfo()}
+      set {_uniqueStorage()._age = newValue}
+    }
+    /// Returns true if `age` has been explicitly set.
+    package var hasAge: Bool {_storage._age != nil}
+    /// Clears the value of `age`. Subsequent reads from it will return its default value.
+    package mutating func clearAge() {_uniqueStorage()._age = nil}
+
+    package var reason: String {
+      get {_storage._reason ?? String()}
+      set {_uniqueStorage()._reason = newValue}
+    }
+    /// Returns true if `reason` has been explicitly set.
+    package var hasReason: Bool {_storage._reason != nil}
+    /// Clears the value of `reason`. Subsequent reads from it will return its default value.
+    package mutating func clearReason() {_uniqueStorage()._reason = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    /// Which way.
+    package nonisolated enum Status: Int, SwiftProtobuf.Enum, Swift.CaseIterable {
+      case unknown = 1
+      case accept = 2
+      case decline = 3
+
+      package init() {
+        self = .unknown
+      }
+
+    }
+
+    package init() {}
+
+    fileprivate var _storage = _StorageClass.defaultInstance
+  }
+
+  /// A machine in the plan that is up.
+  package nonisolated struct DrainingMachine: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var id: PBMachineID {
+      get {_id ?? PBMachineID()}
+      set {_id = newValue}
+    }
+    /// Returns true if `id` has been explicitly set.
+    package var hasID: Bool {self._id != nil}
+    /// Clears the value of `id`. Subsequent reads from it will return its default value.
+    package mutating func clearID() {self._id = nil}
+
+    package var statuses: [PBMaintenanceStatus.InverseOfferStatus] = []
+
+    package var unavailability: PBUnavailability {
+      get {_unavailability ?? PBUnavailability()}
+      set {_unavailability = newValue}
+    }
+    /// Returns true if `unavailability` has been explicitly set.
+    package var hasUnavailability: Bool {self._unavailability != nil}
+    /// Clears the value of `unavailability`. Subsequent reads from it will return its default value.
+    package mutating func clearUnavailability() {self._unavailability = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _id: PBMachineID? = nil
+    fileprivate var _unavailability: PBUnavailability? = nil
+  }
+
+  package init() {}
+}
+
 /// What an operator asks or orders.
 package nonisolated struct PBOperatorCall: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -261,6 +427,105 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
   package var hasUpdateWeights: Bool {_storage._updateWeights != nil}
   /// Clears the value of `updateWeights`. Subsequent reads from it will return its default value.
   package mutating func clearUpdateWeights() {_uniqueStorage()._updateWeights = nil}
+
+  package var reserveResources: PBOperatorCall.ReserveResources {
+    get {_storage._reserveResources ?? PBOperatorCall.ReserveResources()}
+    set {_uniqueStorage()._reserveResources = newValue}
+  }
+  /// Returns true if `reserveResources` has been explicitly set.
+  package var hasReserveResources: Bool {_storage._reserveResources != nil}
+  /// Clears the value of `reserveResources`. Subsequent reads from it will return its default value.
+  package mutating func clearReserveResources() {_uniqueStorage()._reserveResources = nil}
+
+  package var unreserveResources: PBOperatorCall.UnreserveResources {
+    get {_storage._unreserveResources ?? PBOperatorCall.UnreserveResources()}
+    set {_uniqueStorage()._unreserveResources = newValue}
+  }
+  /// Returns true if `unreserveResources` has been explicitly set.
+  package var hasUnreserveResources: Bool {_storage._unreserveResources != nil}
+  /// Clears the value of `unreserveResources`. Subsequent reads from it will return its default value.
+  package mutating func clearUnreserveResources() {_uniqueStorage()._unreserveResources = nil}
+
+  package var updateMaintenanceSchedule: PBOperatorCall.UpdateMaintenanceSchedule {
+    get {_storage._updateMaintenanceSchedule ?? PBOperatorCall.UpdateMaintenanceSchedule()}
+    set {_uniqueStorage()._updateMaintenanceSchedule = newValue}
+  }
+  /// Returns true if `updateMaintenanceSchedule` has been explicitly set.
+  package var hasUpdateMaintenanceSchedule: Bool {_storage._updateMaintenanceSchedule != nil}
+  /// Clears the value of `updateMaintenanceSchedule`. Subsequent reads from it will return its default value.
+  package mutating func clearUpdateMaintenanceSchedule() {_uniqueStorage()._updateMaintenanceSchedule = nil}
+
+  package var startMaintenance: PBOperatorCall.Machines {
+    get {_storage._startMaintenance ?? PBOperatorCall.Machines()}
+    set {_uniqueStorage()._startMaintenance = newValue}
+  }
+  /// Returns true if `startMaintenance` has been explicitly set.
+  package var hasStartMaintenance: Bool {_storage._startMaintenance != nil}
+  /// Clears the value of `startMaintenance`. Subsequent reads from it will return its default value.
+  package mutating func clearStartMaintenance() {_uniqueStorage()._startMaintenance = nil}
+
+  package var stopMaintenance: PBOperatorCall.Machines {
+    get {_storage._stopMaintenance ?? PBOperatorCall.Machines()}
+    set {_uniqueStorage()._stopMaintenance = newValue}
+  }
+  /// Returns true if `stopMaintenance` has been explicitly set.
+  package var hasStopMaintenance: Bool {_storage._stopMaintenance != nil}
+  /// Clears the value of `stopMaintenance`. Subsequent reads from it will return its default value.
+  package mutating func clearStopMaintenance() {_uniqueStorage()._stopMaintenance = nil}
+
+  package var markAgentGone: PBOperatorCall.OneAgent {
+    get {_storage._markAgentGone ?? PBOperatorCall.OneAgent()}
+    set {_uniqueStorage()._markAgentGone = newValue}
+  }
+  /// Returns true if `markAgentGone` has been explicitly set.
+  package var hasMarkAgentGone: Bool {_storage._markAgentGone != nil}
+  /// Clears the value of `markAgentGone`. Subsequent reads from it will return its default value.
+  package mutating func clearMarkAgentGone() {_uniqueStorage()._markAgentGone = nil}
+
+  package var drainAgent: PBOperatorCall.DrainAgent {
+    get {_storage._drainAgent ?? PBOperatorCall.DrainAgent()}
+    set {_uniqueStorage()._drainAgent = newValue}
+  }
+  /// Returns true if `drainAgent` has been explicitly set.
+  package var hasDrainAgent: Bool {_storage._drainAgent != nil}
+  /// Clears the value of `drainAgent`. Subsequent reads from it will return its default value.
+  package mutating func clearDrainAgent() {_uniqueStorage()._drainAgent = nil}
+
+  package var deactivateAgent: PBOperatorCall.OneAgent {
+    get {_storage._deactivateAgent ?? PBOperatorCall.OneAgent()}
+    set {_uniqueStorage()._deactivateAgent = newValue}
+  }
+  /// Returns true if `deactivateAgent` has been explicitly set.
+  package var hasDeactivateAgent: Bool {_storage._deactivateAgent != nil}
+  /// Clears the value of `deactivateAgent`. Subsequent reads from it will return its default value.
+  package mutating func clearDeactivateAgent() {_uniqueStorage()._deactivateAgent = nil}
+
+  package var reactivateAgent: PBOperatorCall.OneAgent {
+    get {_storage._reactivateAgent ?? PBOperatorCall.OneAgent()}
+    set {_uniqueStorage()._reactivateAgent = newValue}
+  }
+  /// Returns true if `reactivateAgent` has been explicitly set.
+  package var hasReactivateAgent: Bool {_storage._reactivateAgent != nil}
+  /// Clears the value of `reactivateAgent`. Subsequent reads from it will return its default value.
+  package mutating func clearReactivateAgent() {_uniqueStorage()._reactivateAgent = nil}
+
+  package var rebindAgent: PBOperatorCall.RebindAgent {
+    get {_storage._rebindAgent ?? PBOperatorCall.RebindAgent()}
+    set {_uniqueStorage()._rebindAgent = newValue}
+  }
+  /// Returns true if `rebindAgent` has been explicitly set.
+  package var hasRebindAgent: Bool {_storage._rebindAgent != nil}
+  /// Clears the value of `rebindAgent`. Subsequent reads from it will return its default value.
+  package mutating func clearRebindAgent() {_uniqueStorage()._rebindAgent = nil}
+
+  package var rebindFramework: PBOperatorCall.RebindFramework {
+    get {_storage._rebindFramework ?? PBOperatorCall.RebindFramework()}
+    set {_uniqueStorage()._rebindFramework = newValue}
+  }
+  /// Returns true if `rebindFramework` has been explicitly set.
+  package var hasRebindFramework: Bool {_storage._rebindFramework != nil}
+  /// Clears the value of `rebindFramework`. Subsequent reads from it will return its default value.
+  package mutating func clearRebindFramework() {_uniqueStorage()._rebindFramework = nil}
 
   package var teardown: PBOperatorCall.Teardown {
     get {_storage._teardown ?? PBOperatorCall.Teardown()}
@@ -316,6 +581,24 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
   /// Clears the value of `whyFramework`. Subsequent reads from it will return its default value.
   package mutating func clearWhyFramework() {_uniqueStorage()._whyFramework = nil}
 
+  package var updateWhitelist: PBOperatorCall.UpdateWhitelist {
+    get {_storage._updateWhitelist ?? PBOperatorCall.UpdateWhitelist()}
+    set {_uniqueStorage()._updateWhitelist = newValue}
+  }
+  /// Returns true if `updateWhitelist` has been explicitly set.
+  package var hasUpdateWhitelist: Bool {_storage._updateWhitelist != nil}
+  /// Clears the value of `updateWhitelist`. Subsequent reads from it will return its default value.
+  package mutating func clearUpdateWhitelist() {_uniqueStorage()._updateWhitelist = nil}
+
+  package var updatePriorityLimit: PBOperatorCall.UpdatePriorityLimit {
+    get {_storage._updatePriorityLimit ?? PBOperatorCall.UpdatePriorityLimit()}
+    set {_uniqueStorage()._updatePriorityLimit = newValue}
+  }
+  /// Returns true if `updatePriorityLimit` has been explicitly set.
+  package var hasUpdatePriorityLimit: Bool {_storage._updatePriorityLimit != nil}
+  /// Clears the value of `updatePriorityLimit`. Subsequent reads from it will return its default value.
+  package mutating func clearUpdatePriorityLimit() {_uniqueStorage()._updatePriorityLimit = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Which kind it is.
@@ -326,14 +609,31 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
     case getTasks = 13
     case getRoles = 14
     case updateWeights = 16
+    case reserveResources = 19
+    case unreserveResources = 20
+    case getMaintenanceStatus = 23
+    case getMaintenanceSchedule = 24
+    case updateMaintenanceSchedule = 25
+    case startMaintenance = 26
+    case stopMaintenance = 27
     case getQuota = 28
     case teardown = 31
+    case markAgentGone = 32
     case updateQuota = 36
+    case drainAgent = 37
+    case deactivateAgent = 38
+    case reactivateAgent = 39
+    case rebindAgent = 1020
+    case rebindFramework = 1021
     case getOffers = 1000
     case getSummary = 1001
     case killTask = 1002
     case why = 1003
     case whyFramework = 1004
+    case getInverseOffers = 1005
+    case getWhitelist = 1006
+    case updateWhitelist = 1007
+    case updatePriorityLimit = 1008
 
     package init() {
       self = .unknown
@@ -352,6 +652,58 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
+  }
+
+  /// The body of RESERVE_RESOURCES.
+  package nonisolated struct ReserveResources: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var agentID: PBAgentID {
+      get {_agentID ?? PBAgentID()}
+      set {_agentID = newValue}
+    }
+    /// Returns true if `agentID` has been explicitly set.
+    package var hasAgentID: Bool {self._agentID != nil}
+    /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+    package mutating func clearAgentID() {self._agentID = nil}
+
+    /// With the reservations to be.
+    package var resources: [PBResource] = []
+
+    /// What they are made of, when that is reserved in another way so far.
+    package var source: [PBResource] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _agentID: PBAgentID? = nil
+  }
+
+  /// The body of UNRESERVE_RESOURCES.
+  package nonisolated struct UnreserveResources: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var agentID: PBAgentID {
+      get {_agentID ?? PBAgentID()}
+      set {_agentID = newValue}
+    }
+    /// Returns true if `agentID` has been explicitly set.
+    package var hasAgentID: Bool {self._agentID != nil}
+    /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+    package mutating func clearAgentID() {self._agentID = nil}
+
+    package var resources: [PBResource] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _agentID: PBAgentID? = nil
   }
 
   /// The body of TEARDOWN.
@@ -456,6 +808,62 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
     fileprivate var _frameworkID: PBFrameworkID? = nil
   }
 
+  /// The body of UPDATE_WHITELIST.
+  package nonisolated struct UpdateWhitelist: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// Absent for every agent.
+    package var whitelist: PBWhitelist {
+      get {_whitelist ?? PBWhitelist()}
+      set {_whitelist = newValue}
+    }
+    /// Returns true if `whitelist` has been explicitly set.
+    package var hasWhitelist: Bool {self._whitelist != nil}
+    /// Clears the value of `whitelist`. Subsequent reads from it will return its default value.
+    package mutating func clearWhitelist() {self._whitelist = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _whitelist: PBWhitelist? = nil
+  }
+
+  /// The body of UPDATE_PRIORITY_LIMIT.
+  package nonisolated struct UpdatePriorityLimit: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var role: String {
+      get {_role ?? String()}
+      set {_role = newValue}
+    }
+    /// Returns true if `role` has been explicitly set.
+    package var hasRole: Bool {self._role != nil}
+    /// Clears the value of `role`. Subsequent reads from it will return its default value.
+    package mutating func clearRole() {self._role = nil}
+
+    /// Absent for none.
+    package var priorityLimit: Int64 {
+      get {_priorityLimit ?? 0}
+      set {_priorityLimit = newValue}
+    }
+    /// Returns true if `priorityLimit` has been explicitly set.
+    package var hasPriorityLimit: Bool {self._priorityLimit != nil}
+    /// Clears the value of `priorityLimit`. Subsequent reads from it will return its default value.
+    package mutating func clearPriorityLimit() {self._priorityLimit = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _role: String? = nil
+    fileprivate var _priorityLimit: Int64? = nil
+  }
+
   /// The body of GET_TASKS, which can do without.
   package nonisolated struct GetTasks: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -477,6 +885,203 @@ package nonisolated struct PBOperatorCall: @unchecked Sendable {
     package init() {}
 
     fileprivate var _frameworkID: PBFrameworkID? = nil
+  }
+
+  /// The body of UPDATE_MAINTENANCE_SCHEDULE: the whole plan.
+  package nonisolated struct UpdateMaintenanceSchedule: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var schedule: PBMaintenanceSchedule {
+      get {_schedule ?? PBMaintenanceSchedule()}
+      set {_schedule = newValue}
+    }
+    /// Returns true if `schedule` has been explicitly set.
+    package var hasSchedule: Bool {self._schedule != nil}
+    /// Clears the value of `schedule`. Subsequent reads from it will return its default value.
+    package mutating func clearSchedule() {self._schedule = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _schedule: PBMaintenanceSchedule? = nil
+  }
+
+  /// The body of START_MAINTENANCE and STOP_MAINTENANCE.
+  package nonisolated struct Machines: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var machines: [PBMachineID] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  /// The body of DRAIN_AGENT.
+  package nonisolated struct DrainAgent: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var agentID: PBAgentID {
+      get {_agentID ?? PBAgentID()}
+      set {_agentID = newValue}
+    }
+    /// Returns true if `agentID` has been explicitly set.
+    package var hasAgentID: Bool {self._agentID != nil}
+    /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+    package mutating func clearAgentID() {self._agentID = nil}
+
+    package var maxGracePeriod: PBOperatorCall.DrainAgent.Span {
+      get {_maxGracePeriod ?? PBOperatorCall.DrainAgent.Span()}
+      set {_maxGracePeriod = newValue}
+    }
+    /// Returns true if `maxGracePeriod` has been explicitly set.
+    package var hasMaxGracePeriod: Bool {self._maxGracePeriod != nil}
+    /// Clears the value of `maxGracePeriod`. Subsequent reads from it will return its default value.
+    package mutating func clearMaxGracePeriod() {self._maxGracePeriod = nil}
+
+    package var markGone: Bool {
+      get {_markGone ?? false}
+      set {_markGone = newValue}
+    }
+    /// Returns true if `markGone` has been explicitly set.
+    package var hasMarkGone: Bool {self._markGone != nil}
+    /// Clears the value of `markGone`. Subsequent reads from it will return its default value.
+    package mutating func clearMarkGone() {self._markGone = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    /// Seconds and nanoseconds, in the form of protocol buffers' own Duration.
+    package nonisolated struct Span: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var seconds: Int64 {
+        get {_seconds ?? 0}
+        set {_seconds = newValue}
+      }
+      /// Returns true if `seconds` has been explicitly set.
+      package var hasSeconds: Bool {self._seconds != nil}
+      /// Clears the value of `seconds`. Subsequent reads from it will return its default value.
+      package mutating func clearSeconds() {self._seconds = nil}
+
+      package var nanos: Int32 {
+        get {_nanos ?? 0}
+        set {_nanos = newValue}
+      }
+      /// Returns true if `nanos` has been explicitly set.
+      package var hasNanos: Bool {self._nanos != nil}
+      /// Clears the value of `nanos`. Subsequent reads from it will return its default value.
+      package mutating func clearNanos() {self._nanos = nil}
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _seconds: Int64? = nil
+      fileprivate var _nanos: Int32? = nil
+    }
+
+    package init() {}
+
+    fileprivate var _agentID: PBAgentID? = nil
+    fileprivate var _maxGracePeriod: PBOperatorCall.DrainAgent.Span? = nil
+    fileprivate var _markGone: Bool? = nil
+  }
+
+  /// The body of orders about one agent.
+  package nonisolated struct OneAgent: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var agentID: PBAgentID {
+      get {_agentID ?? PBAgentID()}
+      set {_agentID = newValue}
+    }
+    /// Returns true if `agentID` has been explicitly set.
+    package var hasAgentID: Bool {self._agentID != nil}
+    /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+    package mutating func clearAgentID() {self._agentID = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _agentID: PBAgentID? = nil
+  }
+
+  /// The body of REBIND_AGENT.
+  package nonisolated struct RebindAgent: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var agentID: PBAgentID {
+      get {_agentID ?? PBAgentID()}
+      set {_agentID = newValue}
+    }
+    /// Returns true if `agentID` has been explicitly set.
+    package var hasAgentID: Bool {self._agentID != nil}
+    /// Clears the value of `agentID`. Subsequent reads from it will return its default value.
+    package mutating func clearAgentID() {self._agentID = nil}
+
+    /// In Z85; absent for the first key that uses the id.
+    package var publicKey: String {
+      get {_publicKey ?? String()}
+      set {_publicKey = newValue}
+    }
+    /// Returns true if `publicKey` has been explicitly set.
+    package var hasPublicKey: Bool {self._publicKey != nil}
+    /// Clears the value of `publicKey`. Subsequent reads from it will return its default value.
+    package mutating func clearPublicKey() {self._publicKey = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _agentID: PBAgentID? = nil
+    fileprivate var _publicKey: String? = nil
+  }
+
+  /// The body of REBIND_FRAMEWORK.
+  package nonisolated struct RebindFramework: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var frameworkID: PBFrameworkID {
+      get {_frameworkID ?? PBFrameworkID()}
+      set {_frameworkID = newValue}
+    }
+    /// Returns true if `frameworkID` has been explicitly set.
+    package var hasFrameworkID: Bool {self._frameworkID != nil}
+    /// Clears the value of `frameworkID`. Subsequent reads from it will return its default value.
+    package mutating func clearFrameworkID() {self._frameworkID = nil}
+
+    /// In Z85; absent for the first key that uses the id.
+    package var publicKey: String {
+      get {_publicKey ?? String()}
+      set {_publicKey = newValue}
+    }
+    /// Returns true if `publicKey` has been explicitly set.
+    package var hasPublicKey: Bool {self._publicKey != nil}
+    /// Clears the value of `publicKey`. Subsequent reads from it will return its default value.
+    package mutating func clearPublicKey() {self._publicKey = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _frameworkID: PBFrameworkID? = nil
+    fileprivate var _publicKey: String? = nil
   }
 
   package init() {}
@@ -759,6 +1364,24 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
   /// Clears the value of `getRoles`. Subsequent reads from it will return its default value.
   package mutating func clearGetRoles() {_uniqueStorage()._getRoles = nil}
 
+  package var getMaintenanceStatus: PBOperatorResponse.GetMaintenanceStatus {
+    get {_storage._getMaintenanceStatus ?? PBOperatorResponse.GetMaintenanceStatus()}
+    set {_uniqueStorage()._getMaintenanceStatus = newValue}
+  }
+  /// Returns true if `getMaintenanceStatus` has been explicitly set.
+  package var hasGetMaintenanceStatus: Bool {_storage._getMaintenanceStatus != nil}
+  /// Clears the value of `getMaintenanceStatus`. Subsequent reads from it will return its default value.
+  package mutating func clearGetMaintenanceStatus() {_uniqueStorage()._getMaintenanceStatus = nil}
+
+  package var getMaintenanceSchedule: PBOperatorResponse.GetMaintenanceSchedule {
+    get {_storage._getMaintenanceSchedule ?? PBOperatorResponse.GetMaintenanceSchedule()}
+    set {_uniqueStorage()._getMaintenanceSchedule = newValue}
+  }
+  /// Returns true if `getMaintenanceSchedule` has been explicitly set.
+  package var hasGetMaintenanceSchedule: Bool {_storage._getMaintenanceSchedule != nil}
+  /// Clears the value of `getMaintenanceSchedule`. Subsequent reads from it will return its default value.
+  package mutating func clearGetMaintenanceSchedule() {_uniqueStorage()._getMaintenanceSchedule = nil}
+
   package var getQuota: PBOperatorResponse.GetQuota {
     get {_storage._getQuota ?? PBOperatorResponse.GetQuota()}
     set {_uniqueStorage()._getQuota = newValue}
@@ -814,6 +1437,24 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
   /// Clears the value of `whyFramework`. Subsequent reads from it will return its default value.
   package mutating func clearWhyFramework() {_uniqueStorage()._whyFramework = nil}
 
+  package var getInverseOffers: PBOperatorResponse.GetInverseOffers {
+    get {_storage._getInverseOffers ?? PBOperatorResponse.GetInverseOffers()}
+    set {_uniqueStorage()._getInverseOffers = newValue}
+  }
+  /// Returns true if `getInverseOffers` has been explicitly set.
+  package var hasGetInverseOffers: Bool {_storage._getInverseOffers != nil}
+  /// Clears the value of `getInverseOffers`. Subsequent reads from it will return its default value.
+  package mutating func clearGetInverseOffers() {_uniqueStorage()._getInverseOffers = nil}
+
+  package var getWhitelist: PBOperatorResponse.GetWhitelist {
+    get {_storage._getWhitelist ?? PBOperatorResponse.GetWhitelist()}
+    set {_uniqueStorage()._getWhitelist = newValue}
+  }
+  /// Returns true if `getWhitelist` has been explicitly set.
+  package var hasGetWhitelist: Bool {_storage._getWhitelist != nil}
+  /// Clears the value of `getWhitelist`. Subsequent reads from it will return its default value.
+  package mutating func clearGetWhitelist() {_uniqueStorage()._getWhitelist = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Which kind it is.
@@ -823,6 +1464,8 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
     case getFrameworks = 10
     case getTasks = 12
     case getRoles = 13
+    case getMaintenanceStatus = 16
+    case getMaintenanceSchedule = 17
     case getQuota = 18
     case getOffers = 1000
     case getSummary = 1001
@@ -831,6 +1474,8 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
     case refused = 1004
     case why = 1005
     case whyFramework = 1006
+    case getInverseOffers = 1007
+    case getWhitelist = 1008
 
     package init() {
       self = .unknown
@@ -944,6 +1589,24 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
       package var hasUsage: Bool {_storage._usage != nil}
       /// Clears the value of `usage`. Subsequent reads from it will return its default value.
       package mutating func clearUsage() {_uniqueStorage()._usage = nil}
+
+      package var drainInfo: PBDrainInfo {
+        get {_storage._drainInfo ?? PBDrainInfo()}
+        set {_uniqueStorage()._drainInfo = newValue}
+      }
+      /// Returns true if `drainInfo` has been explicitly set.
+      package var hasDrainInfo: Bool {_storage._drainInfo != nil}
+      /// Clears the value of `drainInfo`. Subsequent reads from it will return its default value.
+      package mutating func clearDrainInfo() {_uniqueStorage()._drainInfo = nil}
+
+      package var unavailability: PBUnavailability {
+        get {_storage._unavailability ?? PBUnavailability()}
+        set {_uniqueStorage()._unavailability = newValue}
+      }
+      /// Returns true if `unavailability` has been explicitly set.
+      package var hasUnavailability: Bool {_storage._unavailability != nil}
+      /// Clears the value of `unavailability`. Subsequent reads from it will return its default value.
+      package mutating func clearUnavailability() {_uniqueStorage()._unavailability = nil}
 
       package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1144,6 +1807,50 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
     fileprivate var _status: PBOperatorResponse.GetQuota.Status? = nil
   }
 
+  /// The body of GET_MAINTENANCE_STATUS.
+  package nonisolated struct GetMaintenanceStatus: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var status: PBMaintenanceStatus {
+      get {_status ?? PBMaintenanceStatus()}
+      set {_status = newValue}
+    }
+    /// Returns true if `status` has been explicitly set.
+    package var hasStatus: Bool {self._status != nil}
+    /// Clears the value of `status`. Subsequent reads from it will return its default value.
+    package mutating func clearStatus() {self._status = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _status: PBMaintenanceStatus? = nil
+  }
+
+  /// The body of GET_MAINTENANCE_SCHEDULE.
+  package nonisolated struct GetMaintenanceSchedule: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var schedule: PBMaintenanceSchedule {
+      get {_schedule ?? PBMaintenanceSchedule()}
+      set {_schedule = newValue}
+    }
+    /// Returns true if `schedule` has been explicitly set.
+    package var hasSchedule: Bool {self._schedule != nil}
+    /// Clears the value of `schedule`. Subsequent reads from it will return its default value.
+    package mutating func clearSchedule() {self._schedule = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _schedule: PBMaintenanceSchedule? = nil
+  }
+
   /// The body of WHY_FRAMEWORK.
   package nonisolated struct WhyFramework: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -1242,6 +1949,102 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
     }
 
     package init() {}
+  }
+
+  /// The body of GET_INVERSE_OFFERS.
+  package nonisolated struct GetInverseOffers: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var inverseOffers: [PBOperatorResponse.GetInverseOffers.Outstanding] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    /// A request to leave that holds.
+    package nonisolated struct Outstanding: @unchecked Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var inverseOffer: PBInverseOffer {
+        get {_storage._inverseOffer ?? PBInverseOffer()}
+        set {_uniqueStorage()._inverseOffer = newValue}
+      }
+      /// Returns true if `inverseOffer` has been explicitly set.
+      package var hasInverseOffer: Bool {_storage._inverseOffer != nil}
+      /// Clears the value of `inverseOffer`. Subsequent reads from it will return its default value.
+      package mutating func clearInverseOffer() {_uniqueStorage()._inverseOffer = nil}
+
+      package var age: PBDurationInfo {
+        get {_storage._age ?? PBDurationInfo()}
+        set {_uniqueStorage()._age = newValue}
+      }
+      /// Returns true if `age` has been explicitly set.
+      package var hasAge: Bool {_storage._age != nil}
+      /// Clears the value of `age`. Subsequent reads from it will return its default value.
+      package mutating func clearAge() {_uniqueStorage()._age = nil}
+
+      /// Who needs the room.
+      package var reason: String {
+        get {_storage._reason ?? String()}
+        set {_uniqueStorage()._reason = newValue}
+      }
+      /// Returns true if `reason` has been explicitly set.
+      package var hasReason: Bool {_storage._reason != nil}
+      /// Clears the value of `reason`. Subsequent reads from it will return its default value.
+      package mutating func clearReason() {_uniqueStorage()._reason = nil}
+
+      /// What the framework has said, and when.
+      package var accepted: Bool {
+        get {_storage._accepted ?? false}
+        set {_uniqueStorage()._accepted = newValue}
+      }
+      /// Returns true if `accepted` has been explicitly set.
+      package var hasAccepted: Bool {_storage._accepted != nil}
+      /// Clears the value of `accepted`. Subsequent reads from it will return its default value.
+      package mutating func clearAccepted() {_uniqueStorage()._accepted = nil}
+
+      package var answered: PBTimeInfo {
+        get {_storage._answered ?? PBTimeInfo()}
+        set {_uniqueStorage()._answered = newValue}
+      }
+      /// Returns true if `answered` has been explicitly set.
+      package var hasAnswered: Bool {_storage._answered != nil}
+      /// Clears the value of `answered`. Subsequent reads from it will return its default value.
+      package mutating func clearAnswered() {_uniqueStorage()._answered = nil}
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _storage = _StorageClass.defaultInstance
+    }
+
+    package init() {}
+  }
+
+  /// The body of GET_WHITELIST.
+  package nonisolated struct GetWhitelist: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// Absent for every agent.
+    package var whitelist: PBWhitelist {
+      get {_whitelist ?? PBWhitelist()}
+      set {_whitelist = newValue}
+    }
+    /// Returns true if `whitelist` has been explicitly set.
+    package var hasWhitelist: Bool {self._whitelist != nil}
+    /// Clears the value of `whitelist`. Subsequent reads from it will return its default value.
+    package mutating func clearWhitelist() {self._whitelist = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _whitelist: PBWhitelist? = nil
   }
 
   /// The body of GET_SUMMARY.
@@ -1816,7 +2619,7 @@ nonisolated extension PBWeightInfo: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension PBRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Role"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}weight\0\u{1}frameworks\0\u{1}resources\0\u{4}d\u{f}share_millionths\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}weight\0\u{1}frameworks\0\u{1}resources\0\u{4}d\u{f}share_millionths\0\u{3}priority_limit\0")
 
   public var isInitialized: Bool {
     if self._name == nil {return false}
@@ -1837,6 +2640,7 @@ nonisolated extension PBRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.frameworks) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
       case 1000: try { try decoder.decodeSingularInt64Field(value: &self._shareMillionths) }()
+      case 1001: try { try decoder.decodeSingularInt64Field(value: &self._priorityLimit) }()
       default: break
       }
     }
@@ -1862,6 +2666,9 @@ nonisolated extension PBRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
     try { if let v = self._shareMillionths {
       try visitor.visitSingularInt64Field(value: v, fieldNumber: 1000)
     } }()
+    try { if let v = self._priorityLimit {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 1001)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1871,6 +2678,37 @@ nonisolated extension PBRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
     if lhs.frameworks != rhs.frameworks {return false}
     if lhs.resources != rhs.resources {return false}
     if lhs._shareMillionths != rhs._shareMillionths {return false}
+    if lhs._priorityLimit != rhs._priorityLimit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBWhitelist: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Whitelist"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hostnames\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.hostnames) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.hostnames.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.hostnames, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBWhitelist, rhs: PBWhitelist) -> Bool {
+    if lhs.hostnames != rhs.hostnames {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2050,19 +2888,280 @@ nonisolated extension PBTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
   }
 }
 
+nonisolated extension PBMaintenanceSchedule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MaintenanceSchedule"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}windows\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.windows) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.windows) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.windows.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.windows, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBMaintenanceSchedule, rhs: PBMaintenanceSchedule) -> Bool {
+    if lhs.windows != rhs.windows {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBMaintenanceStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MaintenanceStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}draining_machines\0\u{3}down_machines\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.drainingMachines) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.drainingMachines) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.downMachines) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.drainingMachines.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.drainingMachines, fieldNumber: 1)
+    }
+    if !self.downMachines.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.downMachines, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBMaintenanceStatus, rhs: PBMaintenanceStatus) -> Bool {
+    if lhs.drainingMachines != rhs.drainingMachines {return false}
+    if lhs.downMachines != rhs.downMachines {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBMaintenanceStatus.InverseOfferStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBMaintenanceStatus.protoMessageName + ".InverseOfferStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{3}framework_id\0\u{1}timestamp\0\u{4}e\u{f}inverse_offer\0\u{1}age\0\u{1}reason\0")
+
+  fileprivate class _StorageClass {
+    var _status: PBMaintenanceStatus.InverseOfferStatus.Status? = nil
+    var _frameworkID: PBFrameworkID? = nil
+    var _timestamp: PBTimeInfo? = nil
+    var _inverseOffer: PBInverseOffer? = nil
+    var _age: PBDurationInfo? = nil
+    var _reason: String? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _status = source._status
+      _frameworkID = source._frameworkID
+      _timestamp = source._timestamp
+      _inverseOffer = source._inverseOffer
+      _age = source._age
+      _reason = source._reason
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public var isInitialized: Bool {
+    return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._status == nil {return false}
+      if _storage._frameworkID == nil {return false}
+      if _storage._timestamp == nil {return false}
+      if let v = _storage._frameworkID, !v.isInitialized {return false}
+      if let v = _storage._timestamp, !v.isInitialized {return false}
+      if let v = _storage._inverseOffer, !v.isInitialized {return false}
+      if let v = _storage._age, !v.isInitialized {return false}
+      return true
+    }
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularEnumField(value: &_storage._status) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._frameworkID) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._timestamp) }()
+        case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._inverseOffer) }()
+        case 1001: try { try decoder.decodeSingularMessageField(value: &_storage._age) }()
+        case 1002: try { try decoder.decodeSingularStringField(value: &_storage._reason) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._status {
+        try visitor.visitSingularEnumField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._frameworkID {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._timestamp {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+      try { if let v = _storage._inverseOffer {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
+      } }()
+      try { if let v = _storage._age {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1001)
+      } }()
+      try { if let v = _storage._reason {
+        try visitor.visitSingularStringField(value: v, fieldNumber: 1002)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBMaintenanceStatus.InverseOfferStatus, rhs: PBMaintenanceStatus.InverseOfferStatus) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._status != rhs_storage._status {return false}
+        if _storage._frameworkID != rhs_storage._frameworkID {return false}
+        if _storage._timestamp != rhs_storage._timestamp {return false}
+        if _storage._inverseOffer != rhs_storage._inverseOffer {return false}
+        if _storage._age != rhs_storage._age {return false}
+        if _storage._reason != rhs_storage._reason {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBMaintenanceStatus.InverseOfferStatus.Status: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}UNKNOWN\0\u{1}ACCEPT\0\u{1}DECLINE\0")
+}
+
+nonisolated extension PBMaintenanceStatus.DrainingMachine: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBMaintenanceStatus.protoMessageName + ".DrainingMachine"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}statuses\0\u{2}f\u{f}unavailability\0")
+
+  public var isInitialized: Bool {
+    if self._id == nil {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.statuses) {return false}
+    if let v = self._unavailability, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._id) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.statuses) }()
+      case 1000: try { try decoder.decodeSingularMessageField(value: &self._unavailability) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._id {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.statuses.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.statuses, fieldNumber: 2)
+    }
+    try { if let v = self._unavailability {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBMaintenanceStatus.DrainingMachine, rhs: PBMaintenanceStatus.DrainingMachine) -> Bool {
+    if lhs._id != rhs._id {return false}
+    if lhs.statuses != rhs.statuses {return false}
+    if lhs._unavailability != rhs._unavailability {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OperatorCall"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{5}update_weights\0\u{2}\u{a}teardown\0\u{4}\u{4}update_quota\0\u{4}T\u{f}get_tasks\0\u{3}kill_task\0\u{1}why\0\u{3}why_framework\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{5}update_weights\0\u{3}reserve_resources\0\u{3}unreserve_resources\0\u{4}\u{3}update_maintenance_schedule\0\u{3}start_maintenance\0\u{3}stop_maintenance\0\u{2}\u{3}teardown\0\u{3}mark_agent_gone\0\u{4}\u{3}update_quota\0\u{3}drain_agent\0\u{3}deactivate_agent\0\u{3}reactivate_agent\0\u{4}Q\u{f}get_tasks\0\u{3}kill_task\0\u{1}why\0\u{3}why_framework\0\u{3}update_whitelist\0\u{3}update_priority_limit\0\u{4}\u{f}rebind_agent\0\u{3}rebind_framework\0")
 
   fileprivate class _StorageClass {
     var _type: PBOperatorCall.TypeEnum? = nil
     var _updateWeights: PBOperatorCall.UpdateWeights? = nil
+    var _reserveResources: PBOperatorCall.ReserveResources? = nil
+    var _unreserveResources: PBOperatorCall.UnreserveResources? = nil
+    var _updateMaintenanceSchedule: PBOperatorCall.UpdateMaintenanceSchedule? = nil
+    var _startMaintenance: PBOperatorCall.Machines? = nil
+    var _stopMaintenance: PBOperatorCall.Machines? = nil
+    var _markAgentGone: PBOperatorCall.OneAgent? = nil
+    var _drainAgent: PBOperatorCall.DrainAgent? = nil
+    var _deactivateAgent: PBOperatorCall.OneAgent? = nil
+    var _reactivateAgent: PBOperatorCall.OneAgent? = nil
+    var _rebindAgent: PBOperatorCall.RebindAgent? = nil
+    var _rebindFramework: PBOperatorCall.RebindFramework? = nil
     var _teardown: PBOperatorCall.Teardown? = nil
     var _updateQuota: PBOperatorCall.UpdateQuota? = nil
     var _getTasks: PBOperatorCall.GetTasks? = nil
     var _killTask: PBTaskKey? = nil
     var _why: PBOperatorCall.Why? = nil
     var _whyFramework: PBOperatorCall.WhyFramework? = nil
+    var _updateWhitelist: PBOperatorCall.UpdateWhitelist? = nil
+    var _updatePriorityLimit: PBOperatorCall.UpdatePriorityLimit? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2075,12 +3174,25 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
     init(copying source: _StorageClass) {
       _type = source._type
       _updateWeights = source._updateWeights
+      _reserveResources = source._reserveResources
+      _unreserveResources = source._unreserveResources
+      _updateMaintenanceSchedule = source._updateMaintenanceSchedule
+      _startMaintenance = source._startMaintenance
+      _stopMaintenance = source._stopMaintenance
+      _markAgentGone = source._markAgentGone
+      _drainAgent = source._drainAgent
+      _deactivateAgent = source._deactivateAgent
+      _reactivateAgent = source._reactivateAgent
+      _rebindAgent = source._rebindAgent
+      _rebindFramework = source._rebindFramework
       _teardown = source._teardown
       _updateQuota = source._updateQuota
       _getTasks = source._getTasks
       _killTask = source._killTask
       _why = source._why
       _whyFramework = source._whyFramework
+      _updateWhitelist = source._updateWhitelist
+      _updatePriorityLimit = source._updatePriorityLimit
     }
   }
 
@@ -2094,12 +3206,22 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
   public var isInitialized: Bool {
     return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
       if let v = _storage._updateWeights, !v.isInitialized {return false}
+      if let v = _storage._reserveResources, !v.isInitialized {return false}
+      if let v = _storage._unreserveResources, !v.isInitialized {return false}
+      if let v = _storage._updateMaintenanceSchedule, !v.isInitialized {return false}
+      if let v = _storage._markAgentGone, !v.isInitialized {return false}
+      if let v = _storage._drainAgent, !v.isInitialized {return false}
+      if let v = _storage._deactivateAgent, !v.isInitialized {return false}
+      if let v = _storage._reactivateAgent, !v.isInitialized {return false}
+      if let v = _storage._rebindAgent, !v.isInitialized {return false}
+      if let v = _storage._rebindFramework, !v.isInitialized {return false}
       if let v = _storage._teardown, !v.isInitialized {return false}
       if let v = _storage._updateQuota, !v.isInitialized {return false}
       if let v = _storage._getTasks, !v.isInitialized {return false}
       if let v = _storage._killTask, !v.isInitialized {return false}
       if let v = _storage._why, !v.isInitialized {return false}
       if let v = _storage._whyFramework, !v.isInitialized {return false}
+      if let v = _storage._updatePriorityLimit, !v.isInitialized {return false}
       return true
     }
   }
@@ -2114,12 +3236,25 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
         switch fieldNumber {
         case 1: try { try decoder.decodeSingularEnumField(value: &_storage._type) }()
         case 6: try { try decoder.decodeSingularMessageField(value: &_storage._updateWeights) }()
+        case 7: try { try decoder.decodeSingularMessageField(value: &_storage._reserveResources) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._unreserveResources) }()
+        case 11: try { try decoder.decodeSingularMessageField(value: &_storage._updateMaintenanceSchedule) }()
+        case 12: try { try decoder.decodeSingularMessageField(value: &_storage._startMaintenance) }()
+        case 13: try { try decoder.decodeSingularMessageField(value: &_storage._stopMaintenance) }()
         case 16: try { try decoder.decodeSingularMessageField(value: &_storage._teardown) }()
+        case 17: try { try decoder.decodeSingularMessageField(value: &_storage._markAgentGone) }()
         case 20: try { try decoder.decodeSingularMessageField(value: &_storage._updateQuota) }()
+        case 21: try { try decoder.decodeSingularMessageField(value: &_storage._drainAgent) }()
+        case 22: try { try decoder.decodeSingularMessageField(value: &_storage._deactivateAgent) }()
+        case 23: try { try decoder.decodeSingularMessageField(value: &_storage._reactivateAgent) }()
         case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._getTasks) }()
         case 1001: try { try decoder.decodeSingularMessageField(value: &_storage._killTask) }()
         case 1002: try { try decoder.decodeSingularMessageField(value: &_storage._why) }()
         case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._whyFramework) }()
+        case 1004: try { try decoder.decodeSingularMessageField(value: &_storage._updateWhitelist) }()
+        case 1005: try { try decoder.decodeSingularMessageField(value: &_storage._updatePriorityLimit) }()
+        case 1020: try { try decoder.decodeSingularMessageField(value: &_storage._rebindAgent) }()
+        case 1021: try { try decoder.decodeSingularMessageField(value: &_storage._rebindFramework) }()
         default: break
         }
       }
@@ -2138,11 +3273,38 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
       try { if let v = _storage._updateWeights {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
       } }()
+      try { if let v = _storage._reserveResources {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      } }()
+      try { if let v = _storage._unreserveResources {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
+      try { if let v = _storage._updateMaintenanceSchedule {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      } }()
+      try { if let v = _storage._startMaintenance {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      } }()
+      try { if let v = _storage._stopMaintenance {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      } }()
       try { if let v = _storage._teardown {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
       } }()
+      try { if let v = _storage._markAgentGone {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      } }()
       try { if let v = _storage._updateQuota {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+      } }()
+      try { if let v = _storage._drainAgent {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+      } }()
+      try { if let v = _storage._deactivateAgent {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+      } }()
+      try { if let v = _storage._reactivateAgent {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
       } }()
       try { if let v = _storage._getTasks {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
@@ -2156,6 +3318,18 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
       try { if let v = _storage._whyFramework {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1003)
       } }()
+      try { if let v = _storage._updateWhitelist {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1004)
+      } }()
+      try { if let v = _storage._updatePriorityLimit {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1005)
+      } }()
+      try { if let v = _storage._rebindAgent {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1020)
+      } }()
+      try { if let v = _storage._rebindFramework {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1021)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2167,12 +3341,25 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
         let rhs_storage = _args.1
         if _storage._type != rhs_storage._type {return false}
         if _storage._updateWeights != rhs_storage._updateWeights {return false}
+        if _storage._reserveResources != rhs_storage._reserveResources {return false}
+        if _storage._unreserveResources != rhs_storage._unreserveResources {return false}
+        if _storage._updateMaintenanceSchedule != rhs_storage._updateMaintenanceSchedule {return false}
+        if _storage._startMaintenance != rhs_storage._startMaintenance {return false}
+        if _storage._stopMaintenance != rhs_storage._stopMaintenance {return false}
+        if _storage._markAgentGone != rhs_storage._markAgentGone {return false}
+        if _storage._drainAgent != rhs_storage._drainAgent {return false}
+        if _storage._deactivateAgent != rhs_storage._deactivateAgent {return false}
+        if _storage._reactivateAgent != rhs_storage._reactivateAgent {return false}
+        if _storage._rebindAgent != rhs_storage._rebindAgent {return false}
+        if _storage._rebindFramework != rhs_storage._rebindFramework {return false}
         if _storage._teardown != rhs_storage._teardown {return false}
         if _storage._updateQuota != rhs_storage._updateQuota {return false}
         if _storage._getTasks != rhs_storage._getTasks {return false}
         if _storage._killTask != rhs_storage._killTask {return false}
         if _storage._why != rhs_storage._why {return false}
         if _storage._whyFramework != rhs_storage._whyFramework {return false}
+        if _storage._updateWhitelist != rhs_storage._updateWhitelist {return false}
+        if _storage._updatePriorityLimit != rhs_storage._updatePriorityLimit {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2183,7 +3370,7 @@ nonisolated extension PBOperatorCall: SwiftProtobuf.Message, SwiftProtobuf._Mess
 }
 
 nonisolated extension PBOperatorCall.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{a}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{2}UPDATE_WEIGHTS\0\u{2}\u{c}GET_QUOTA\0\u{2}\u{3}TEARDOWN\0\u{2}\u{5}UPDATE_QUOTA\0\u{2}D\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}KILL_TASK\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{a}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{2}UPDATE_WEIGHTS\0\u{2}\u{3}RESERVE_RESOURCES\0\u{1}UNRESERVE_RESOURCES\0\u{2}\u{3}GET_MAINTENANCE_STATUS\0\u{1}GET_MAINTENANCE_SCHEDULE\0\u{1}UPDATE_MAINTENANCE_SCHEDULE\0\u{1}START_MAINTENANCE\0\u{1}STOP_MAINTENANCE\0\u{1}GET_QUOTA\0\u{2}\u{3}TEARDOWN\0\u{1}MARK_AGENT_GONE\0\u{2}\u{4}UPDATE_QUOTA\0\u{1}DRAIN_AGENT\0\u{1}DEACTIVATE_AGENT\0\u{1}REACTIVATE_AGENT\0\u{2}A\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}KILL_TASK\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0\u{1}GET_INVERSE_OFFERS\0\u{1}GET_WHITELIST\0\u{1}UPDATE_WHITELIST\0\u{1}UPDATE_PRIORITY_LIMIT\0\u{2}\u{c}REBIND_AGENT\0\u{1}REBIND_FRAMEWORK\0")
 }
 
 nonisolated extension PBOperatorCall.UpdateWeights: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2216,6 +3403,104 @@ nonisolated extension PBOperatorCall.UpdateWeights: SwiftProtobuf.Message, Swift
 
   package static func ==(lhs: PBOperatorCall.UpdateWeights, rhs: PBOperatorCall.UpdateWeights) -> Bool {
     if lhs.weightInfos != rhs.weightInfos {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.ReserveResources: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".ReserveResources"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{1}resources\0\u{1}source\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.resources) {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.source) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.source) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.resources.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 2)
+    }
+    if !self.source.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.source, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.ReserveResources, rhs: PBOperatorCall.ReserveResources) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs.resources != rhs.resources {return false}
+    if lhs.source != rhs.source {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.UnreserveResources: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".UnreserveResources"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{1}resources\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.resources) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.resources.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.UnreserveResources, rhs: PBOperatorCall.UnreserveResources) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs.resources != rhs.resources {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2391,6 +3676,84 @@ nonisolated extension PBOperatorCall.WhyFramework: SwiftProtobuf.Message, SwiftP
   }
 }
 
+nonisolated extension PBOperatorCall.UpdateWhitelist: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".UpdateWhitelist"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}whitelist\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._whitelist) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._whitelist {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.UpdateWhitelist, rhs: PBOperatorCall.UpdateWhitelist) -> Bool {
+    if lhs._whitelist != rhs._whitelist {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.UpdatePriorityLimit: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".UpdatePriorityLimit"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{3}priority_limit\0")
+
+  public var isInitialized: Bool {
+    if self._role == nil {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._role) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self._priorityLimit) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._role {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._priorityLimit {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.UpdatePriorityLimit, rhs: PBOperatorCall.UpdatePriorityLimit) -> Bool {
+    if lhs._role != rhs._role {return false}
+    if lhs._priorityLimit != rhs._priorityLimit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension PBOperatorCall.GetTasks: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".GetTasks"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_id\0")
@@ -2425,6 +3788,295 @@ nonisolated extension PBOperatorCall.GetTasks: SwiftProtobuf.Message, SwiftProto
 
   package static func ==(lhs: PBOperatorCall.GetTasks, rhs: PBOperatorCall.GetTasks) -> Bool {
     if lhs._frameworkID != rhs._frameworkID {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.UpdateMaintenanceSchedule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".UpdateMaintenanceSchedule"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}schedule\0")
+
+  public var isInitialized: Bool {
+    if self._schedule == nil {return false}
+    if let v = self._schedule, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._schedule) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._schedule {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.UpdateMaintenanceSchedule, rhs: PBOperatorCall.UpdateMaintenanceSchedule) -> Bool {
+    if lhs._schedule != rhs._schedule {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.Machines: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".Machines"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}machines\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.machines) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.machines.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.machines, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.Machines, rhs: PBOperatorCall.Machines) -> Bool {
+    if lhs.machines != rhs.machines {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.DrainAgent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".DrainAgent"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{3}max_grace_period\0\u{3}mark_gone\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._maxGracePeriod) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self._markGone) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._maxGracePeriod {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._markGone {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.DrainAgent, rhs: PBOperatorCall.DrainAgent) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs._maxGracePeriod != rhs._maxGracePeriod {return false}
+    if lhs._markGone != rhs._markGone {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.DrainAgent.Span: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.DrainAgent.protoMessageName + ".Span"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}seconds\0\u{1}nanos\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self._seconds) }()
+      case 2: try { try decoder.decodeSingularInt32Field(value: &self._nanos) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._seconds {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._nanos {
+      try visitor.visitSingularInt32Field(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.DrainAgent.Span, rhs: PBOperatorCall.DrainAgent.Span) -> Bool {
+    if lhs._seconds != rhs._seconds {return false}
+    if lhs._nanos != rhs._nanos {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.OneAgent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".OneAgent"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.OneAgent, rhs: PBOperatorCall.OneAgent) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.RebindAgent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".RebindAgent"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_id\0\u{3}public_key\0")
+
+  public var isInitialized: Bool {
+    if self._agentID == nil {return false}
+    if let v = self._agentID, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._agentID) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self._publicKey) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._agentID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._publicKey {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.RebindAgent, rhs: PBOperatorCall.RebindAgent) -> Bool {
+    if lhs._agentID != rhs._agentID {return false}
+    if lhs._publicKey != rhs._publicKey {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorCall.RebindFramework: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorCall.protoMessageName + ".RebindFramework"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_id\0\u{3}public_key\0")
+
+  public var isInitialized: Bool {
+    if self._frameworkID == nil {return false}
+    if let v = self._frameworkID, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._frameworkID) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self._publicKey) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._frameworkID {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._publicKey {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorCall.RebindFramework, rhs: PBOperatorCall.RebindFramework) -> Bool {
+    if lhs._frameworkID != rhs._frameworkID {return false}
+    if lhs._publicKey != rhs._publicKey {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2687,7 +4339,7 @@ nonisolated extension PBPlacementExplanation.QuotaState: SwiftProtobuf.Message, 
 
 nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OperatorResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{9}get_agents\0\u{3}get_frameworks\0\u{4}\u{2}get_tasks\0\u{3}get_roles\0\u{4}\u{5}get_quota\0\u{4}U\u{f}get_offers\0\u{3}get_summary\0\u{1}reason\0\u{1}why\0\u{3}why_framework\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{4}\u{9}get_agents\0\u{3}get_frameworks\0\u{4}\u{2}get_tasks\0\u{3}get_roles\0\u{4}\u{3}get_maintenance_status\0\u{3}get_maintenance_schedule\0\u{3}get_quota\0\u{4}U\u{f}get_offers\0\u{3}get_summary\0\u{1}reason\0\u{1}why\0\u{3}why_framework\0\u{3}get_inverse_offers\0\u{3}get_whitelist\0")
 
   fileprivate class _StorageClass {
     var _type: PBOperatorResponse.TypeEnum? = nil
@@ -2695,12 +4347,16 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
     var _getFrameworks: PBOperatorResponse.GetFrameworks? = nil
     var _getTasks: PBOperatorResponse.GetTasks? = nil
     var _getRoles: PBOperatorResponse.GetRoles? = nil
+    var _getMaintenanceStatus: PBOperatorResponse.GetMaintenanceStatus? = nil
+    var _getMaintenanceSchedule: PBOperatorResponse.GetMaintenanceSchedule? = nil
     var _getQuota: PBOperatorResponse.GetQuota? = nil
     var _getOffers: PBOperatorResponse.GetOffers? = nil
     var _getSummary: PBOperatorResponse.GetSummary? = nil
     var _reason: String? = nil
     var _why: PBPlacementExplanation? = nil
     var _whyFramework: PBOperatorResponse.WhyFramework? = nil
+    var _getInverseOffers: PBOperatorResponse.GetInverseOffers? = nil
+    var _getWhitelist: PBOperatorResponse.GetWhitelist? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2716,12 +4372,16 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
       _getFrameworks = source._getFrameworks
       _getTasks = source._getTasks
       _getRoles = source._getRoles
+      _getMaintenanceStatus = source._getMaintenanceStatus
+      _getMaintenanceSchedule = source._getMaintenanceSchedule
       _getQuota = source._getQuota
       _getOffers = source._getOffers
       _getSummary = source._getSummary
       _reason = source._reason
       _why = source._why
       _whyFramework = source._whyFramework
+      _getInverseOffers = source._getInverseOffers
+      _getWhitelist = source._getWhitelist
     }
   }
 
@@ -2738,11 +4398,14 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
       if let v = _storage._getFrameworks, !v.isInitialized {return false}
       if let v = _storage._getTasks, !v.isInitialized {return false}
       if let v = _storage._getRoles, !v.isInitialized {return false}
+      if let v = _storage._getMaintenanceStatus, !v.isInitialized {return false}
+      if let v = _storage._getMaintenanceSchedule, !v.isInitialized {return false}
       if let v = _storage._getQuota, !v.isInitialized {return false}
       if let v = _storage._getOffers, !v.isInitialized {return false}
       if let v = _storage._getSummary, !v.isInitialized {return false}
       if let v = _storage._why, !v.isInitialized {return false}
       if let v = _storage._whyFramework, !v.isInitialized {return false}
+      if let v = _storage._getInverseOffers, !v.isInitialized {return false}
       return true
     }
   }
@@ -2760,12 +4423,16 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
         case 11: try { try decoder.decodeSingularMessageField(value: &_storage._getFrameworks) }()
         case 13: try { try decoder.decodeSingularMessageField(value: &_storage._getTasks) }()
         case 14: try { try decoder.decodeSingularMessageField(value: &_storage._getRoles) }()
+        case 17: try { try decoder.decodeSingularMessageField(value: &_storage._getMaintenanceStatus) }()
+        case 18: try { try decoder.decodeSingularMessageField(value: &_storage._getMaintenanceSchedule) }()
         case 19: try { try decoder.decodeSingularMessageField(value: &_storage._getQuota) }()
         case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._getOffers) }()
         case 1001: try { try decoder.decodeSingularMessageField(value: &_storage._getSummary) }()
         case 1002: try { try decoder.decodeSingularStringField(value: &_storage._reason) }()
         case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._why) }()
         case 1004: try { try decoder.decodeSingularMessageField(value: &_storage._whyFramework) }()
+        case 1005: try { try decoder.decodeSingularMessageField(value: &_storage._getInverseOffers) }()
+        case 1006: try { try decoder.decodeSingularMessageField(value: &_storage._getWhitelist) }()
         default: break
         }
       }
@@ -2793,6 +4460,12 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
       try { if let v = _storage._getRoles {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
       } }()
+      try { if let v = _storage._getMaintenanceStatus {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      } }()
+      try { if let v = _storage._getMaintenanceSchedule {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+      } }()
       try { if let v = _storage._getQuota {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
       } }()
@@ -2811,6 +4484,12 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
       try { if let v = _storage._whyFramework {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1004)
       } }()
+      try { if let v = _storage._getInverseOffers {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1005)
+      } }()
+      try { if let v = _storage._getWhitelist {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1006)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2825,12 +4504,16 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
         if _storage._getFrameworks != rhs_storage._getFrameworks {return false}
         if _storage._getTasks != rhs_storage._getTasks {return false}
         if _storage._getRoles != rhs_storage._getRoles {return false}
+        if _storage._getMaintenanceStatus != rhs_storage._getMaintenanceStatus {return false}
+        if _storage._getMaintenanceSchedule != rhs_storage._getMaintenanceSchedule {return false}
         if _storage._getQuota != rhs_storage._getQuota {return false}
         if _storage._getOffers != rhs_storage._getOffers {return false}
         if _storage._getSummary != rhs_storage._getSummary {return false}
         if _storage._reason != rhs_storage._reason {return false}
         if _storage._why != rhs_storage._why {return false}
         if _storage._whyFramework != rhs_storage._whyFramework {return false}
+        if _storage._getInverseOffers != rhs_storage._getInverseOffers {return false}
+        if _storage._getWhitelist != rhs_storage._getWhitelist {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2841,7 +4524,7 @@ nonisolated extension PBOperatorResponse: SwiftProtobuf.Message, SwiftProtobuf._
 }
 
 nonisolated extension PBOperatorResponse.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{9}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{5}GET_QUOTA\0\u{2}V\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}DONE\0\u{1}NOT_FOUND\0\u{1}REFUSED\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{9}GET_AGENTS\0\u{1}GET_FRAMEWORKS\0\u{2}\u{2}GET_TASKS\0\u{1}GET_ROLES\0\u{2}\u{3}GET_MAINTENANCE_STATUS\0\u{1}GET_MAINTENANCE_SCHEDULE\0\u{1}GET_QUOTA\0\u{2}V\u{f}GET_OFFERS\0\u{1}GET_SUMMARY\0\u{1}DONE\0\u{1}NOT_FOUND\0\u{1}REFUSED\0\u{1}WHY\0\u{1}WHY_FRAMEWORK\0\u{1}GET_INVERSE_OFFERS\0\u{1}GET_WHITELIST\0")
 }
 
 nonisolated extension PBOperatorResponse.GetAgents: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2887,7 +4570,7 @@ nonisolated extension PBOperatorResponse.GetAgents: SwiftProtobuf.Message, Swift
 
 nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBOperatorResponse.GetAgents.protoMessageName + ".Agent"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_info\0\u{1}active\0\u{1}version\0\u{4}\u{2}registered_time\0\u{4}\u{2}total_resources\0\u{3}allocated_resources\0\u{3}offered_resources\0\u{2}\u{3}deactivated\0\u{2}\\\u{f}state\0\u{1}tasks\0\u{1}usage\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_info\0\u{1}active\0\u{1}version\0\u{4}\u{2}registered_time\0\u{4}\u{2}total_resources\0\u{3}allocated_resources\0\u{3}offered_resources\0\u{2}\u{3}deactivated\0\u{3}drain_info\0\u{2}[\u{f}state\0\u{1}tasks\0\u{1}usage\0\u{1}unavailability\0")
 
   fileprivate class _StorageClass {
     var _agentInfo: PBAgentInfo? = nil
@@ -2901,6 +4584,8 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
     var _state: PBAgentState? = nil
     var _tasks: Int64? = nil
     var _usage: PBAgentUsage? = nil
+    var _drainInfo: PBDrainInfo? = nil
+    var _unavailability: PBUnavailability? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2922,6 +4607,8 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
       _state = source._state
       _tasks = source._tasks
       _usage = source._usage
+      _drainInfo = source._drainInfo
+      _unavailability = source._unavailability
     }
   }
 
@@ -2943,6 +4630,8 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
       if !SwiftProtobuf.Internal.areAllInitialized(_storage._allocatedResources) {return false}
       if !SwiftProtobuf.Internal.areAllInitialized(_storage._offeredResources) {return false}
       if let v = _storage._usage, !v.isInitialized {return false}
+      if let v = _storage._drainInfo, !v.isInitialized {return false}
+      if let v = _storage._unavailability, !v.isInitialized {return false}
       return true
     }
   }
@@ -2963,9 +4652,11 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
         case 8: try { try decoder.decodeRepeatedMessageField(value: &_storage._allocatedResources) }()
         case 9: try { try decoder.decodeRepeatedMessageField(value: &_storage._offeredResources) }()
         case 12: try { try decoder.decodeSingularBoolField(value: &_storage._deactivated) }()
+        case 13: try { try decoder.decodeSingularMessageField(value: &_storage._drainInfo) }()
         case 1000: try { try decoder.decodeSingularEnumField(value: &_storage._state) }()
         case 1001: try { try decoder.decodeSingularInt64Field(value: &_storage._tasks) }()
         case 1002: try { try decoder.decodeSingularMessageField(value: &_storage._usage) }()
+        case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._unavailability) }()
         default: break
         }
       }
@@ -3002,6 +4693,9 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
       try { if let v = _storage._deactivated {
         try visitor.visitSingularBoolField(value: v, fieldNumber: 12)
       } }()
+      try { if let v = _storage._drainInfo {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      } }()
       try { if let v = _storage._state {
         try visitor.visitSingularEnumField(value: v, fieldNumber: 1000)
       } }()
@@ -3010,6 +4704,9 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
       } }()
       try { if let v = _storage._usage {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1002)
+      } }()
+      try { if let v = _storage._unavailability {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1003)
       } }()
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -3031,6 +4728,8 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
         if _storage._state != rhs_storage._state {return false}
         if _storage._tasks != rhs_storage._tasks {return false}
         if _storage._usage != rhs_storage._usage {return false}
+        if _storage._drainInfo != rhs_storage._drainInfo {return false}
+        if _storage._unavailability != rhs_storage._unavailability {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -3400,6 +5099,86 @@ nonisolated extension PBOperatorResponse.GetQuota.Status: SwiftProtobuf.Message,
   }
 }
 
+nonisolated extension PBOperatorResponse.GetMaintenanceStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.protoMessageName + ".GetMaintenanceStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0")
+
+  public var isInitialized: Bool {
+    if self._status == nil {return false}
+    if let v = self._status, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._status) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._status {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.GetMaintenanceStatus, rhs: PBOperatorResponse.GetMaintenanceStatus) -> Bool {
+    if lhs._status != rhs._status {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.GetMaintenanceSchedule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.protoMessageName + ".GetMaintenanceSchedule"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}schedule\0")
+
+  public var isInitialized: Bool {
+    if self._schedule == nil {return false}
+    if let v = self._schedule, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._schedule) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._schedule {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.GetMaintenanceSchedule, rhs: PBOperatorResponse.GetMaintenanceSchedule) -> Bool {
+    if lhs._schedule != rhs._schedule {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension PBOperatorResponse.WhyFramework: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBOperatorResponse.protoMessageName + ".WhyFramework"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}demands\0")
@@ -3606,6 +5385,183 @@ nonisolated extension PBOperatorResponse.GetOffers.Outstanding: SwiftProtobuf.Me
   package static func ==(lhs: PBOperatorResponse.GetOffers.Outstanding, rhs: PBOperatorResponse.GetOffers.Outstanding) -> Bool {
     if lhs._offer != rhs._offer {return false}
     if lhs._age != rhs._age {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.GetInverseOffers: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.protoMessageName + ".GetInverseOffers"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}inverse_offers\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.inverseOffers) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.inverseOffers) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.inverseOffers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.inverseOffers, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.GetInverseOffers, rhs: PBOperatorResponse.GetInverseOffers) -> Bool {
+    if lhs.inverseOffers != rhs.inverseOffers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.GetInverseOffers.Outstanding: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.GetInverseOffers.protoMessageName + ".Outstanding"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}inverse_offer\0\u{1}age\0\u{1}reason\0\u{1}accepted\0\u{1}answered\0")
+
+  fileprivate class _StorageClass {
+    var _inverseOffer: PBInverseOffer? = nil
+    var _age: PBDurationInfo? = nil
+    var _reason: String? = nil
+    var _accepted: Bool? = nil
+    var _answered: PBTimeInfo? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _inverseOffer = source._inverseOffer
+      _age = source._age
+      _reason = source._reason
+      _accepted = source._accepted
+      _answered = source._answered
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public var isInitialized: Bool {
+    return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._inverseOffer == nil {return false}
+      if let v = _storage._inverseOffer, !v.isInitialized {return false}
+      if let v = _storage._age, !v.isInitialized {return false}
+      if let v = _storage._answered, !v.isInitialized {return false}
+      return true
+    }
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._inverseOffer) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._age) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._reason) }()
+        case 4: try { try decoder.decodeSingularBoolField(value: &_storage._accepted) }()
+        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._answered) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._inverseOffer {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._age {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._reason {
+        try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+      } }()
+      try { if let v = _storage._accepted {
+        try visitor.visitSingularBoolField(value: v, fieldNumber: 4)
+      } }()
+      try { if let v = _storage._answered {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.GetInverseOffers.Outstanding, rhs: PBOperatorResponse.GetInverseOffers.Outstanding) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._inverseOffer != rhs_storage._inverseOffer {return false}
+        if _storage._age != rhs_storage._age {return false}
+        if _storage._reason != rhs_storage._reason {return false}
+        if _storage._accepted != rhs_storage._accepted {return false}
+        if _storage._answered != rhs_storage._answered {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBOperatorResponse.GetWhitelist: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBOperatorResponse.protoMessageName + ".GetWhitelist"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}whitelist\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._whitelist) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._whitelist {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBOperatorResponse.GetWhitelist, rhs: PBOperatorResponse.GetWhitelist) -> Bool {
+    if lhs._whitelist != rhs._whitelist {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -25,6 +25,18 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+/// How far an agent is with a drain.
+package nonisolated enum PBDrainState: Int, SwiftProtobuf.Enum, Swift.CaseIterable {
+  case drainUnknown = 0
+  case draining = 1
+  case drained = 2
+
+  package init() {
+    self = .drainUnknown
+  }
+
+}
+
 /// The state of a task.
 package nonisolated enum PBTaskState: Int, SwiftProtobuf.Enum, Swift.CaseIterable {
   case taskStaging = 6
@@ -83,6 +95,7 @@ package nonisolated enum PBPlacementCheck: Int, SwiftProtobuf.Enum, Swift.CaseIt
   case offeredLimit = 11
   case gang = 12
   case capabilities = 13
+  case whitelist = 14
 
   package init() {
     self = .unknown
@@ -445,6 +458,126 @@ package nonisolated struct PBUnavailability: Sendable {
 
   fileprivate var _start: PBTimeInfo? = nil
   fileprivate var _duration: PBDurationInfo? = nil
+}
+
+/// A machine, by the host name of its agents.
+package nonisolated struct PBMachineID: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var hostname: String {
+    get {_hostname ?? String()}
+    set {_hostname = newValue}
+  }
+  /// Returns true if `hostname` has been explicitly set.
+  package var hasHostname: Bool {self._hostname != nil}
+  /// Clears the value of `hostname`. Subsequent reads from it will return its default value.
+  package mutating func clearHostname() {self._hostname = nil}
+
+  package var ip: String {
+    get {_ip ?? String()}
+    set {_ip = newValue}
+  }
+  /// Returns true if `ip` has been explicitly set.
+  package var hasIp: Bool {self._ip != nil}
+  /// Clears the value of `ip`. Subsequent reads from it will return its default value.
+  package mutating func clearIp() {self._ip = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _hostname: String? = nil
+  fileprivate var _ip: String? = nil
+}
+
+/// Machines that will not be available for the same time.
+package nonisolated struct PBMaintenanceWindow: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var machineIds: [PBMachineID] = []
+
+  package var unavailability: PBUnavailability {
+    get {_unavailability ?? PBUnavailability()}
+    set {_unavailability = newValue}
+  }
+  /// Returns true if `unavailability` has been explicitly set.
+  package var hasUnavailability: Bool {self._unavailability != nil}
+  /// Clears the value of `unavailability`. Subsequent reads from it will return its default value.
+  package mutating func clearUnavailability() {self._unavailability = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _unavailability: PBUnavailability? = nil
+}
+
+/// The order that every task leaves an agent.
+package nonisolated struct PBDrainConfig: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var maxGracePeriod: PBDurationInfo {
+    get {_maxGracePeriod ?? PBDurationInfo()}
+    set {_maxGracePeriod = newValue}
+  }
+  /// Returns true if `maxGracePeriod` has been explicitly set.
+  package var hasMaxGracePeriod: Bool {self._maxGracePeriod != nil}
+  /// Clears the value of `maxGracePeriod`. Subsequent reads from it will return its default value.
+  package mutating func clearMaxGracePeriod() {self._maxGracePeriod = nil}
+
+  package var markGone: Bool {
+    get {_markGone ?? false}
+    set {_markGone = newValue}
+  }
+  /// Returns true if `markGone` has been explicitly set.
+  package var hasMarkGone: Bool {self._markGone != nil}
+  /// Clears the value of `markGone`. Subsequent reads from it will return its default value.
+  package mutating func clearMarkGone() {self._markGone = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _maxGracePeriod: PBDurationInfo? = nil
+  fileprivate var _markGone: Bool? = nil
+}
+
+/// An order to leave, and how far it is.
+package nonisolated struct PBDrainInfo: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var state: PBDrainState {
+    get {_state ?? .drainUnknown}
+    set {_state = newValue}
+  }
+  /// Returns true if `state` has been explicitly set.
+  package var hasState: Bool {self._state != nil}
+  /// Clears the value of `state`. Subsequent reads from it will return its default value.
+  package mutating func clearState() {self._state = nil}
+
+  package var config: PBDrainConfig {
+    get {_config ?? PBDrainConfig()}
+    set {_config = newValue}
+  }
+  /// Returns true if `config` has been explicitly set.
+  package var hasConfig: Bool {self._config != nil}
+  /// Clears the value of `config`. Subsequent reads from it will return its default value.
+  package mutating func clearConfig() {self._config = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _state: PBDrainState? = nil
+  fileprivate var _config: PBDrainConfig? = nil
 }
 
 /// A framework as it describes itself.
@@ -5510,6 +5643,10 @@ package nonisolated struct PBQuotaConfig: Sendable {
 
 fileprivate nonisolated let _protobuf_package = "proffer.v1"
 
+nonisolated extension PBDrainState: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0DRAIN_UNKNOWN\0\u{1}DRAINING\0\u{1}DRAINED\0")
+}
+
 nonisolated extension PBTaskState: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0TASK_STARTING\0\u{1}TASK_RUNNING\0\u{1}TASK_FINISHED\0\u{1}TASK_FAILED\0\u{1}TASK_KILLED\0\u{1}TASK_LOST\0\u{1}TASK_STAGING\0\u{1}TASK_ERROR\0\u{1}TASK_KILLING\0\u{1}TASK_DROPPED\0\u{1}TASK_UNREACHABLE\0\u{1}TASK_GONE\0\u{1}TASK_GONE_BY_OPERATOR\0\u{1}TASK_UNKNOWN\0")
 }
@@ -5519,7 +5656,7 @@ nonisolated extension PBOperationState: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension PBPlacementCheck: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PLACEMENT_CHECK_UNKNOWN\0\u{1}PLACEMENT_CHECK_AGENT_ACTIVE\0\u{1}PLACEMENT_CHECK_CONSTRAINTS\0\u{1}PLACEMENT_CHECK_REGION\0\u{1}PLACEMENT_CHECK_GPUS\0\u{1}PLACEMENT_CHECK_RESERVATIONS\0\u{1}PLACEMENT_CHECK_RESOURCES\0\u{1}PLACEMENT_CHECK_PER_AGENT\0\u{1}PLACEMENT_CHECK_REFUSAL\0\u{1}PLACEMENT_CHECK_QUOTA_LIMIT\0\u{1}PLACEMENT_CHECK_HEADROOM\0\u{1}PLACEMENT_CHECK_OFFERED_LIMIT\0\u{1}PLACEMENT_CHECK_GANG\0\u{1}PLACEMENT_CHECK_CAPABILITIES\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PLACEMENT_CHECK_UNKNOWN\0\u{1}PLACEMENT_CHECK_AGENT_ACTIVE\0\u{1}PLACEMENT_CHECK_CONSTRAINTS\0\u{1}PLACEMENT_CHECK_REGION\0\u{1}PLACEMENT_CHECK_GPUS\0\u{1}PLACEMENT_CHECK_RESERVATIONS\0\u{1}PLACEMENT_CHECK_RESOURCES\0\u{1}PLACEMENT_CHECK_PER_AGENT\0\u{1}PLACEMENT_CHECK_REFUSAL\0\u{1}PLACEMENT_CHECK_QUOTA_LIMIT\0\u{1}PLACEMENT_CHECK_HEADROOM\0\u{1}PLACEMENT_CHECK_OFFERED_LIMIT\0\u{1}PLACEMENT_CHECK_GANG\0\u{1}PLACEMENT_CHECK_CAPABILITIES\0\u{1}PLACEMENT_CHECK_WHITELIST\0")
 }
 
 nonisolated extension PBFrameworkID: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -6110,6 +6247,180 @@ nonisolated extension PBUnavailability: SwiftProtobuf.Message, SwiftProtobuf._Me
   package static func ==(lhs: PBUnavailability, rhs: PBUnavailability) -> Bool {
     if lhs._start != rhs._start {return false}
     if lhs._duration != rhs._duration {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBMachineID: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MachineID"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hostname\0\u{1}ip\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._hostname) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self._ip) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._hostname {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._ip {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBMachineID, rhs: PBMachineID) -> Bool {
+    if lhs._hostname != rhs._hostname {return false}
+    if lhs._ip != rhs._ip {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBMaintenanceWindow: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MaintenanceWindow"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}machine_ids\0\u{1}unavailability\0")
+
+  public var isInitialized: Bool {
+    if self._unavailability == nil {return false}
+    if let v = self._unavailability, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.machineIds) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._unavailability) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.machineIds.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.machineIds, fieldNumber: 1)
+    }
+    try { if let v = self._unavailability {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBMaintenanceWindow, rhs: PBMaintenanceWindow) -> Bool {
+    if lhs.machineIds != rhs.machineIds {return false}
+    if lhs._unavailability != rhs._unavailability {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBDrainConfig: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DrainConfig"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}max_grace_period\0\u{3}mark_gone\0")
+
+  public var isInitialized: Bool {
+    if let v = self._maxGracePeriod, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._maxGracePeriod) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self._markGone) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._maxGracePeriod {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._markGone {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBDrainConfig, rhs: PBDrainConfig) -> Bool {
+    if lhs._maxGracePeriod != rhs._maxGracePeriod {return false}
+    if lhs._markGone != rhs._markGone {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBDrainInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DrainInfo"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{1}config\0")
+
+  public var isInitialized: Bool {
+    if self._state == nil {return false}
+    if self._config == nil {return false}
+    if let v = self._config, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self._state) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._config) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._state {
+      try visitor.visitSingularEnumField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._config {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBDrainInfo, rhs: PBDrainInfo) -> Bool {
+    if lhs._state != rhs._state {return false}
+    if lhs._config != rhs._config {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -175,6 +175,15 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
   /// Clears the value of `demandRefused`. Subsequent reads from it will return its default value.
   package mutating func clearDemandRefused() {_uniqueStorage()._demandRefused = nil}
 
+  package var updates: PBSchedulerEvent.Updates {
+    get {_storage._updates ?? PBSchedulerEvent.Updates()}
+    set {_uniqueStorage()._updates = newValue}
+  }
+  /// Returns true if `updates` has been explicitly set.
+  package var hasUpdates: Bool {_storage._updates != nil}
+  /// Clears the value of `updates`. Subsequent reads from it will return its default value.
+  package mutating func clearUpdates() {_uniqueStorage()._updates = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Which kind it is.
@@ -196,6 +205,7 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
     case clusterState = 1002
     case backedOff = 1003
     case demandRefused = 1004
+    case updates = 1010
 
     package init() {
       self = .unknown
@@ -335,6 +345,19 @@ package nonisolated struct PBSchedulerEvent: @unchecked Sendable {
     package init() {}
 
     fileprivate var _status: PBTaskStatus? = nil
+  }
+
+  /// The body of UPDATES: several of UPDATE, in order.
+  package nonisolated struct Updates: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var statuses: [PBTaskStatus] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
   }
 
   /// The body of UPDATE_OPERATION_STATUS.
@@ -1405,37 +1428,60 @@ package nonisolated struct PBSchedulerCall: @unchecked Sendable {
   }
 
   /// The body of SUBSCRIBE.
-  package nonisolated struct Subscribe: Sendable {
+  package nonisolated struct Subscribe: @unchecked Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
     // methods supported on all messages.
 
     package var frameworkInfo: PBFrameworkInfo {
-      get {_frameworkInfo ?? PBFrameworkInfo()}
-      set {_frameworkInfo = newValue}
+      get {_storage._frameworkInfo ?? PBFrameworkInfo()}
+      set {_uniqueStorage()._frameworkInfo = newValue}
     }
     /// Returns true if `frameworkInfo` has been explicitly set.
-    package var hasFrameworkInfo: Bool {self._frameworkInfo != nil}
+    package var hasFrameworkInfo: Bool {_storage._frameworkInfo != nil}
     /// Clears the value of `frameworkInfo`. Subsequent reads from it will return its default value.
-    package mutating func clearFrameworkInfo() {self._frameworkInfo = nil}
+    package mutating func clearFrameworkInfo() {_uniqueStorage()._frameworkInfo = nil}
 
-    package var suppressedRoles: [String] = []
+    package var suppressedRoles: [String] {
+      get {_storage._suppressedRoles}
+      set {_uniqueStorage()._suppressedRoles = newValue}
+    }
 
     package var offerConstraints: PBSchedulerOfferConstraints {
-      get {_offerConstraints ?? PBSchedulerOfferConstraints()}
-      set {_offerConstraints = newValue}
+      get {_storage._offerConstraints ?? PBSchedulerOfferConstraints()}
+      set {_uniqueStorage()._offerConstraints = newValue}
     }
     /// Returns true if `offerConstraints` has been explicitly set.
-    package var hasOfferConstraints: Bool {self._offerConstraints != nil}
+    package var hasOfferConstraints: Bool {_storage._offerConstraints != nil}
     /// Clears the value of `offerConstraints`. Subsequent reads from it will return its default value.
-    package mutating func clearOfferConstraints() {self._offerConstraints = nil}
+    package mutating func clearOfferConstraints() {_uniqueStorage()._offerConstraints = nil}
+
+    /// What is wanted from the beginning. When it is present without any demand, nothing is offered
+    /// before there is a DEMAND.
+    package var demand: PBSchedulerCall.Demand {
+      get {_storage._demand ?? PBSchedulerCall.Demand()}
+      set {_uniqueStorage()._demand = newValue}
+    }
+    /// Returns true if `demand` has been explicitly set.
+    package var hasDemand: Bool {_storage._demand != nil}
+    /// Clears the value of `demand`. Subsequent reads from it will return its default value.
+    package mutating func clearDemand() {_uniqueStorage()._demand = nil}
+
+    /// Whether several updates may come in one event.
+    package var takesBatches: Bool {
+      get {_storage._takesBatches ?? false}
+      set {_uniqueStorage()._takesBatches = newValue}
+    }
+    /// Returns true if `takesBatches` has been explicitly set.
+    package var hasTakesBatches: Bool {_storage._takesBatches != nil}
+    /// Clears the value of `takesBatches`. Subsequent reads from it will return its default value.
+    package mutating func clearTakesBatches() {_uniqueStorage()._takesBatches = nil}
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
-    fileprivate var _frameworkInfo: PBFrameworkInfo? = nil
-    fileprivate var _offerConstraints: PBSchedulerOfferConstraints? = nil
+    fileprivate var _storage = _StorageClass.defaultInstance
   }
 
   /// The body of ACCEPT.
@@ -2065,7 +2111,7 @@ fileprivate nonisolated let _protobuf_package = "proffer.v1.scheduler"
 
 nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Event"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}subscribed\0\u{1}offers\0\u{1}rescind\0\u{1}update\0\u{1}message\0\u{1}failure\0\u{1}error\0\u{3}inverse_offers\0\u{3}rescind_inverse_offer\0\u{3}update_operation_status\0\u{4}]\u{f}update_framework_answer\0\u{3}claim_answer\0\u{3}cluster_state\0\u{3}backed_off\0\u{3}demand_refused\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}subscribed\0\u{1}offers\0\u{1}rescind\0\u{1}update\0\u{1}message\0\u{1}failure\0\u{1}error\0\u{3}inverse_offers\0\u{3}rescind_inverse_offer\0\u{3}update_operation_status\0\u{4}]\u{f}update_framework_answer\0\u{3}claim_answer\0\u{3}cluster_state\0\u{3}backed_off\0\u{3}demand_refused\0\u{2}\u{6}updates\0")
 
   fileprivate class _StorageClass {
     var _type: PBSchedulerEvent.TypeEnum? = nil
@@ -2084,6 +2130,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
     var _clusterState: PBSchedulerEvent.ClusterState? = nil
     var _backedOff: PBSchedulerEvent.BackedOff? = nil
     var _demandRefused: PBSchedulerEvent.DemandRefused? = nil
+    var _updates: PBSchedulerEvent.Updates? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2110,6 +2157,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       _clusterState = source._clusterState
       _backedOff = source._backedOff
       _demandRefused = source._demandRefused
+      _updates = source._updates
     }
   }
 
@@ -2136,6 +2184,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       if let v = _storage._clusterState, !v.isInitialized {return false}
       if let v = _storage._backedOff, !v.isInitialized {return false}
       if let v = _storage._demandRefused, !v.isInitialized {return false}
+      if let v = _storage._updates, !v.isInitialized {return false}
       return true
     }
   }
@@ -2164,6 +2213,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
         case 1002: try { try decoder.decodeSingularMessageField(value: &_storage._clusterState) }()
         case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._backedOff) }()
         case 1004: try { try decoder.decodeSingularMessageField(value: &_storage._demandRefused) }()
+        case 1010: try { try decoder.decodeSingularMessageField(value: &_storage._updates) }()
         default: break
         }
       }
@@ -2224,6 +2274,9 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
       try { if let v = _storage._demandRefused {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1004)
       } }()
+      try { if let v = _storage._updates {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1010)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2249,6 +2302,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
         if _storage._clusterState != rhs_storage._clusterState {return false}
         if _storage._backedOff != rhs_storage._backedOff {return false}
         if _storage._demandRefused != rhs_storage._demandRefused {return false}
+        if _storage._updates != rhs_storage._updates {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2259,7 +2313,7 @@ nonisolated extension PBSchedulerEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
 }
 
 nonisolated extension PBSchedulerEvent.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SUBSCRIBED\0\u{1}OFFERS\0\u{1}RESCIND\0\u{1}UPDATE\0\u{1}MESSAGE\0\u{1}FAILURE\0\u{1}ERROR\0\u{1}HEARTBEAT\0\u{1}INVERSE_OFFERS\0\u{1}RESCIND_INVERSE_OFFER\0\u{1}UPDATE_OPERATION_STATUS\0\u{2}]\u{f}UPDATE_FRAMEWORK_ANSWER\0\u{1}CLAIM_ANSWER\0\u{1}CLUSTER_STATE\0\u{1}BACKED_OFF\0\u{1}DEMAND_REFUSED\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SUBSCRIBED\0\u{1}OFFERS\0\u{1}RESCIND\0\u{1}UPDATE\0\u{1}MESSAGE\0\u{1}FAILURE\0\u{1}ERROR\0\u{1}HEARTBEAT\0\u{1}INVERSE_OFFERS\0\u{1}RESCIND_INVERSE_OFFER\0\u{1}UPDATE_OPERATION_STATUS\0\u{2}]\u{f}UPDATE_FRAMEWORK_ANSWER\0\u{1}CLAIM_ANSWER\0\u{1}CLUSTER_STATE\0\u{1}BACKED_OFF\0\u{1}DEMAND_REFUSED\0\u{2}\u{6}UPDATES\0")
 }
 
 nonisolated extension PBSchedulerEvent.Subscribed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2498,6 +2552,41 @@ nonisolated extension PBSchedulerEvent.Update: SwiftProtobuf.Message, SwiftProto
 
   package static func ==(lhs: PBSchedulerEvent.Update, rhs: PBSchedulerEvent.Update) -> Bool {
     if lhs._status != rhs._status {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBSchedulerEvent.Updates: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBSchedulerEvent.protoMessageName + ".Updates"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}statuses\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.statuses) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.statuses) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.statuses.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.statuses, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBSchedulerEvent.Updates, rhs: PBSchedulerEvent.Updates) -> Bool {
+    if lhs.statuses != rhs.statuses {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3923,50 +4012,107 @@ nonisolated extension PBSchedulerCall.TypeEnum: SwiftProtobuf._ProtoNameProvidin
 
 nonisolated extension PBSchedulerCall.Subscribe: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBSchedulerCall.protoMessageName + ".Subscribe"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_info\0\u{3}suppressed_roles\0\u{3}offer_constraints\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_info\0\u{3}suppressed_roles\0\u{3}offer_constraints\0\u{2}e\u{f}demand\0\u{3}takes_batches\0")
+
+  fileprivate class _StorageClass {
+    var _frameworkInfo: PBFrameworkInfo? = nil
+    var _suppressedRoles: [String] = []
+    var _offerConstraints: PBSchedulerOfferConstraints? = nil
+    var _demand: PBSchedulerCall.Demand? = nil
+    var _takesBatches: Bool? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _frameworkInfo = source._frameworkInfo
+      _suppressedRoles = source._suppressedRoles
+      _offerConstraints = source._offerConstraints
+      _demand = source._demand
+      _takesBatches = source._takesBatches
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public var isInitialized: Bool {
-    if self._frameworkInfo == nil {return false}
-    if let v = self._frameworkInfo, !v.isInitialized {return false}
-    if let v = self._offerConstraints, !v.isInitialized {return false}
-    return true
+    return withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._frameworkInfo == nil {return false}
+      if let v = _storage._frameworkInfo, !v.isInitialized {return false}
+      if let v = _storage._offerConstraints, !v.isInitialized {return false}
+      if let v = _storage._demand, !v.isInitialized {return false}
+      return true
+    }
   }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._frameworkInfo) }()
-      case 2: try { try decoder.decodeRepeatedStringField(value: &self.suppressedRoles) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._offerConstraints) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._frameworkInfo) }()
+        case 2: try { try decoder.decodeRepeatedStringField(value: &_storage._suppressedRoles) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._offerConstraints) }()
+        case 1000: try { try decoder.decodeSingularMessageField(value: &_storage._demand) }()
+        case 1001: try { try decoder.decodeSingularBoolField(value: &_storage._takesBatches) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._frameworkInfo {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if !self.suppressedRoles.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.suppressedRoles, fieldNumber: 2)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._frameworkInfo {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      if !_storage._suppressedRoles.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._suppressedRoles, fieldNumber: 2)
+      }
+      try { if let v = _storage._offerConstraints {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+      try { if let v = _storage._demand {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1000)
+      } }()
+      try { if let v = _storage._takesBatches {
+        try visitor.visitSingularBoolField(value: v, fieldNumber: 1001)
+      } }()
     }
-    try { if let v = self._offerConstraints {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBSchedulerCall.Subscribe, rhs: PBSchedulerCall.Subscribe) -> Bool {
-    if lhs._frameworkInfo != rhs._frameworkInfo {return false}
-    if lhs.suppressedRoles != rhs.suppressedRoles {return false}
-    if lhs._offerConstraints != rhs._offerConstraints {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._frameworkInfo != rhs_storage._frameworkInfo {return false}
+        if _storage._suppressedRoles != rhs_storage._suppressedRoles {return false}
+        if _storage._offerConstraints != rhs_storage._offerConstraints {return false}
+        if _storage._demand != rhs_storage._demand {return false}
+        if _storage._takesBatches != rhs_storage._takesBatches {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -87,12 +87,22 @@ extension QuickWriter {
     }
 
     static func bytes(of event: SchedulerEvent) -> [UInt8]? {
-        guard case .update(let status) = event else { return nil }
-        return bytes { (whole: inout QuickWriter) throws(Uncommon) in
-            whole.kind(1, PBSchedulerEvent.TypeEnum.update.rawValue)
-            try whole.message(5) { (part: inout QuickWriter) throws(Uncommon) in
-                try part.status(1, status)
+        switch event {
+        case .update(let status):
+            return bytes { (whole: inout QuickWriter) throws(Uncommon) in
+                whole.kind(1, PBSchedulerEvent.TypeEnum.update.rawValue)
+                try whole.message(5) { (part: inout QuickWriter) throws(Uncommon) in
+                    try part.status(1, status)
+                }
             }
+        case .updates(let statuses):
+            return bytes { (whole: inout QuickWriter) throws(Uncommon) in
+                whole.kind(1, PBSchedulerEvent.TypeEnum.updates.rawValue)
+                try whole.message(1010) { (part: inout QuickWriter) throws(Uncommon) in
+                    for status in statuses { try part.status(1, status) }
+                }
+            }
+        default: return nil
         }
     }
 
@@ -191,34 +201,36 @@ extension QuickReader {
         }
     }
 
-    /// The content of the one part that a message consists of.
-    private mutating func only(_ number: UInt64) throws(Uncommon) -> QuickReader {
-        guard try next() == number else { throw Uncommon() }
-        let part = try message()
-        guard try next() == nil else { throw Uncommon() }
-        return part
-    }
-
     static func agentToMaster(_ bytes: [UInt8]) -> AgentToMaster? {
         value(of: bytes, limit: WireLimits.state) { reader throws(Uncommon) in
             var reader = reader
-            var part = try reader.only(4)
-            var (framework, status): (FrameworkID?, TaskStatus?)
-            var latest: TaskState?
-            var uuid: UpdateID?
-            while let number = try part.next() {
-                switch number {
-                case 1: framework = try part.id()
-                case 2: status = try part.status()
-                case 3: latest = try part.state()
-                case 4: uuid = try part.update()
-                default: throw Uncommon()
-                }
+            let number = try reader.next()
+            var part = try reader.message()
+            guard try reader.next() == nil else { throw Uncommon() }
+            switch number {
+            case 2: return try part.reregister()
+            case 4: return try part.agentUpdate()
+            default: throw Uncommon()
             }
-            return .update(
-                try needed(framework), try needed(status),
-                position: UpdatePosition(latestState: try needed(latest), latestUUID: uuid))
         }
+    }
+
+    private mutating func agentUpdate() throws(Uncommon) -> AgentToMaster {
+        var (framework, status): (FrameworkID?, TaskStatus?)
+        var latest: TaskState?
+        var uuid: UpdateID?
+        while let number = try next() {
+            switch number {
+            case 1: framework = try id()
+            case 2: status = try self.status()
+            case 3: latest = try state()
+            case 4: uuid = try update()
+            default: throw Uncommon()
+            }
+        }
+        return .update(
+            try needed(framework), try needed(status),
+            position: UpdatePosition(latestState: try needed(latest), latestUUID: uuid))
     }
 
     static func masterToAgent(_ bytes: [UInt8]) -> MasterToAgent? {
@@ -307,23 +319,39 @@ extension QuickReader {
     static func schedulerEvent(_ bytes: [UInt8]) -> SchedulerEvent? {
         value(of: bytes, limit: WireLimits.state) { reader throws(Uncommon) in
             var reader = reader
-            var isUpdate = false
-            var status: TaskStatus?
+            var kind: Int32?
+            var event: SchedulerEvent?
             while let number = try reader.next() {
                 switch number {
-                case 1:
-                    isUpdate = try reader.int32() == PBSchedulerEvent.TypeEnum.update.rawValue
+                case 1: kind = try reader.int32()
                 case 5:
+                    guard kind == Int32(PBSchedulerEvent.TypeEnum.update.rawValue) else {
+                        throw Uncommon()
+                    }
                     var part = try reader.message()
                     guard try part.next() == 1 else { throw Uncommon() }
-                    status = try part.status()
+                    event = .update(try part.status())
                     guard try part.next() == nil else { throw Uncommon() }
+                case 1010:
+                    guard kind == Int32(PBSchedulerEvent.TypeEnum.updates.rawValue) else {
+                        throw Uncommon()
+                    }
+                    event = .updates(try reader.statuses())
                 default: throw Uncommon()
                 }
             }
-            guard isUpdate else { throw Uncommon() }
-            return .update(try needed(status))
+            return try needed(event)
         }
+    }
+
+    private mutating func statuses() throws(Uncommon) -> [TaskStatus] {
+        var part = try message()
+        var list: [TaskStatus] = []
+        while let number = try part.next(lists: [1]) {
+            guard number == 1 else { throw Uncommon() }
+            list.append(try part.status())
+        }
+        return list
     }
 
     static func frameworkCall(_ bytes: [UInt8]) -> FrameworkCall? {

@@ -64,13 +64,34 @@ extension QuickWriter {
 
     mutating func resources(_ number: UInt64, _ resources: Resources) throws(Uncommon) {
         for resource in resources.items {
-            guard case .scalar(let amount) = resource.value,
-                resource == Resource(resource.name, resource.value)
-            else { throw Uncommon() }
-            message(number) { (part: inout QuickWriter) in
-                part.text(1, resource.name)
-                part.kind(2, PBValue.TypeEnum.scalar.rawValue)
-                part.message(3) { (part: inout QuickWriter) in part.double(1, amount.doubleValue) }
+            guard resource == Resource(resource.name, resource.value) else { throw Uncommon() }
+            switch resource.value {
+            case .scalar(let amount):
+                message(number) { (part: inout QuickWriter) in
+                    part.text(1, resource.name)
+                    part.kind(2, PBValue.TypeEnum.scalar.rawValue)
+                    part.message(3) { (part: inout QuickWriter) in
+                        part.double(1, amount.doubleValue)
+                    }
+                }
+            case .ranges(let intervals):
+                message(number) { (part: inout QuickWriter) in
+                    part.text(1, resource.name)
+                    part.kind(2, PBValue.TypeEnum.ranges.rawValue)
+                    part.ranges(4, intervals)
+                }
+            case .set: throw Uncommon()
+            }
+        }
+    }
+
+    private mutating func ranges(_ number: UInt64, _ set: IntervalSet) {
+        message(number) { (part: inout QuickWriter) in
+            for interval in set.intervals {
+                part.message(1) { (part: inout QuickWriter) in
+                    part.number(1, interval.lowerBound)
+                    part.number(2, interval.upperBound)
+                }
             }
         }
     }
@@ -97,7 +118,7 @@ extension QuickWriter {
     mutating func task(_ number: UInt64, _ info: TaskInfo) throws(Uncommon) {
         guard info.executor == nil, info.container == nil, info.healthCheck == nil,
             info.check == nil, info.killPolicy == nil, info.discovery == nil,
-            info.maxCompletionTime == nil, info.limits.isEmpty, info.priority == nil
+            info.maxCompletionTime == nil, info.limits.isEmpty
         else { throw Uncommon() }
         try message(number) { (part: inout QuickWriter) throws(Uncommon) in
             part.text(1, info.name)
@@ -107,11 +128,12 @@ extension QuickWriter {
             if !info.data.isEmpty { part.data(6, info.data) }
             if let command = info.command { try part.command(7, command) }
             part.labels(10, info.labels)
+            if let priority = info.priority { part.int32(1000, priority) }
         }
     }
 
     mutating func framework(_ number: UInt64, _ info: FrameworkInfo) throws(Uncommon) {
-        guard info.minimumOffers.isEmpty, info.priority == 0 else { throw Uncommon() }
+        guard info.minimumOffers.isEmpty else { throw Uncommon() }
         message(number) { (part: inout QuickWriter) in
             part.text(1, info.user)
             part.text(2, info.name)
@@ -127,6 +149,7 @@ extension QuickWriter {
             }
             part.labels(11, info.labels)
             for role in info.roles { part.text(12, role) }
+            if info.priority != 0 { part.int32(1000, info.priority) }
         }
     }
 
@@ -233,35 +256,65 @@ extension QuickReader {
         return exit
     }
 
-    /// One scalar without anything else; so small that some of them never exceed the limit of a
-    /// total.
+    /// One scalar or some ranges without anything else; scalars so small that some of them never
+    /// exceed the limit of a total.
     mutating func resource() throws(Uncommon) -> Resource {
         var part = try message()
         var name: String?
-        var isScalar = false
+        var kind: Int32?
         var amount: Milli?
+        var intervals: IntervalSet?
         while let number = try part.next() {
             switch number {
             case 1: name = try part.text()
             case 2:
-                isScalar = try part.int32() == Int32(PBValue.TypeEnum.scalar.rawValue)
-                guard isScalar else { throw Uncommon() }
+                kind = try part.int32()
             case 3:
                 var scalar = try part.message()
                 guard try scalar.next() == 1 else { throw Uncommon() }
                 amount = Milli(rounding: try scalar.double())
                 guard try scalar.next() == nil else { throw Uncommon() }
+            case 4: intervals = try part.ranges()
             default: throw Uncommon()
             }
         }
-        let scalar = try needed(amount)
-        guard isScalar, abs(scalar.thousandths) <= Milli.wireLimit / Self.resourceLimit else {
-            throw Uncommon()
+        switch (amount, intervals) {
+        case (let scalar?, nil):
+            guard kind == Int32(PBValue.TypeEnum.scalar.rawValue),
+                abs(scalar.thousandths) <= Milli.wireLimit / Self.resourceLimit
+            else { throw Uncommon() }
+            return Resource(try needed(name), .scalar(scalar))
+        case (nil, let intervals?):
+            guard kind == Int32(PBValue.TypeEnum.ranges.rawValue) else { throw Uncommon() }
+            return Resource(try needed(name), .ranges(intervals))
+        default: throw Uncommon()
         }
-        return Resource(try needed(name), .scalar(scalar))
     }
 
     private static let resourceLimit: Int64 = 16
+    /// Of more ranges the general way decides whether they are too many.
+    private static let rangeLimit = 256
+
+    private mutating func ranges() throws(Uncommon) -> IntervalSet {
+        var part = try message()
+        var list: [ClosedRange<UInt64>] = []
+        while let number = try part.next(lists: [1]) {
+            guard number == 1, list.count < Self.rangeLimit else { throw Uncommon() }
+            var one = try part.message()
+            var (begin, end): (UInt64?, UInt64?)
+            while let number = try one.next() {
+                switch number {
+                case 1: begin = try one.number()
+                case 2: end = try one.number()
+                default: throw Uncommon()
+                }
+            }
+            let (first, last) = (try needed(begin), try needed(end))
+            guard first <= last else { throw Uncommon() }
+            list.append(first...last)
+        }
+        return IntervalSet(list)
+    }
 
     private mutating func command() throws(Uncommon) -> CommandInfo {
         var part = try message()
@@ -307,6 +360,7 @@ extension QuickReader {
         var command: CommandInfo?
         var data: [UInt8] = []
         var labels: [Label] = []
+        var priority: Int?
         while let number = try part.next(lists: [4]) {
             switch number {
             case 1: name = try part.text()
@@ -319,12 +373,14 @@ extension QuickReader {
             case 6: data = try part.data()
             case 7: command = try part.command()
             case 10: labels = try part.labels()
+            case 1000: priority = Int(try part.int32())
             default: throw Uncommon()
             }
         }
         return TaskInfo(
             name: try needed(name), id: try needed(id), agentID: try needed(agent),
-            resources: resources, command: command, data: data, labels: labels)
+            resources: resources, command: command, data: data, labels: labels,
+            priority: priority)
     }
 
     mutating func framework() throws(Uncommon) -> FrameworkInfo {
@@ -348,6 +404,7 @@ extension QuickReader {
             case 10: info.capabilities.insert(try part.capability())
             case 11: info.labels = try part.labels()
             case 12: info.roles.append(try part.text())
+            case 1000: info.priority = Int(try part.int32())
             default: throw Uncommon()
             }
         }

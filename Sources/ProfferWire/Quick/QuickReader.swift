@@ -127,10 +127,25 @@ struct QuickReader {
     mutating func data() throws(Uncommon) -> [UInt8] { Array(bytes[try range()]) }
 
     mutating func text() throws(Uncommon) -> String {
-        guard let text = String(validating: bytes[try range()], as: UTF8.self) else {
+        let range = try range()
+        // Nearly every text is ASCII, which needs no validation that costs more than the text.
+        if let text = ascii(range) { return text }
+        guard let text = String(validating: bytes[range], as: UTF8.self) else {
             throw Uncommon()
         }
         return text
+    }
+
+    private func ascii(_ range: Range<Int>) -> String? {
+        var all: UInt8 = 0
+        for position in range { all |= bytes[position] }
+        guard all < 0x80 else { return nil }
+        return String(unsafeUninitializedCapacity: range.count) { buffer in
+            for (place, position) in range.enumerated() {
+                buffer.initializeElement(at: place, to: bytes[position])
+            }
+            return range.count
+        }
     }
 
     mutating func update() throws(Uncommon) -> UpdateID {

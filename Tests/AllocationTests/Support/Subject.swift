@@ -15,6 +15,7 @@ struct Knobs {
     var excludedNames: [String] = []
     var region: String?
     var backOffLimit = Duration.zero
+    var declinesBeforeKnown = 0
     var seed: UInt64 = 1
     /// A mistake for the reference model to make, so that it can be seen to be found.
     var fault: Fault?
@@ -68,6 +69,7 @@ enum Subject: String, CaseIterable, CustomTestStringConvertible {
             options.keepsGPUs = knobs.keepsGPUs
             options.returnPauseLimit = knobs.returnPauseLimit
             options.backOffLimit = knobs.backOffLimit
+            options.declinesBeforeKnown = knobs.declinesBeforeKnown
             options.roleSorter = knobs.hasRandomRoles ? .weightedRandom : .dominantShare
             options.frameworkSorter = knobs.hasRandomFrameworks ? .weightedRandom : .dominantShare
             options.excludedNames = knobs.excludedNames

@@ -1,23 +1,25 @@
-import AsyncHTTPClient
-import ClusterProbe
-import Foundation
-import NIOCore
-import NIOHTTP1
-import Proffer
-import ProfferRuntime
-import ProfferZeroMQ
-import Synchronization
+internal import AsyncHTTPClient
+public import ClusterProbe
+internal import Foundation
+internal import NIOCore
+internal import NIOHTTP1
+public import Proffer
+public import ProfferRuntime
+public import ProfferZeroMQ
+internal import Synchronization
 
 /// A master and agents as processes of their own, over TCP with CURVE on free ports.
-final class ProcessCluster: Sendable {
-    let directory: TemporaryDirectory
+public final class ProcessCluster: Sendable {
+    /// Where everything of it is; removed with it.
+    public let directory: TemporaryDirectory
     /// The key of a framework that is let in.
-    let frameworkKeys: KeyPair
+    public let frameworkKeys: KeyPair
     private let programs = Mutex<[Program]>([])
     private let known = Mutex<Endpoints?>(nil)
+    private let runner = Mutex<[String]>([])
 
     /// Prepares the directories and lists of keys; nothing runs yet.
-    init(agents: Int = 1) throws {
+    public init(agents: Int = 1) throws {
         directory = try TemporaryDirectory("cluster")
         frameworkKeys = try KeyPair.generate()
         let master = try DataDirectory(directory.file("master"))
@@ -30,24 +32,34 @@ final class ProcessCluster: Sendable {
     }
 
     /// What the running master serves.
-    var master: Endpoints { get throws { try known.withLock { try $0.orThrow("no master") } } }
+    public var master: Endpoints {
+        get throws { try known.withLock { try $0.orThrow("no master") } }
+    }
 
-    func data(_ name: String) -> String { directory.file(name) }
+    /// The data directory of `master`, `agent-0` and so on.
+    public func data(_ name: String) -> String { directory.file(name) }
 
     /// Starts a program that is killed at the end, whatever happens.
-    func start(
+    public func start(
         _ name: String, _ arguments: [String], environment: [String: String] = [:],
         log: String
     ) throws -> Program {
+        let runner = runner.withLock { $0 }
+        let path = name.hasPrefix("/") ? name : Program.folder.appendingPathComponent(name).path
+        let words = runner + [path] + arguments
         let program = try Program(
-            name, arguments, environment: environment, log: directory.file(log + ".log"))
+            words[0], Array(words.dropFirst()), environment: environment,
+            log: directory.file(log + ".log"))
         programs.withLock { $0.append(program) }
         return program
     }
 
+    /// Has later programs started by another one, which must become them: `nsenter`, for one.
+    public func run(through words: [String]) { runner.withLock { $0 = words } }
+
     /// The arguments of a master in this cluster's directory: on its earlier ports after a
     /// restart, on free ones before.
-    func masterArguments() -> [String] {
+    public func masterArguments() -> [String] {
         func port(_ address: String?) -> String {
             address.flatMap { $0.split(separator: ":").last.map(String.init) } ?? "0"
         }
@@ -59,15 +71,19 @@ final class ProcessCluster: Sendable {
     }
 
     /// Starts the master and waits until it serves.
-    func startMaster() async throws -> Program {
-        let program = try start("proffer-master", masterArguments(), log: "master")
+    public func startMaster(
+        _ further: [String] = [], environment: [String: String] = [:]
+    ) async throws -> Program {
+        let program = try start(
+            "proffer-master", masterArguments() + further, environment: environment,
+            log: "master")
         let endpoints = try await endpoints("master", of: program)
         known.withLock { $0 = endpoints }
         return program
     }
 
     /// The arguments of an agent in this cluster's directory.
-    func agentArguments(_ index: Int) throws -> [String] {
+    public func agentArguments(_ index: Int) throws -> [String] {
         let master = try master
         return [
             "--data-dir", data("agent-\(index)"), "--http-port", "0", "--master",
@@ -78,16 +94,19 @@ final class ProcessCluster: Sendable {
     }
 
     /// Starts an agent and waits until it serves.
-    func startAgent(_ index: Int = 0, _ more: [String] = []) async throws -> Program {
+    public func startAgent(
+        _ index: Int = 0, _ further: [String] = [], environment: [String: String] = [:]
+    ) async throws -> Program {
         let program = try start(
-            "proffer-agent", try agentArguments(index) + more, log: "agent-\(index)")
+            "proffer-agent", try agentArguments(index) + further, environment: environment,
+            log: "agent-\(index)")
         _ = try await endpoints("agent-\(index)", of: program)
         return program
     }
 
     /// Waits for the file that says what a daemon serves.
     @discardableResult
-    func endpoints(_ name: String, of program: Program) async throws -> Endpoints {
+    public func endpoints(_ name: String, of program: Program) async throws -> Endpoints {
         let path = data(name) + "/endpoints.json"
         return try await eventually("\(name) to serve; it wrote: \(program.output)") {
             guard program.isRunning else {
@@ -102,7 +121,7 @@ final class ProcessCluster: Sendable {
     }
 
     /// Starts a framework of the test.
-    func probe(
+    public func probe(
         _ info: FrameworkInfo = FrameworkInfo(name: "probe"), keys: KeyPair? = nil
     ) throws -> Probe {
         let master = try master
@@ -114,15 +133,30 @@ final class ProcessCluster: Sendable {
     }
 
     /// The processes of executors.
-    func executors() -> [Int] {
+    public func executors() -> [Int] {
         ProcessTable.having("PROFFER_DIRECTORY", below: directory.path)
     }
 
     /// The processes of tasks.
-    func tasks() -> [Int] { ProcessTable.having("PROFFER_SANDBOX", below: directory.path) }
+    public func tasks() -> [Int] { ProcessTable.having("PROFFER_SANDBOX", below: directory.path) }
+
+    /// Puts a daemon's data directory, with what is in it, on a disk of its own.
+    public func moveToSmallDisk(_ name: String, kibibytes: Int = 2048) throws -> SmallDisk {
+        let path = data(name)
+        let contents = try FileManager.default.contentsOfDirectory(atPath: path).map {
+            ($0, try String(contentsOfFile: path + "/" + $0, encoding: .utf8))
+        }
+        let disk = try SmallDisk(kibibytes: kibibytes, at: path)
+        for (file, text) in contents {
+            try TextFile.write(text, to: path + "/" + file)
+            try FileManager.default.setAttributes(
+                [.posixPermissions: 0o600], ofItemAtPath: path + "/" + file)
+        }
+        return disk
+    }
 
     /// Kills whatever runs.
-    func end() async {
+    public func end() async {
         let all = programs.withLock { $0 }
         for program in all where program.isRunning { try? await program.crash() }
         for pid in executors() + tasks() { ProcessTable.kill(pid) }
@@ -130,7 +164,7 @@ final class ProcessCluster: Sendable {
 }
 
 /// Runs `body` with a cluster, which is ended afterwards whatever happens.
-func withProcesses(
+public func withProcesses(
     agents: Int = 1, _ body: (ProcessCluster) async throws -> Void
 ) async throws {
     let cluster = try ProcessCluster(agents: agents)
@@ -144,7 +178,7 @@ func withProcesses(
 }
 
 /// Asks an HTTP server.
-func get(_ url: String) async throws -> (status: Int, body: String) {
+public func get(_ url: String) async throws -> (status: Int, body: String) {
     let response = try await HTTPClient.shared.execute(
         HTTPClientRequest(url: url), timeout: .seconds(30))
     let body = try await response.body.collect(upTo: 16 << 20)
@@ -152,7 +186,8 @@ func get(_ url: String) async throws -> (status: Int, body: String) {
 }
 
 extension Optional {
-    func orThrow(_ what: String) throws -> Wrapped {
+    /// What is there; otherwise a test's failure that names what is missing.
+    public func orThrow(_ what: String) throws -> Wrapped {
         guard let self else { throw NeverHappened(description: what) }
         return self
     }

@@ -1,23 +1,27 @@
-import ClusterProbe
-import Foundation
-import Synchronization
+internal import ClusterProbe
+public import Foundation
+internal import Synchronization
 
 /// A program of this package, started by a test; killed when the test lets go of it.
-final class Program: Sendable {
+public final class Program: Sendable {
     /// Where the programs are: beside the tests.
-    static let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    public static let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent()
 
-    let pid: Int
+    /// Its process.
+    public let pid: Int
     private let log: String
     private let process: Mutex<Process>
 
-    /// Starts a program whose standard output and error are added to `log`.
-    init(
+    /// Starts a program of this package, or one named by its whole path; its standard output and
+    /// error are added to `log`.
+    public init(
         _ name: String, _ arguments: [String], environment: [String: String] = [:], log: String
     ) throws {
         let process = Process()
-        process.executableURL = Self.folder.appendingPathComponent(name)
+        process.executableURL =
+            name.hasPrefix("/")
+            ? URL(fileURLWithPath: name) : Self.folder.appendingPathComponent(name)
         process.arguments = arguments
         var variables = ["PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"]
         // Where the toolchain's libraries are, when they are not installed.
@@ -37,22 +41,24 @@ final class Program: Sendable {
 
     deinit { if isRunning { ProcessTable.kill(pid) } }
 
-    var isRunning: Bool { process.withLock { $0.isRunning } }
+    /// Whether it has not ended.
+    public var isRunning: Bool { process.withLock { $0.isRunning } }
 
     /// Everything it has written.
-    var output: String { TextFile.read(log) ?? "" }
+    public var output: String { TextFile.read(log) ?? "" }
 
-    func signal(_ number: Int32) { kill(Int32(pid), number) }
+    /// Sends it a signal.
+    public func signal(_ number: Int32) { kill(Int32(pid), number) }
 
     /// Waits for its end.
     @discardableResult
-    func exitCode() async throws -> Int32 {
+    public func exitCode() async throws -> Int32 {
         try await eventually("the end of the program, which wrote: \(output)") { !isRunning }
         return process.withLock { $0.terminationStatus }
     }
 
     /// Ends it as a crash or a power cut would.
-    func crash() async throws {
+    public func crash() async throws {
         ProcessTable.kill(pid)
         try await exitCode()
     }

@@ -1,0 +1,151 @@
+internal import ProfferAgent
+internal import ProfferKernel
+internal import ProfferMaster
+internal import ProfferModel
+
+/// Epochs, the registry and keys: S18, S19, S20, S21, S22, S31, S32.
+final class LeaderChecker: Checker {
+    private var highestEpoch: UInt64 = 0
+    private var epochOfAgent = LookupTable<Int, UInt64>()
+    private var sessionEpochs = LookupTable<Int, UInt64>()
+    private var keptAgents = LookupTable<AgentID, Bool>()
+    private var keptFrameworks = LookupTable<FrameworkID, Bool>()
+    private var keptWeights = LookupTable<String, Int64>()
+    private var strangers = LookupTable<PeerID, Bool>()
+    private var orders = LookupTable<QueryID, OperatorCall>()
+    private var strangersOf = -1
+    private var wanted = LookupTable<TaskKey, Bool>()
+    private var notices = LookupTable<TaskKey, Instant>()
+    private var framework = LookupTable<PeerID, FrameworkID>()
+    private let notice: Duration
+
+    init(_ plan: Plan) { notice = plan.master.preemptionNotice }
+
+    func observe(_ occurrence: borrowing Occurrence, in world: World, _ findings: Findings) {
+        switch occurrence {
+        case .masterLeads(let index, let epoch, _):
+            findings.expect(
+                epoch > highestEpoch, "S19",
+                "a master leads in epoch \(epoch) after epoch \(highestEpoch)")
+            highestEpoch = max(highestEpoch, epoch)
+            strangers.removeAll()
+            orders.removeAll()
+            framework.removeAll()
+            strangersOf = index
+        case .sessionOpened(let index, let epoch):
+            findings.expect(
+                epoch >= sessionEpochs[index] ?? 0, "S19",
+                "process \(index) has a session in epoch \(epoch) after one in "
+                    + "\(sessionEpochs[index] ?? 0)")
+            sessionEpochs[index] = max(epoch, sessionEpochs[index] ?? 0)
+        case .processEnded(let index): sessionEpochs.remove(index)
+        case .masterDurable(_, let epoch, let revision, let records):
+            findings.expect(
+                world.coordinator.mayWrite(revision), "S18",
+                "a master of epoch \(epoch) wrote after it was deposed")
+            for record in records { keep(record) }
+        case .masterInput(let index, _, let input): take(input, index)
+        case .masterEffect(let index, _, let effect): judge(effect, index, world, findings)
+        case .masterSent(let index, let epoch, let message, let peer):
+            check(message, index, epoch, peer, world, findings)
+        case .operatorAnswer(_, let query, .done):
+            guard case .setWeight(let role, let weight)? = orders[query] else { return }
+            findings.expect(
+                keptWeights[role] == weight, "S20",
+                "the weight of \(role) was confirmed before it was kept")
+        case .agentInput(let index, let epoch, .master(let message, _)):
+            obey(message, index, epoch, findings)
+        default: break
+        }
+    }
+
+    private func keep(_ record: MasterRecord) {
+        switch record {
+        case .agent(let id, let entry): keptAgents[id] = entry == nil ? nil : true
+        case .framework(let id, let entry): keptFrameworks[id] = entry == nil ? nil : true
+        case .weight(let role, let weight): keptWeights[role] = weight
+        case .quota, .epoch, .whitelist, .priorityLimit, .maintenance: break
+        }
+    }
+
+    private func take(_ input: MasterInput, _ index: Int) {
+        switch input {
+        case .peerOpened(let peer, let key):
+            if index == strangersOf { strangers[peer] = key?.hasPrefix("kx") == true ? true : nil }
+        case .operation(let call, let query):
+            orders[query] = call
+            if case .kill(let key) = call { wanted[key] = true }
+        case .framework(let call, _):
+            guard let id = call.frameworkID, case .kill(let task, _, _) = call.call else {
+                return
+            }
+            wanted[TaskKey(id, task)] = true
+        case .agent, .peerClosed, .whitelistRead: break
+        }
+    }
+
+    /// Who has claimed to be somebody else gets nothing but a refusal; kills have a reason.
+    private func judge(
+        _ effect: MasterEffect, _ index: Int, _ world: World, _ findings: Findings
+    ) {
+        switch effect {
+        case .tellFramework(.subscribed(let id, _, _), let peer):
+            findings.expect(
+                strangers[peer] != true || index != strangersOf, "S32",
+                "a stranger is taken for \(id)")
+        case .tellAgent(.reregistered(let id, _, _), let peer):
+            findings.expect(
+                strangers[peer] != true || index != strangersOf, "S32",
+                "a stranger is taken for \(id)")
+        case .observe(.preempting(let tasks, _, _)):
+            for key in tasks { notices[key] = world.processes[index].instant }
+        case .tellAgent(.kill(let key, _), _):
+            if wanted[key] == true { return }
+            guard let since = notices[key] else {
+                findings.report("S31", "\(key.task) is killed, and nobody has asked for it")
+                return
+            }
+            findings.expect(
+                world.processes[index].instant - since >= notice - .milliseconds(2), "S31",
+                "\(key.task) is killed before the end of its notice")
+        default: break
+        }
+    }
+
+    private func check(
+        _ message: Message, _ index: Int, _ epoch: UInt64, _ peer: PeerID, _ world: World,
+        _ findings: Findings
+    ) {
+        switch message {
+        case .event(.heartbeat), .toAgent(.ping): return
+        case .event(.subscribed(let id, _, _)):
+            findings.expect(
+                keptFrameworks[id] == true, "S21", "\(id) is subscribed before it was kept")
+        case .toAgent(.registered(let id, _)), .toAgent(.reregistered(let id, _, _)):
+            findings.expect(
+                keptAgents[id] == true, "S21", "\(id) is admitted before it was kept")
+        default: break
+        }
+        // When the coordinator lies about leases, two may lead for a moment; what they write is
+        // still only one's.
+        let isTrusted = world.tally[.leaseRevoked] == 0 && world.tally[.renewalLie] == 0
+        findings.expect(
+            !isTrusted || epoch == highestEpoch, "S18",
+            "a master of epoch \(epoch) acts in epoch \(highestEpoch)")
+    }
+
+    private func obey(
+        _ message: MasterToAgent, _ index: Int, _ epoch: UInt64, _ findings: Findings
+    ) {
+        let highest = epochOfAgent[index] ?? 0
+        switch message {
+        case .registered, .reregistered: epochOfAgent[index] = max(highest, epoch)
+        case .run, .kill, .shutdown, .shutdownFramework, .shutdownExecutor, .acknowledge,
+            .updateResources:
+            findings.expect(
+                epoch >= highest, "S19",
+                "an agent of epoch \(highest) obeys a master of epoch \(epoch)")
+        case .refused, .ping, .updateFramework, .message: break
+        }
+    }
+}

@@ -1,0 +1,2 @@
+// The clusters of processes that these tests share with those of crashes.
+@_exported import ProcessProbe
