@@ -200,8 +200,13 @@ struct TaskGroups {
         }
     }
 
-    /// Removes the root once it is empty.
-    func discard() { for directory in directories { rmdir(directory) } }
+    /// Removes the root, and what killed agents have left in it once its processes are gone.
+    func discard() async {
+        try? await eventually("the cgroups to be empty", within: .seconds(10)) {
+            for directory in all + directories { rmdir(directory) }
+            return directories.isEmpty
+        }
+    }
 }
 
 /// Lets only so many clusters live at the same time.
@@ -234,10 +239,10 @@ func withBench(_ body: (CrashBench) async throws -> Void) async throws {
         do {
             try await body(bench)
             await bench.cluster.end()
-            bench.groups.discard()
+            await bench.groups.discard()
         } catch {
             await bench.cluster.end()
-            bench.groups.discard()
+            await bench.groups.discard()
             throw error
         }
         await CrashSlots.shared.give()
