@@ -15,6 +15,9 @@ extension SchedulerCall {
 
 extension SchedulerEvent {
     func passFailpoint() {
-        if case .update = self { Failpoint.hit(.frameworkUpdateReceived) }
+        switch self {
+        case .update, .updates: Failpoint.hit(.frameworkUpdateReceived)
+        default: break
+        }
     }
 }

@@ -74,7 +74,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         }
         perform(at: now, links: &links)
         for (event, peer) in batches.takeRest() where sides[peer] != nil {
-            links.send(WireCodec.encode(event), to: peer)
+            tell(event, peer, &links)
         }
         if let problem = gate.problem(at: now) {
             sink.commitFailed(problem)
@@ -179,17 +179,17 @@ struct MasterHandler: ReactorHandler, ~Copyable {
         }
     }
 
+    private func tell(_ event: SchedulerEvent, _ peer: PeerID, _ links: inout Links) {
+        Failpoint.sending(event.failpoints) { links.send(WireCodec.encode(event), to: peer) }
+    }
+
     private mutating func carryOut(
         _ effect: MasterEffect, at now: Instant, links: inout Links
     ) {
         switch effect {
         case .tellFramework(let event, let peer):
             guard sides[peer] != nil else { return }
-            for event in batches.take(event, for: peer) {
-                Failpoint.sending(event.failpoints) {
-                    links.send(WireCodec.encode(event), to: peer)
-                }
-            }
+            for event in batches.take(event, for: peer) { tell(event, peer, &links) }
         case .tellAgent(let message, let peer):
             guard sides[peer] != nil else { return }
             Failpoint.sending(message.failpoints) {
@@ -197,7 +197,7 @@ struct MasterHandler: ReactorHandler, ~Copyable {
             }
         case .closePeer(let peer, let reason):
             if let rest = batches.takeRest(for: peer), sides[peer] != nil {
-                links.send(WireCodec.encode(rest), to: peer)
+                tell(rest, peer, &links)
             }
             links.close(peer, reason: reason)
             // What the machine was told over the session since it wanted to close it ends too.

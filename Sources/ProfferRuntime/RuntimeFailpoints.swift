@@ -68,8 +68,14 @@ extension Failpoint {
 
 extension SchedulerEvent {
     var failpoints: FailpointPair? {
-        guard case .update(let status) = self else { return nil }
-        return status.state.isTerminal
+        let statuses: [TaskStatus] =
+            switch self {
+            case .update(let status): [status]
+            case .updates(let list): list
+            default: []
+            }
+        guard let last = statuses.last else { return nil }
+        return last.state.isTerminal
             ? (.masterEndBefore, .masterEndAfter) : (.masterRunningBefore, .masterRunningAfter)
     }
 }

@@ -16,8 +16,17 @@ struct ClockTests {
             let file = bench.cluster.directory.file("faketime")
             try TextFile.write("+0", to: file)
             let environment = try FakeTime.environment(file)
-            let master = try await bench.cluster.startMaster(environment: environment)
-            let agent = try await bench.startAgent(environment: environment)
+            // The library hides a program's arguments from it.
+            let master = try await bench.cluster.startMaster(
+                environment: environment.merging(
+                    FakeTime.settings("MASTER", bench.cluster.masterArguments())
+                ) { $1 })
+            let agent = try await bench.startAgent(
+                environment: environment.merging(
+                    FakeTime.settings(
+                        "AGENT",
+                        try bench.cluster.agentArguments(0) + bench.agentSettings)
+                ) { $1 })
             let framework = try bench.startFramework(environment: environment)
             try await eventually("the task to run") { bench.states().contains("TASK_RUNNING") }
             let lines = (master.output + agent.output).split(separator: "\n").count
@@ -26,7 +35,7 @@ struct ClockTests {
             _ = try await probe.subscribed()
             let distance = try FakeTime.newest(in: master.output).timeIntervalSinceNow
             #expect(abs(distance - (Double(seconds) ?? 0)) < 300, "the clock has not jumped")
-            let task = try #require(bench.starts().first)
+            let task = try await eventually("the task to say so") { bench.starts().first }
             #expect(ProcessTable.isAlive(task))
             try await eventually("the end of the task") {
                 bench.openGate()
@@ -47,6 +56,17 @@ enum FakeTime {
         "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
         "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
     ].first { FileManager.default.fileExists(atPath: $0) }
+
+    /// A daemon's flags as variables of its environment.
+    static func settings(_ daemon: String, _ arguments: [String]) -> [String: String] {
+        var found: [String: String] = [:]
+        for index in stride(from: 0, to: arguments.count - 1, by: 2) {
+            let name = arguments[index].dropFirst(2).uppercased()
+                .replacingOccurrences(of: "-", with: "_")
+            found["PROFFER_\(daemon)_\(name)"] = arguments[index + 1]
+        }
+        return found
+    }
 
     /// When the last line of a log was written, as its writer believes.
     static func newest(in log: String) throws -> Date {

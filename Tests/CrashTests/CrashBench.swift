@@ -59,11 +59,11 @@ final class CrashBench {
         through way: String? = nil, environment: [String: String] = [:]
     ) async throws -> Program {
         try await cluster.startAgent(
-            0,
-            ["--executor-idle-timeout", "1s"] + groups.arguments
-                + (way.map { ["--master", $0] } ?? []),
-            environment: environment)
+            0, agentSettings + (way.map { ["--master", $0] } ?? []), environment: environment)
     }
+
+    /// What agents are told beyond what every cluster's are.
+    var agentSettings: [String] { ["--executor-idle-timeout", "1s"] + groups.arguments }
 
     /// Starts the framework; its task writes down that it runs and waits for the gate.
     func startFramework(
@@ -130,13 +130,14 @@ final class CrashBench {
         return fields.count > 20 ? String(fields[20]) : nil
     }
 
-    /// Waits until nothing is held on any agent.
-    func wholeAgain() async throws {
+    /// Waits until nothing is held on any agent and the one agent is all that is known; with
+    /// `mayBegin` agents it was before it had kept its id may still be expected back.
+    func wholeAgain(mayBegin: Bool = false) async throws {
         try await eventually("all resources to be free") {
             let body = try await fetch("\(cluster.master.http)/v1/agents")
             let list = try JSONDecoder().decode(Agents.self, from: Data(body.utf8))
-            return list.items.count == 1
-                && list.items.allSatisfy { $0.isFree && $0.state == "active" }
+            return list.items.count { $0.state == "active" } == 1
+                && (mayBegin || list.items.count == 1) && list.items.allSatisfy(\.isFree)
         }
     }
 
@@ -199,8 +200,13 @@ struct TaskGroups {
         }
     }
 
-    /// Removes the root once it is empty.
-    func discard() { for directory in directories { rmdir(directory) } }
+    /// Removes the root, and what killed agents have left in it once its processes are gone.
+    func discard() async {
+        try? await eventually("the cgroups to be empty", within: .seconds(10)) {
+            for directory in all + directories { rmdir(directory) }
+            return directories.isEmpty
+        }
+    }
 }
 
 /// Lets only so many clusters live at the same time.
@@ -233,10 +239,10 @@ func withBench(_ body: (CrashBench) async throws -> Void) async throws {
         do {
             try await body(bench)
             await bench.cluster.end()
-            bench.groups.discard()
+            await bench.groups.discard()
         } catch {
             await bench.cluster.end()
-            bench.groups.discard()
+            await bench.groups.discard()
             throw error
         }
         await CrashSlots.shared.give()

@@ -44,7 +44,7 @@ final class Load {
         try await eventually("the end of all tasks, \(context): \(ended()) of \(count)") {
             ended() == count
         }
-        try await bench.wholeAgain()
+        try await bench.wholeAgain(mayBegin: true)
         let outcomes = outcomes()
         let runs = Dictionary(
             grouping: (TextFile.read(started) ?? "").split(separator: "\n").map(String.init)

@@ -15,7 +15,8 @@ struct PauseTests {
         let agent = try await bench.startAgent()
         let framework = try bench.startFramework()
         try await eventually("the task to run") { bench.states().contains("TASK_RUNNING") }
-        return (master, agent, framework, try #require(bench.starts().first))
+        let task = try await eventually("the task to say so") { bench.starts().first }
+        return (master, agent, framework, task)
     }
 
     /// The task is the same process as ever, ends well, and was told of once.
@@ -112,12 +113,13 @@ struct PauseTests {
         try await withBench { bench in
             _ = try await bench.cluster.startMaster()
             let agent = try await bench.startAgent(
-                environment: bench.armed(.agentRunningBefore, action: "abort"))
+                environment: bench.armed(.agentRunningBefore, action: "abort")
+                    .merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 })
             _ = try bench.startFramework()
             #expect(try await agent.exitCode() == SIGABRT)
             _ = try await bench.startAgent()
             try await eventually("the task to run") { bench.states().contains("TASK_RUNNING") }
-            let task = try #require(bench.starts().first)
+            let task = try await eventually("the task to say so") { bench.starts().first }
             try await finish(bench, task, bench.birth(task))
         }
     }
