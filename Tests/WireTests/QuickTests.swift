@@ -15,7 +15,7 @@ struct QuickTests {
 
     @Test("tasks with ports and a priority are common, and have the bytes of the general way")
     func launches() throws {
-        let call = launch([Samples.portsTask, Samples.plainTask])
+        let call = launch([Samples.portsTask, Samples.urgentTask])
         let quick = try #require(QuickWriter.bytes(of: call))
         #expect(quick == WireCodec.encodeGenerally(call))
         #expect(QuickReader.frameworkCall(quick) == call)

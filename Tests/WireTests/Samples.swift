@@ -167,10 +167,10 @@ extension Samples {
         Operation(action: .destroy(Resources([volume]))),
         Operation(action: .grow(volume: volume, addition: volume)),
         Operation(action: .shrink(volume: volume, subtraction: Milli(3))),
-        Operation(action: .launch([portsTask, plainTask])),
+        Operation(action: .launch([portsTask, urgentTask])),
     ]
 
-    static let plainTask = TaskInfo(
+    static let urgentTask = TaskInfo(
         name: "n", id: "t", agentID: "a", resources: Resources(cpus: Milli(1)),
         command: CommandInfo(value: "true"), priority: -7)
 
