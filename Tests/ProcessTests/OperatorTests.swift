@@ -93,7 +93,7 @@ struct OperatorTests {
             try write("other # and nobody else\n")
             _ = try await cluster.startMaster(["--whitelist", file])
             _ = try await cluster.startAgent()
-            try writeContext(cluster)
+            try cluster.writeContext()
             try await activeAgent(cluster)
             let refused = try await cluster.proffer("whitelist", "clear")
             #expect(refused.code != 0)
