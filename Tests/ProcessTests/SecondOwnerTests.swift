@@ -1,5 +1,6 @@
 import ClusterProbe
 import Foundation
+import ProfferRuntime
 import Testing
 
 @Suite("A registry has one owner", .serialized, .timeLimit(.minutes(5)))
