@@ -427,7 +427,12 @@ extension Agent {
         _ slot: Slot<TaskRow>, _ cause: ExecutorRow.Cause, _ turn: inout Turn
     ) {
         guard let row = tasks[slot] else { return }
-        if row.isRecovered, row.phase == .sent {
+        // An executor without a process in the records has never been told of a task; of any other
+        // one it is not known what it had received when the agent died. DROPPED means that the
+        // task never ran and may be launched again, so it is said only when that is certain.
+        let executor = row.executor.flatMap { executors[$0] }
+        let wasTold = executor.map { $0.pid != nil || $0.hasSubscribed } ?? false
+        if row.isRecovered, row.phase == .sent, !wasTold {
             conclude(
                 slot, .dropped, .agentRestarted,
                 "the agent restarted before the task was launched; \(cause.message)", &turn)

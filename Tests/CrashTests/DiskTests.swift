@@ -17,6 +17,8 @@ struct DiskTests {
             _ = try load.start()
             var ends = 0
             var size = 2048
+            // With its id kept, it is the same agent after each end.
+            try await eventually("the first end of a task") { load.ended() > 0 }
             try disk.fill()
             try await eventually("all tasks, \(load.ended()), \(ends) ends: \(agent.output)") {
                 if !agent.isRunning {
