@@ -131,7 +131,7 @@ extension CrashCase {
         CrashCase(.executorStartBefore, ends: lost, starts: 0...0),
         CrashCase(.executorStartAfter, ends: lost, starts: 0...1),
         CrashCase(.executorRunningBefore, ends: lost, starts: 0...1),
-        CrashCase(.executorRunningAfter, ends: lost),
+        CrashCase(.executorRunningAfter, ends: lost, starts: 0...1),
         CrashCase(.executorExitReceived, ends: lost, isAfterEnd: true),
         CrashCase(.executorUndoBefore, ends: lost, isAfterEnd: true),
         CrashCase(.executorUndoAfter, ends: lost, isAfterEnd: true),
