@@ -39,14 +39,18 @@ public enum ExecutorCodec {
         let fields = try Fields(bytes, limit: WireLimits.state + 1024, "envelope")
         let clusterID = try fields.text(2) ?? ""
         guard clusterID.utf8.count <= WireLimits.clusterID else { throw .outOfRange("cluster_id") }
+        var redirect: Redirect?
+        let content = try content(fields, &redirect)
         return Envelope(
             version: try fields.uint32(1) ?? 0, clusterID: clusterID,
             epoch: try fields.uint64(3) ?? 0, session: try fields.fixed64(4) ?? 0,
             sequence: try fields.uint64(5) ?? 0, acknowledged: try fields.uint64(6) ?? 0,
-            content: try content(fields))
+            content: content, redirect: redirect)
     }
 
-    private static func content(_ fields: Fields) throws(WireError) -> Envelope.Content {
+    private static func content(
+        _ fields: Fields, _ redirect: inout Redirect?
+    ) throws(WireError) -> Envelope.Content {
         guard let choice = try fields.choice(among: 10...14) else { throw .missing("content") }
         if choice.number == 13 { return .message(choice.parts.last.map { Array($0) } ?? []) }
         guard let body = try fields.merged(choice.parts) else { throw .missing("content") }
@@ -61,6 +65,14 @@ public enum ExecutorCodec {
         case 12:
             let reason = try body.text(1) ?? ""
             guard reason.utf8.count <= WireLimits.reason else { throw .outOfRange("reason") }
+            if let leader = try body.fields(2) {
+                let address = try leader.text(1) ?? ""
+                let publicKey = try leader.text(2) ?? ""
+                guard address.utf8.count <= WireLimits.reason,
+                    publicKey.utf8.count <= WireLimits.reason
+                else { throw .outOfRange("leader") }
+                redirect = Redirect(address: address, publicKey: publicKey)
+            }
             return .closed(reason: reason)
         default: return .keepAlive
         }

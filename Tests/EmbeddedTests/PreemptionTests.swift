@@ -105,7 +105,7 @@ struct PreemptionTests {
             let told = try await soon("a back-off", clock) { probe.history.backOffs.first }
             #expect(told.role == "*")
             #expect(told.declines == 5)
-            #expect(told.pause == .seconds(30))
+            #expect(told.pause == .seconds(40))
             clock.advance(by: .seconds(20))
             try await probe.settled()
             #expect(probe.history.offers.count == 5)

@@ -96,11 +96,15 @@ struct AgentOrderTests {
             let end = try await probe.update("t", .lost)
             #expect(end.reason == .agentRemoved)
             #expect(try await agent.exitCode() == 0)
-            // It waits outside until the machine is up.
-            _ = try await cluster.startAgent()
+            // It is not let in until the machine is up.
+            let refused = try cluster.start(
+                "proffer-agent", try cluster.agentArguments(0), log: "again")
+            #expect(try await refused.exitCode() == 0)
+            #expect(refused.output.contains("is down for maintenance"))
             #expect(try await cluster.proffer("maintenance").output.contains(" down "))
             let up = try await cluster.proffer("maintenance", "up", "127.0.0.1")
             #expect(up.code == 0, "\(up.output)")
+            _ = try await cluster.startAgent()
             try await probe.run("next", "exec sleep 600")
             await probe.stop(teardown: true)
         }
