@@ -202,7 +202,7 @@ struct TaskGroups {
 
     /// Removes the root, and what killed agents have left in it once its processes are gone.
     func discard() async {
-        try? await eventually("the cgroups to be empty", within: .seconds(10)) {
+        _ = try? await eventually("the cgroups to be empty", within: .seconds(10)) {
             for directory in all + directories { rmdir(directory) }
             return directories.isEmpty
         }
