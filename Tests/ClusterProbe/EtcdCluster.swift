@@ -104,8 +104,13 @@ public final class EtcdCluster: Sendable {
         try await eventually("etcd member \(index) to serve; it wrote: \(TextFile.read(log) ?? "")")
         {
             guard members.withLock({ $0[index].process?.isRunning }) == true else {
-                throw NeverHappened(
-                    description: "etcd has ended: \(TextFile.read(log) ?? "no log")")
+                let text = TextFile.read(log) ?? "no log"
+                // Somebody's outgoing connection may have got the free port first.
+                if text.contains("address already in use") {
+                    try start(index)
+                    return false
+                }
+                throw NeverHappened(description: "etcd has ended: \(text)")
             }
             // Client connections are taken only once there is a leader.
             return Self.accepts(port)
