@@ -78,7 +78,10 @@ struct CgroupTests {
         arguments: CgroupBench.Trees.allCases)
     func daemon(trees: CgroupBench.Trees) throws {
         let bench = try CgroupBench(trees)
-        try bench.start("(setsid env -i /bin/sh -c 'sleep 1000 & sleep 1000' &) ; exit 0")
+        // The pipe holds the first process until the daemon is there.
+        try bench.start(
+            "(setsid env -i /bin/sh -c 'echo; exec >/dev/null; sleep 1000 & sleep 1000' &) "
+                + "| head -n 1; exit 0")
         #expect(bench.end()?.code == 0)
         #expect(eventually { !bench.members().isEmpty })
         let left = bench.members()
