@@ -100,7 +100,7 @@ struct FaultCluster {
 
     /// Waits for a leader, at most half a minute.
     func leader(otherThan before: Leader? = nil) async throws -> Leader {
-        let end = ContinuousClock.now + .seconds(30)
+        let end = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < end {
             for name in names where before.map({ $0.name != name }) ?? true {
                 guard let known = endpoints(name), kill(known.pid, 0) == 0,
@@ -112,7 +112,7 @@ struct FaultCluster {
             try await Task.sleep(for: .milliseconds(50))
         }
         throw CommandProblem(
-            .timedOut, "no master leads", because: "30 seconds were not enough",
+            .timedOut, "no master leads", because: "two minutes were not enough",
             try: "look at \(path)/logs, and run 'proffer dev fault heal'")
     }
 
