@@ -105,8 +105,9 @@ extension HierarchicalAllocator {
 
     /// Somebody wants nothing of what is free at an agent.
     private mutating func noteUnused(_ slot: Int, _ agent: Int, _ refuse: Duration?) {
-        let wasKnown = usingSlots.remove(slot) || demandSlots.contains(slot)
+        // Without a refusal it was perhaps taken back, and says nothing of what is wanted.
         guard let refuse, refuse > .zero else { return }
+        let wasKnown = usingSlots.remove(slot) || demandSlots.contains(slot)
         if agents[agent].declines < .max { agents[agent].declines += 1 }
         if !wasKnown { vainOffers += 1 }
     }

@@ -62,7 +62,7 @@ extension Master {
         if row.state == .deactivated { row.state = .active }
         outbox.append(.commit([.agent(id, entry(row))]))
         agents[id] = row
-        if row.state == .active { allocator.setActive(agent: id, true) }
+        if isOfferable(row) { allocator.setActive(agent: id, true) }
         noteSeen(id)
         outbox.append(
             .observe(
@@ -103,7 +103,9 @@ extension Master {
         let candidates = emptied
         emptied = []
         for id in candidates {
-            guard var row = agents[id], var order = row.drain, !order.isDrained,
+            // One that is to be gone and is not, though drained, has lost that with a master.
+            guard var row = agents[id], var order = row.drain,
+                !order.isDrained || order.marksGone && row.state != .gone,
                 row.isRegistered, row.peer != nil, row.tasks.isEmpty
             else { continue }
             order.isDrained = true

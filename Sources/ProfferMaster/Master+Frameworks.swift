@@ -156,15 +156,13 @@ extension Master {
             ?? ProfferAllocation.problem(in: subscription.constraints)
     }
 
-    /// A framework that comes back as it was keeps its priority, and is served as at the limit.
+    /// A framework that comes back with the priority it had keeps it in the roles it had, and is
+    /// served as at the limit.
     private func problemOfPriority(of info: FrameworkInfo, _ id: FrameworkID?) -> String? {
         if let problem = problemOfPriority(info.priority) { return problem }
-        if let known = id.flatMap({ frameworks[$0]?.info }), known.priority == info.priority,
-            known.roles == info.roles
-        {
-            return nil
-        }
-        for role in info.roles {
+        let known = id.flatMap { frameworks[$0]?.info }
+        let kept = known?.priority == info.priority ? known?.roles ?? [] : []
+        for role in info.roles where !kept.contains(role) {
             if let problem = problemOfPriority(info.priority, in: role) { return problem }
         }
         return nil

@@ -65,7 +65,10 @@ extension Master {
         case .rebindAgent(let id, let key): rebind(agent: id, to: key, at: now, into: &outbox)
         case .rebindFramework(let id, let key):
             rebind(framework: id, to: key, at: now, into: &outbox)
-        default: .refused("this master does not know the order")
+        case .agents, .frameworks, .roles, .offers, .tasks, .summary, .kill, .teardown, .setWeight,
+            .quotas, .setQuotas, .why, .whyFramework, .inverseOffers, .reserve, .unreserve,
+            .whitelist, .setWhitelist, .setPriorityLimit:
+            .refused("this order is none about agents, machines or keys")
         }
     }
 

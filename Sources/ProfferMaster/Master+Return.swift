@@ -83,10 +83,8 @@ extension Master {
         for executor in list {
             guard let index = frameworks.index(forKey: executor.frameworkID) else { continue }
             let key = ExecutorKey(executor.frameworkID, executor.info.id)
-            if hadExecutors {
-                named.insert(key)
-                guard agents.values[agent].executors[key] == nil else { continue }
-            }
+            if hadExecutors { named.insert(key) }
+            guard agents.values[agent].executors[key] == nil else { continue }
             agents.values[agent].executors[key] = executor
             frameworks.values[index].executors.append(
                 PlacedExecutor(agent: id, executor: executor.info.id))

@@ -20,6 +20,7 @@ extension Master {
             return
         }
         var (status, position) = (status, position)
+        var isTold = true
         if let task = tasks[key], task.info.agentID == agent {
             if status.state == .dropped, status.reason == .reconciliation,
                 task.lastStatus != nil
@@ -33,7 +34,8 @@ extension Master {
                 position.latestState = seen.state
             }
             status = seen
-            note(status, position, key, at: now, into: &outbox)
+            isTold = isInTurn(status.uuid, key)
+            note(status, position, key, isTold: isTold, at: now, into: &outbox)
         } else if tasks[key] != nil {
             // Whatever this agent believes, it is not its task.
             outbox.append(.observe(.stray("update of a task that another agent has")))
@@ -41,7 +43,7 @@ extension Master {
         } else {
             outbox.append(.observe(.stray("update of a task that is not known")))
         }
-        guard isInTurn(status.uuid, key), let peer = row.peer else { return }
+        guard isTold, let peer = row.peer else { return }
         var visible = status
         visible.state = status.state.visible(toPartitionAware: row.isPartitionAware)
         visible.agentID = agent
@@ -75,15 +77,16 @@ extension Master {
     }
 
     private mutating func note(
-        _ status: TaskStatus, _ position: UpdatePosition, _ key: TaskKey, at now: Instant,
-        into outbox: inout Outbox<MasterEffect>
+        _ status: TaskStatus, _ position: UpdatePosition, _ key: TaskKey, isTold: Bool,
+        at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) {
         guard var task = tasks[key] else { return }
         let old = task.state
         if !task.state.isTerminal || task.state == .lost {
             task.state = position.latestState
         }
-        if Self.isNews(status, after: task.lastStatus) { task.lastStatus = status }
+        // Questions are answered with what was handed on, not with what waits for its turn.
+        if isTold, Self.isNews(status, after: task.lastStatus) { task.lastStatus = status }
         if status.state.isTerminal {
             task.endUUID = status.uuid
         } else if position.latestState.isTerminal {
@@ -180,6 +183,9 @@ extension Master {
         if let index = task.underWay.firstIndex(of: uuid) {
             tasks[key]?.underWay.removeSubrange(...index)
             tasks[key]?.lastAcknowledged = uuid
+            // What was acknowledged before it was said again is not waited for.
+            let next = tasks[key]?.underWay.first
+            if task.awaited != nil { tasks[key]?.awaited = next }
         }
         // The record leaves with the acknowledgement of the end, not with the end.
         if task.state.isTerminal, task.endUUID == uuid { forget(key, at: now) }

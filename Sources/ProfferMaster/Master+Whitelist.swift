@@ -32,15 +32,16 @@ extension Master {
             return .refused("the whitelist is kept in the file '\(file)'; change it there")
         }
         if let problem = problemOfWhitelist(hosts ?? []) { return .refused(problem) }
-        let list = hosts.map { OrderedSet($0.sorted(by: Self.precedes)) }
+        let list = hosts.map(Self.ordered(hosts:))
         guard list != whitelist else { return .done }
         outbox.append(.commit([.whitelist(list.map(Array.init))]))
         set(whitelist: list, at: now, into: &outbox)
         return .done
     }
 
-    private static func precedes(_ left: String, _ right: String) -> Bool {
-        left.utf8.lexicographicallyPrecedes(right.utf8)
+    /// Hosts in the order of their names, byte by byte.
+    static func ordered(hosts: [String]) -> OrderedSet<String> {
+        OrderedSet(hosts.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) })
     }
 
     private func problemOfWhitelist(_ hosts: [String]) -> String? {
@@ -69,7 +70,7 @@ extension Master {
     mutating func take(
         whitelist hosts: [String]?, at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) {
-        let list = hosts.map { OrderedSet($0.sorted(by: Self.precedes)) }
+        let list = hosts.map(Self.ordered(hosts:))
         guard list != whitelist else { return }
         set(whitelist: list, at: now, into: &outbox)
     }

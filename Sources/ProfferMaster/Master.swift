@@ -117,7 +117,7 @@ public struct Master: Machine {
         lastWatchStep = lastAllocation
         for record in records { recover(record, at: now) }
         if configuration.whitelistFile != nil {
-            whitelist = configuration.whitelist.map { OrderedSet($0) }
+            whitelist = configuration.whitelist.map(Self.ordered(hosts:))
         }
         // Frameworks may have come before the limits of their roles.
         if !priorityLimits.isEmpty {

@@ -153,7 +153,8 @@ public struct Operation: Hashable, Sendable {
         case launch([TaskInfo])
         /// Launches tasks, all or none, in one executor.
         case launchGroup(executor: ExecutorInfo, tasks: [TaskInfo])
-        /// Adds the last entry of each resource's reservation stack.
+        /// Adds the last entry of each resource's reservation stack. `source` is what the resources
+        /// are made of when that is reserved in another way; only operators may give one.
         case reserve(Resources, source: Resources = Resources())
         /// Takes the last entry of each resource's reservation stack off.
         case unreserve(Resources)

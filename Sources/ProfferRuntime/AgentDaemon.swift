@@ -59,10 +59,15 @@ public struct AgentDaemonConfiguration: Sendable {
                 because: "'\(server.address)' is not tcp://host:port",
                 try: "write for example tcp://10.0.0.1:5061")
         }
+        guard let first = servers.first else {
+            throw DaemonProblem(
+                .configuration, "--master is not valid", because: "it names no master",
+                try: "write for example tcp://10.0.0.1:5061")
+        }
         masters = servers.map(\.description)
         masterKey =
             servers.allSatisfy { $0.key != nil }
-            ? settings.text("master-key") ?? servers[0].key ?? ""
+            ? settings.text("master-key") ?? first.key ?? ""
             : try settings.required(
                 "master-key", "copy the public key that the master printed when it started")
         host = settings.text("host") ?? host

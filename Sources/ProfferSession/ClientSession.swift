@@ -137,7 +137,7 @@ public struct ClientSession: Sendable {
         }
     }
 
-    /// Goes elsewhere soon, but ever more slowly when that sends on again.
+    /// Goes elsewhere soon, and more slowly from the third time on that it is sent on.
     private mutating func take(
         _ redirect: Redirect, at now: Instant, into outbox: inout Outbox<SessionEffect>
     ) {

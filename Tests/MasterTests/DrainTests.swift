@@ -107,6 +107,35 @@ struct DrainTests {
         #expect(next.ledger.agents[agent]?.drain?.isDrained == true)
     }
 
+    @Test("an agent that was drained when its master died, and not gone yet, is gone with the next")
+    func drainToGoneWithTheNext() throws {
+        var (stage, id, agent) = try running()
+        _ = try stage.ask(.drainAgent(agent, maxGrace: nil, marksGone: true))
+        stage.report("t", .killed, of: id, on: agent)
+        // The first of two records has been kept.
+        var entry = try #require(stage.ledger.agents[agent])
+        entry.drain?.isDrained = true
+        stage.ledger.keep(.agent(agent, entry))
+        var next = stage.restarted()
+        next.subscribe(Stage.info("a", id: id))
+        next.comeBack(agent)
+        #expect(next.master.agents[agent]?.state == .gone)
+    }
+
+    @Test("an agent that is not on the whitelist stays away when it is taken into use again")
+    func reactivateUnlisted() throws {
+        var stage = Stage()
+        let id = stage.subscribe(Stage.info("a"))
+        let agent = stage.addAgent(host: "n1")
+        #expect(try stage.ask(.setWhitelist(["n2"])) == .done)
+        #expect(try stage.ask(.deactivateAgent(agent)) == .done)
+        #expect(try stage.ask(.reactivateAgent(agent)) == .done)
+        stage.pass(.seconds(1))
+        #expect(stage.offers[id] == [])
+        #expect(try stage.ask(.setWhitelist(["n1"])) == .done)
+        #expect(stage.offers[id]?.count == 1)
+    }
+
     @Test("a drain that marks gone ends tasks as GONE_BY_OPERATOR and then the agent")
     func drainToGone() throws {
         var (stage, id, agent) = try running()

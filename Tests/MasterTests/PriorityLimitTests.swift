@@ -122,6 +122,20 @@ struct PriorityLimitTests {
                 == .setDemands(id, [demand(7)]))
     }
 
+    @Test("a framework comes back with the priority it had in some of its roles, in any order")
+    func someRoles() throws {
+        for roles in [["s", "r"], ["r"]] {
+            var stage = Stage()
+            let id = stage.subscribe(info(8, roles: ["r", "s"]))
+            _ = try stage.ask(.setPriorityLimit(role: "r", 5))
+            _ = try stage.ask(.setPriorityLimit(role: "x", 5))
+            stage.disconnect(id)
+            stage.subscribe(info(8, roles: roles, id: id))
+            #expect(stage.problems.isEmpty)
+            #expect(stage.master.frameworks[id]?.isConnected == true)
+        }
+    }
+
     @Test("what is launched already is not wanted again when a limit is lowered")
     func launched() throws {
         var (stage, script) = Stage.scripted()

@@ -83,6 +83,21 @@ struct TaskTests {
         #expect(stage.updates(id).map(\.uuid) == [first])
     }
 
+    @Test("an update that is acknowledged before it is said again holds up no later one")
+    func acknowledgedFirst() throws {
+        var (stage, id, agent) = try running()
+        let first = stage.report("t", .killing, of: id, on: agent)
+        stage.disconnect(id)
+        stage.subscribe(Stage.info("a", id: id))
+        stage.acknowledge("t", first, of: id, on: agent)
+        stage.forget()
+        stage.report("t", .killing, of: id, on: agent, uuid: first)
+        let second = stage.report("t", .killed, of: id, on: agent)
+        #expect(stage.updates(id).last?.uuid == second)
+        stage.acknowledge("t", second, of: id, on: agent)
+        #expect(stage.master.tasks[TaskKey(id, "t")] == nil)
+    }
+
     @Test("an update is passed on with its uuid and the agent it came from")
     func passedOn() throws {
         var (stage, id, agent) = try running()
@@ -271,6 +286,25 @@ struct TaskTests {
         #expect(stage.events(id) == [.message(agent: agent, executor: "e", data: [3])])
         stage.call(.message(agent: "nobody", executor: "e", data: []), by: id)
         #expect(stage.events(id).count == 1)
+    }
+
+    @Test("an executor that an agent names twice is held once")
+    func executorTwice() throws {
+        var stage = Stage()
+        let id = stage.subscribe(Stage.info("a"))
+        let agent = stage.addAgent()
+        var next = stage.restarted()
+        next.subscribe(Stage.info("a", id: id))
+        let executor = AgentExecutor(
+            info: ExecutorInfo(
+                id: "e", command: CommandInfo(value: "run"), resources: Resources(cpus: Milli(1))),
+            frameworkID: id, role: "*")
+        next.comeBack(agent, executors: [executor, executor])
+        #expect(try next.offer(id).resources.cpus == Milli(3))
+        next.tell(.executorExited(ExecutorKey(id, "e"), status: 0), by: agent)
+        // What it held is given back once: as an offer beside the first.
+        let offered = next.offers[id, default: []].map(\.resources.cpus)
+        #expect(offered == [Milli(3), Milli(1)])
     }
 
     @Test("the end of an executor is asked for again when its agent is back")
