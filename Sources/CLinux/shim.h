@@ -87,7 +87,6 @@ enum {
     LINUX_MOUNT_NO_EXEC = 8,
     LINUX_MOUNT_AGAIN = 32,
     LINUX_MOUNT_BIND = 4096,
-    LINUX_MOUNT_PRIVATE = 1 << 18,
 };
 
 // Opens what is named directly below a directory, and nothing that a link or a mount, also one of
@@ -95,4 +94,10 @@ enum {
 static inline int linux_open_here(int directory, const char *name, uint64_t flags) {
     struct { uint64_t flags, mode, resolve; } how = {flags, 0, 1 | 2 | 4 | 8};
     return (int)syscall(SYS_openat2, directory, name, &how, sizeof how);
+}
+
+// The same for a path of several names, which may cross mounts.
+static inline int linux_open_below(int directory, const char *path, uint64_t flags) {
+    struct { uint64_t flags, mode, resolve; } how = {flags, 0, 2 | 4 | 8};
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
 }

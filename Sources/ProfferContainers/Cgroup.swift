@@ -75,7 +75,8 @@ struct Cgroup: Sendable {
         if (try? Self.write("1", to: path + "/cgroup.freeze")) != nil { return true }
         let state = path + "/freezer.state"
         guard (try? Self.write("FROZEN", to: state)) != nil else { return false }
-        // Processes that are just being made are caught by a later look.
+        // Processes that are just being made are caught by a later look; version 1 tells nobody
+        // when all are frozen, so it is asked, for 10 ms at most.
         for _ in 0..<50 {
             if ProcFile.text(state, limit: 64) == "FROZEN" { break }
             usleep(200)

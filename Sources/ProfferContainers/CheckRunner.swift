@@ -1,4 +1,5 @@
 internal import Glibc
+public import ProfferIsolation
 public import ProfferKernel
 public import ProfferModel
 
@@ -24,13 +25,20 @@ public struct CheckPlan: Hashable, Sendable {
     public var directory: String
     /// The environment of a command; what the command itself says is added.
     public var environment: [EnvironmentVariable]
+    /// Whom a command runs as, whatever it says itself: the task's user.
+    public var user: String?
+    /// What a command is kept to: the task's own.
+    public var confinement: Confinement
     /// When it is given up.
     public var deadline: Instant
 
     /// Sets every field.
     public init(
-        kind: CheckKind, directory: String, environment: [EnvironmentVariable], deadline: Instant
+        kind: CheckKind, directory: String, environment: [EnvironmentVariable],
+        user: String? = nil, confinement: Confinement = Confinement(), deadline: Instant
     ) {
+        self.user = user
+        self.confinement = confinement
         self.kind = kind
         self.directory = directory
         self.environment = environment
@@ -100,11 +108,15 @@ public struct CheckRunner: ~Copyable, Sendable {
         _ plan: CheckPlan, token: UInt64
     ) throws(SystemError) -> Run? {
         switch plan.kind {
-        case .command(let command):
+        case .command(var command):
+            // Another user would be given the task's sandbox, and none is the executor's, who may
+            // be root.
+            command.user = plan.user
             let process = try ProcessLauncher.start(
                 ProcessPlan(
                     command: command, environment: plan.environment + command.environment,
-                    directory: plan.directory, output: .discarded))
+                    directory: plan.directory, output: .discarded,
+                    confinement: plan.confinement), isExact: false)
             try watcher.watchChild(process, token: token)
             return Run(plan: plan, phase: .command)
         case .http(let scheme, let port, let path):

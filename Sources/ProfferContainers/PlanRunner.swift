@@ -71,10 +71,12 @@ public struct PlanRunner: Sendable {
         case .ensureDirectory(let path, let top, let owner):
             let names = path.dropFirst(top.utf8.count).split(separator: "/").map(String.init)
             _ = try Sandbox.create(names, below: top)
-            var made = top
-            for name in names {
-                made += "/" + name
-                try Self.check(lchown(made, owner.id, owner.group), "give away", made)
+            for count in names.indices {
+                let made = names[...count].joined(separator: "/")
+                // Other tasks may write there: what was made may be a link by now.
+                let directory = try Self.openBelow(made, top, O_RDONLY | O_DIRECTORY)
+                defer { close(directory) }
+                try Self.check(fchown(directory, owner.id, owner.group), "give away", made)
             }
         case .makeFile(let path, let contents, let mode):
             try Self.makeFile(path, contents, mode)
@@ -151,19 +153,48 @@ public struct PlanRunner: Sendable {
             default: others.append(option)
             }
         }
+        var source = mount.source
+        var held: Int32 = -1
+        defer { if held >= 0 { close(held) } }
+        if let top = mount.below {
+            let rest = source.dropFirst(top.utf8.count).drop { $0 == "/" }
+            held = try openBelow(String(rest), top, openedPath)
+            source = "/proc/self/fd/\(held)"
+        }
         let isBind = mount.kind == "bind"
         let first = isBind ? LINUX_MOUNT_BIND : flags
         try check(
             linux_mount(
-                mount.source, mount.target, mount.kind, UInt(first),
+                source, mount.target, mount.kind, UInt(first),
                 others.joined(separator: ",")), "mount", mount.target)
         // The options of a bind mount are taken only when it is there.
         if isBind, flags != 0 {
             flags |= LINUX_MOUNT_BIND | LINUX_MOUNT_AGAIN
             try check(
-                linux_mount(mount.source, mount.target, mount.kind, UInt(flags), ""),
+                linux_mount(source, mount.target, mount.kind, UInt(flags), ""),
                 "mount", mount.target)
         }
+    }
+
+    /// `O_PATH`: a name for something, be it a directory, a file or a pipe, without opening it.
+    private static let openedPath: Int32 = 0o1000_0000
+
+    /// Opens what lies below a directory, through no link; the directory itself for an empty path.
+    private static func openBelow(
+        _ path: String, _ top: String, _ flags: Int32
+    ) throws(SystemError) -> Int32 {
+        // The operator's own path: where it leads to is the operator's wish.
+        let directory = Glibc.open(top, (path.isEmpty ? flags : openedPath) | O_CLOEXEC)
+        guard directory >= 0 else { throw SystemError("open", top, code: errno) }
+        if path.isEmpty { return directory }
+        defer { close(directory) }
+        let found = linux_open_below(directory, path, UInt64(flags | O_CLOEXEC))
+        guard found >= 0 else {
+            throw SystemError(
+                "open", top + "/" + path, code: errno,
+                hint: "no link below \(top) is followed")
+        }
+        return found
     }
 
     private static func run(_ invocation: Invocation) throws(SystemError) {
@@ -197,8 +228,17 @@ public struct PlanRunner: Sendable {
     /// - Returns: Whether nothing is left.
     @discardableResult
     public func undo(_ plan: IsolationPlan, within milliseconds: Int) -> Bool {
+        if plan.steps.isEmpty { return true }
+        guard Self.undo(plan.undoing, within: milliseconds) else { return false }
+        unlink(file(plan.name))
+        return true
+    }
+
+    /// The kernel tells nobody when a dying process has left its cgroup or mount, so it is asked
+    /// again and again; callers allow for the time.
+    private static func undo(_ steps: [UndoStep], within milliseconds: Int) -> Bool {
         for _ in 0...max(1, milliseconds / 5) {
-            if undo(plan) { return true }
+            if undo(steps) { return true }
             usleep(5000)
         }
         return false
@@ -262,14 +302,11 @@ public struct PlanRunner: Sendable {
             } catch {
                 return SystemError("undo", path, code: EINVAL, hint: "\(error)")
             }
-            for _ in 0...max(1, milliseconds / 5) {
-                if Self.undo(steps) {
-                    unlink(path)
-                    return nil
-                }
-                usleep(5000)
+            guard Self.undo(steps, within: milliseconds) else {
+                return SystemError("undo", path, code: EBUSY)
             }
-            return SystemError("undo", path, code: EBUSY)
+            unlink(path)
+            return nil
         }
     }
 }

@@ -4,6 +4,7 @@ internal import ProfferContainers
 internal import ProfferExecutor
 internal import ProfferExecutorWire
 internal import ProfferFailpoints
+internal import ProfferIsolation
 @_spi(Driver) internal import ProfferKernel
 internal import ProfferModel
 internal import ProfferTransport
@@ -211,11 +212,20 @@ final class ExecutorHandler: ReactorHandler {
             inputs.append(.checkFinished(reference, .failed("the task has no process")))
             return
         }
+        if case .command = kind, task.isContained {
+            inputs.append(
+                .checkFinished(
+                    reference,
+                    .failed(
+                        "a command cannot be run in a task's container; check it by HTTP or TCP"
+                    )))
+            return
+        }
         lastCheck += 1
         references[lastCheck] = reference
         let plan = CheckPlan(
-            kind: kind, directory: task.sandbox, environment: task.environment,
-            deadline: deadline)
+            kind: kind, directory: task.sandbox, environment: task.environment, user: task.user,
+            confinement: task.plan.confinement, deadline: deadline)
         checks.start(plan, token: lastCheck)
     }
 

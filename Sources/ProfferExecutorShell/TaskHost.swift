@@ -26,6 +26,8 @@ struct TaskHost: ~Copyable {
         var outputs: [OutputFile]
         var startedAt: Instant
         var plan: IsolationPlan
+        var user: String?
+        var isContained: Bool
     }
 
     /// A task whose container is being made.
@@ -114,6 +116,9 @@ struct TaskHost: ~Copyable {
     mutating func start(
         _ launch: TaskLaunch, at now: Instant
     ) throws(SystemError) -> ProcessIdentity? {
+        if let problem = planner.problem(with: launch.container) {
+            throw SystemError("start", "task \(launch.id)", code: EPERM, hint: problem)
+        }
         lastToken += 1
         let plan = planner.plan(
             IsolationSubject(
@@ -153,7 +158,8 @@ struct TaskHost: ~Copyable {
             id: launch.id, process: process, sandbox: launch.sandbox,
             environment: launch.environment,
             outputs: ["stdout", "stderr"].compactMap { OutputFile("\(launch.sandbox)/\($0)") },
-            startedAt: now, plan: plan)
+            startedAt: now, plan: plan, user: launch.command.user ?? planner.settings.user,
+            isContained: ContainerStart.isWanted(by: launch, planner.settings))
         tokens[launch.id] = token
     }
 

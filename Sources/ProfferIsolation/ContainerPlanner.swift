@@ -165,13 +165,15 @@ public struct ContainerPlanner: Hashable, Sendable {
     ) throws(ContainerProblem) -> [IsolationStep] {
         let bundle = bundle(subject.name)
         var steps: [IsolationStep] = [.makeDirectory(bundle, mode: 0o711)] + network
-        func bind(_ source: String, _ name: String, _ options: [String]) {
+        func bind(
+            _ source: String, _ name: String, _ options: [String], below top: String? = nil
+        ) {
             steps.append(.makeDirectory("\(bundle)/\(name)", mode: 0o711))
             steps.append(
                 .mount(
                     MountPoint(
                         source: source, target: "\(bundle)/\(name)", kind: "bind",
-                        options: options)))
+                        options: options, below: top)))
         }
         bind(subject.root, "rootfs", ["ro", "nosuid", "nodev"])
         bind(subject.sandbox, "sandbox", ["nosuid", "nodev"])
@@ -188,7 +190,9 @@ public struct ContainerPlanner: Hashable, Sendable {
                 steps.append(
                     .ensureDirectory(source.path, below: source.top, owner: Self.owner(subject)))
             }
-            bind(source.path, "volume-\(index)", volume.isReadOnly ? ["ro"] : [])
+            bind(
+                source.path, "volume-\(index)",
+                ["nosuid", "nodev"] + (volume.isReadOnly ? ["ro"] : []), below: source.top)
             let mode = volume.isReadOnly ? "ro" : "rw"
             mounts.append(
                 Self.mount("\(bundle)/volume-\(index)", target, ["rbind", mode, "nosuid", "nodev"]))
@@ -265,15 +269,13 @@ public struct ContainerPlanner: Hashable, Sendable {
                 "volume-" + volume.containerPath.map { $0 == "/" ? "~" : String($0) }.joined()
             return ("\(subject.sandbox)/\(name)", subject.sandbox, true)
         }
-        let isAllowed =
-            path.hasPrefix("/") && Self.isPlain(path.dropFirst())
-            && allowedHostPaths.contains { path == $0 || path.hasPrefix($0 + "/") }
-        guard isAllowed else {
+        let top = allowedHostPaths.first { path == $0 || path.hasPrefix($0 + "/") }
+        guard let top, path.hasPrefix("/"), Self.isPlain(path.dropFirst()) else {
             throw ContainerProblem(
                 description: "the directory '\(path)' of the node may not be a volume;"
                     + " the agent's --allowed-host-paths does not list it")
         }
-        return (path, path, false)
+        return (path, top, false)
     }
 
     // MARK: Configuration

@@ -79,6 +79,20 @@ public struct TaskPlanner: Hashable, Sendable {
         return plan
     }
 
+    /// Why a task may not have the limits that it asks for; `nil` when it may.
+    ///
+    /// Real-time scheduling and better nice values would take the processors from everybody else,
+    /// whatever the cgroup says.
+    public func problem(with container: ContainerInfo?) -> String? {
+        guard let container else { return nil }
+        if container.isPrivileged, settings.containers.allowsPrivileged { return nil }
+        let greedy: [ProcessLimit.Kind] = [.realTimePriority, .realTime, .nice]
+        let found = container.limits.first { greedy.contains($0.kind) && $0.hard != 0 }
+        guard let found else { return nil }
+        return "RLIMIT_\(found.kind.name) lets a task put itself before all others; only a"
+            + " privileged one may have it"
+    }
+
     /// What the kernel counts for each process: what every task has, then what it asks for.
     ///
     /// Core files are off: they would fill the sandbox with what the task held in memory.
