@@ -332,6 +332,13 @@ struct RegistryRaiseEpoch: AsyncParsableCommand {
     @Argument(help: "The latest epoch that anybody has obeyed.")
     var epoch: UInt64
 
+    func validate() throws {
+        // A registry counts in signed numbers, and goes on from there.
+        guard epoch < UInt64(Int64.max) else {
+            throw ValidationError("'\(epoch)' is no epoch that a master could have reached")
+        }
+    }
+
     func run() async throws {
         try await etcd.with(registry) { registry in
             _ = try await found(registry)

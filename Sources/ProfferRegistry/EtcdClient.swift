@@ -165,14 +165,29 @@ final class EtcdClient: Sendable {
     private func exchange(
         _ request: HTTPClientRequest, _ member: Int, within limit: Duration
     ) async throws(EtcdProblem) -> [UInt8] {
-        let status: HTTPResponseStatus
-        let answer: [UInt8]
+        let http = self.http
+        let (status, answer): (HTTPResponseStatus, [UInt8])
         do {
-            let deadline = NIODeadline.now() + Self.amount(limit)
-            let response = try await http.execute(request, deadline: deadline)
-            status = response.status
-            answer = Array(
-                buffer: try await response.body.collect(upTo: Self.largestAnswer))
+            // The client's own deadline ends with the head of the answer.
+            (status, answer) = try await withThrowingTaskGroup(
+                of: (HTTPResponseStatus, [UInt8])?.self
+            ) { group in
+                group.addTask {
+                    let deadline = NIODeadline.now() + Self.amount(limit)
+                    let response = try await http.execute(request, deadline: deadline)
+                    let body = try await response.body.collect(upTo: Self.largestAnswer)
+                    return (response.status, Array(buffer: body))
+                }
+                group.addTask {
+                    try await Task.sleep(for: limit)
+                    return nil
+                }
+                defer { group.cancelAll() }
+                guard let first = try await group.next(), let answer = first else {
+                    throw EtcdProblem.unreachable("the answer was not whole in time")
+                }
+                return answer
+            }
         } catch {
             throw .unreachable("\(address.members[member]): \(error)")
         }

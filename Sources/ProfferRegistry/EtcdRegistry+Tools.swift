@@ -87,6 +87,10 @@ extension EtcdRegistry: Registry {
         }
         let modified = held ? written : found?.modified ?? written
         let loaded = try await load(at: modified, pending: own.pending)
+        guard loaded.revision >= modified else {
+            throw StoreProblem(
+                .unreachable, path: place, because: "a member answered with what was before")
+        }
         let term = EtcdTerm(
             Leadership(
                 epoch: own.epoch, fence: fence, head: HeadKey(record: own, modified: modified)),

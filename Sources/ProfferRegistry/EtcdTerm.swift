@@ -241,8 +241,8 @@ public final class EtcdTerm: Sendable {
 
     /// Carries a commit that counts already to its places.
     private func finishEarlier() async throws(StoreProblem) {
-        let (changes, record) = position.withLock { ($0.unfinished, $0.head.record) }
-        guard record.pending != nil else { return }
+        let changes = position.withLock { $0.unfinished }
+        guard position.withLock({ $0.head.record.pending }) != nil else { return }
         var slice: [EtcdChange] = []
         var (size, hasRange) = (0, false)
         for change in changes {
@@ -254,15 +254,15 @@ public final class EtcdTerm: Sendable {
                 slice.count >= limits.operations || size + bytes > limits.bytes
                     || hasRange != isRange
             {
-                try await fenced(slice.map(\.operation))
+                try await carry(slice)
                 (slice, size) = ([], 0)
             }
             slice.append(change)
             size += bytes
             hasRange = isRange
         }
-        if !slice.isEmpty { try await fenced(slice.map(\.operation)) }
-        var head = record
+        if !slice.isEmpty { try await carry(slice) }
+        var head = position.withLock { $0.head.record }
         head.sequence += 1
         head.pending = nil
         let (first, end) = registry.layout.folder("part")
@@ -270,7 +270,15 @@ public final class EtcdTerm: Sendable {
         position.withLock { $0.unfinished = [] }
     }
 
-    /// Writes under the fence, without a new head: for what does not count yet, or counts already.
+    /// Carries a part of a commit that counts already. Each part moves the head on, so that an
+    /// attempt at an earlier one that comes late, after its answer was given up, changes nothing.
+    private func carry(_ slice: [EtcdChange]) async throws(StoreProblem) {
+        var head = position.withLock { $0.head.record }
+        head.sequence += 1
+        try await commit(slice, head)
+    }
+
+    /// Writes under the fence, without a new head: for what does not count yet.
     private func fenced(_ operations: [Etcd.Operation]) async throws(StoreProblem) {
         let modified = position.withLock { $0.head.modified }
         let answer = try await transact(operations, modified)

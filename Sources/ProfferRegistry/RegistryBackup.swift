@@ -61,6 +61,10 @@ public struct RegistryBackup: Sendable {
                 .newer, path: path,
                 because: "its version is \(file.version), this program knows up to \(Self.version)")
         }
+        guard file.epoch < UInt64(Int64.max) else {
+            throw StoreProblem(
+                .unusable, path: path, because: "its epoch, \(file.epoch), is none")
+        }
         contents = RegistryContents(
             schema: file.schema, clusterID: file.cluster, epoch: file.epoch,
             records: file.facts.map {

@@ -253,6 +253,7 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
         master = nil
         masterDeadline = nil
         isLeading = false
+        isOutOfSpace = false
         head = nil
         loaded = nil
     }
@@ -278,8 +279,8 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
         case .failing(.noSpace): noSpace
         case .failing(.refused(let text)): "etcd refused: \(text)"
         case .wentBack(let seen, let found):
-            "the registry went back from epoch \(seen) to \(found): an old copy was restored; run"
-                + " 'proffer registry check', which says what to do"
+            "the registry went back from epoch \(seen) to \(found): an old copy was restored; stop"
+                + " the masters and run 'proffer registry raise-epoch \(seen)'"
         case .newer(let schema):
             "the registry has version \(schema), this program knows up to"
                 + " \(EtcdRegistry.schema); start the version that wrote it, or a later one"

@@ -175,7 +175,8 @@ final class ByteProxy: Sendable {
         while true {
             let count = recv(from, &buffer, buffer.count, 0)
             if count <= 0 {
-                // Whoever is on the other side of a hole is not told.
+                // Whoever is on the other side of a hole is not told; the thread has nothing else
+                // to do until the hole is gone.
                 while state.withLock({ $0.faults[index] == .vanish && !$0.isClosed }) {
                     usleep(2_000)
                 }
@@ -202,13 +203,16 @@ final class ByteProxy: Sendable {
             switch fault {
             case .none: return Self.write(piece, to)
             case .delay(let milliseconds):
+                // The wait is the fault.
                 usleep(milliseconds * 1000)
                 return Self.write(piece, to)
             case .cut(let after):
                 if piece.count < after { return Self.write(piece, to) }
                 _ = Self.write(piece.prefix(after), to)
                 return false
-            case .stall: usleep(2_000)
+            case .stall:
+                // Looks again at what the fault is now.
+                usleep(2_000)
             case .vanish: return true
             }
         }

@@ -31,6 +31,7 @@ struct RandomKillTests {
                 try await eventually("progress, \(context): \(load.ended())") {
                     load.ended() >= goal
                 }
+                // Nothing is waited for: the moment of a kill is drawn by lot.
                 try await Task.sleep(for: .milliseconds(Int(generator.next() % 60)))
                 switch (number + Int(generator.next() % 2)) % 4 {
                 case 0:

@@ -160,7 +160,6 @@ struct EtcdLieTests {
             // The old answer says that somebody leads; that is looked into until it is true.
             try await eventually("another look") { await runner.leadership == nil }
             try await etcd.control(["del", "/proffer/leader"])
-            try await Task.sleep(for: .milliseconds(1))
             liar.lies.withLock { $0.readsAsOf = nil }
             try await eventually("the leader") { await runner.leads }
             #expect(try #require(await runner.leadership).epoch == before.leadership.epoch + 1)

@@ -82,6 +82,7 @@ private func until(_ limit: Duration, _ what: String, _ holds: () -> Bool) throw
     let end = ContinuousClock.now + limit
     while !holds() {
         guard ContinuousClock.now < end else { throw BenchProblem("waited in vain for \(what)") }
+        // Small beside what is measured.
         usleep(500)
     }
 }

@@ -77,6 +77,7 @@ final class MasterProgram {
                 return endpoints
             }
             guard program.process.isRunning else { break }
+            // Small beside what is measured.
             usleep(500)
         }
         throw BenchProblem("a master does not come up: \(program.text)")

@@ -98,7 +98,7 @@ struct FaultCluster {
         }
     }
 
-    /// Waits for a leader, at most half a minute.
+    /// Waits for a leader, at most two minutes.
     func leader(otherThan before: Leader? = nil) async throws -> Leader {
         let end = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < end {

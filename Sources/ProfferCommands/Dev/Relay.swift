@@ -129,6 +129,7 @@ final class Relay: Sendable {
             let count = read(from, &buffer, buffer.count)
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { break }
+            // A thread that carries this direction alone: nothing else waits for it.
             while isCut.load(ordering: .acquiring), !isClosed.load(ordering: .acquiring) {
                 usleep(20_000)
             }
