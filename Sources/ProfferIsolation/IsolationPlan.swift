@@ -53,8 +53,9 @@ public struct MountPoint: Hashable, Sendable {
     public var kind: String
     /// Options as `mount` has them: `ro`, `nosuid`, `nodev`, `noexec`, others for the file system.
     public var options: [String]
-    /// Of a bind mount, the part of the source that nobody but the operator can change: below it no
-    /// link is followed. `nil` when that is all of it.
+    /// Of a bind mount, the part of the source that nobody but the operator can change.
+    ///
+    /// Below it no link is followed. `nil` when that is all of it.
     public var below: String?
 
     /// Sets every field.

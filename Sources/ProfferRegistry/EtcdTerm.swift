@@ -270,8 +270,10 @@ public final class EtcdTerm: Sendable {
         position.withLock { $0.unfinished = [] }
     }
 
-    /// Carries a part of a commit that counts already. Each part moves the head on, so that an
-    /// attempt at an earlier one that comes late, after its answer was given up, changes nothing.
+    /// Carries a part of a commit that counts already.
+    ///
+    /// Each part moves the head on, so that an attempt at an earlier one that comes late, after its
+    /// answer was given up, changes nothing.
     private func carry(_ slice: [EtcdChange]) async throws(StoreProblem) {
         var head = position.withLock { $0.head.record }
         head.sequence += 1
