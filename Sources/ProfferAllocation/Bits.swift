@@ -66,6 +66,22 @@ struct Bits: Hashable, Sendable {
         return false
     }
 
+    /// Members that are in neither of two sets, in rising order, until `visit` says that it has
+    /// seen enough; O(words + members seen).
+    func forEach(
+        notIn first: Bits, _ second: Bits, until visit: (Int) -> Bool
+    ) {
+        for word in words.indices {
+            var rest = words[word]
+            if word < first.words.count { rest &= ~first.words[word] }
+            if word < second.words.count { rest &= ~second.words[word] }
+            while rest != 0 {
+                if visit(word << 6 | rest.trailingZeroBitCount) { return }
+                rest &= rest &- 1
+            }
+        }
+    }
+
     private mutating func recount() {
         count = words.reduce(0) { $0 + $1.nonzeroBitCount }
     }

@@ -61,7 +61,7 @@ extension HierarchicalAllocator {
             return .fails(check)
         }
         if isRefused(slot, agent, parcel, withAllExtras: hasAllExtras) { return .fails(.refusal) }
-        if holdsTooMuch(framework, with: parcel) { return .fails(.offeredLimit) }
+        if holdsTooMuch(slot, with: parcel) { return .fails(.offeredLimit) }
         return .fits(Plan(slot: slot, parcel: parcel, hasAllExtras: hasAllExtras))
     }
 
@@ -102,7 +102,7 @@ extension HierarchicalAllocator {
         }
         let parcel = portion(row, count, of: free)
         if isRefused(slot, agent, parcel) { return .fails(.refusal) }
-        if most == nil, holdsTooMuch(slots[slot].framework, with: parcel) {
+        if most == nil, holdsTooMuch(slot, with: parcel) {
             return .fails(.offeredLimit)
         }
         return .fits(Plan(slot: slot, parcel: parcel, demand: demand, instances: count))
@@ -197,30 +197,37 @@ extension HierarchicalAllocator {
         }
     }
 
-    /// The part of the cluster that one framework may hold in offers, in thousandths.
+    /// The part of the cluster that one framework may hold in offers, in millionths.
     ///
-    /// Who waits is counted in powers of two, so that the limit seldom moves.
+    /// Who waits is counted in powers of two, so that the limit seldom moves: beyond four it is
+    /// more than one equal part, and two at most.
     var offeredLimit: UInt64 {
         let most = options.offeredLimitThousandths
-        if most >= 1000 { return most }
+        if most >= 1000 { return most * 1000 }
         var waiting: UInt64 = 4
         while waiting < waitingFrameworks { waiting *= 2 }
-        return max(1, min(most, 2000 / waiting))
+        return max(1, min(most * 1000, 2_000_000 / waiting))
     }
 
     /// Whether an offer would let a framework sit on more than its part of the cluster while
     /// another one waits.
     ///
-    /// A framework without any offer always gets one.
-    func holdsTooMuch(_ framework: Int, with parcel: Parcel) -> Bool {
-        guard options.offeredLimitThousandths < 1000, waitingFrameworks > 1,
-            !frameworks[framework].offered.isZero
+    /// A framework without any offer always gets one; while many wait, so that a part may be less
+    /// than an agent, whoever holds less than its part does too. One whose role lacks some of its
+    /// guarantee gets that: a guarantee is not shared with those who wait.
+    func holdsTooMuch(_ slot: Int, with parcel: Parcel) -> Bool {
+        let held = frameworks[slots[slot].framework].offered
+        guard options.offeredLimitThousandths < 1000, waitingFrameworks > 1, !held.isZero
         else { return false }
-        let after = frameworks[framework].offered + scalars(parcel)
+        let plain = scalars(parcel)
+        let counted = waitingFrameworks > 4 ? held : held + plain
         let limit = offeredLimit
-        for column in 0..<after.width where after[column] > 0 && total[column] > 0 {
-            let part = UInt64(after[column]).multipliedFullWidth(by: 1000)
-            if part > UInt64(total[column]).multipliedFullWidth(by: limit) { return true }
+        for column in 0..<counted.width where plain[column] > 0 && total[column] > 0 {
+            let part = UInt64(max(0, counted[column])).multipliedFullWidth(by: 1_000_000)
+            let most = UInt64(total[column]).multipliedFullWidth(by: limit)
+            guard part > most || part == most && waitingFrameworks > 4 else { continue }
+            let unmet = tree.nodes[markedRole(slot)].unmet
+            return unmet.lowered(to: plain).raisedToZero.isZero
         }
         return false
     }

@@ -65,7 +65,7 @@ extension HierarchicalAllocator {
             if !offered.plain.covers(parcel.plain) { return .gang }
         }
         if let check = restrict(slot, &offered), !offered.covers(parcel) { return check }
-        if holdsTooMuch(framework, with: parcel) { return .offeredLimit }
+        if holdsTooMuch(slot, with: parcel) { return .offeredLimit }
         return nil
     }
 

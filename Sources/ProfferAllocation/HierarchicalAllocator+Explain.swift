@@ -226,7 +226,7 @@ extension HierarchicalAllocator {
         }
         if isRefused(slot, agent, wanted) { failed.append(.refusal) }
         let isGang = row.map { slots[slot].demands[$0].demand.gang > 1 } ?? false
-        if !isGang, holdsTooMuch(slots[slot].framework, with: wanted) {
+        if !isGang, holdsTooMuch(slot, with: wanted) {
             failed.append(.offeredLimit)
         }
         return failed

@@ -157,6 +157,7 @@ extension HierarchicalAllocator {
         } else {
             visit.walk.begin(tops)
         }
+        var tooLarge = 0
         while let slot = nextSlot(&visit.walk, agent, isGuaranteed) {
             guard members.contains(slot), wanted?.contains(slot) ?? true,
                 !agents[agent].refused.blocked.contains(slot), !visit.failed.contains(slot)
@@ -165,6 +166,12 @@ extension HierarchicalAllocator {
                 !agents[agent].free.plain.raisedToZero.covers(needs[slot])
             {
                 visit.failed.insert(slot)
+                tooLarge += 1
+                if tooLarge == Self.fewCandidates, !isGuaranteed,
+                    let rest = few(members, agent, notIn: visit.failed)
+                {
+                    visit.walk.begin(tree.ordered(rest))
+                }
                 continue
             }
             switch bestVerdict(slot, agent, priority) {
@@ -175,8 +182,21 @@ extension HierarchicalAllocator {
                 commit(plan, agent, gang: nil, into: &grants)
                 guard freeAgents.contains(agent) else { return }
                 visit.walk.begin(again: tree)
+                tooLarge = 0
             }
         }
+    }
+
+    /// Who may have something of what is free at an agent with nothing particular, if those are
+    /// few; found many times faster than by a walk in order over all who want more than that.
+    private func few(_ members: Bits, _ agent: Int, notIn failed: Bits) -> [Int]? {
+        let free = agents[agent].free.plain.raisedToZero
+        var few: [Int] = []
+        members.forEach(notIn: failed, agents[agent].refused.blocked) { slot in
+            if !demandSlots.contains(slot) || free.covers(needs[slot]) { few.append(slot) }
+            return few.count > Self.fewCandidates
+        }
+        return few.count > Self.fewCandidates ? nil : few
     }
 
     private func nextSlot(_ walk: inout OrderWalk, _ agent: Int, _ isGuaranteed: Bool) -> Int? {

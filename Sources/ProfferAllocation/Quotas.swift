@@ -95,6 +95,8 @@ extension HierarchicalAllocator {
         let row = quotas.rows[place]
         let has = consumed(node)
         let unmet = (row.guarantee - has).raisedToZero
+        // What a guarantee lacks is offered beyond what one may hold in offers.
+        if !cappedSlots.isEmpty, !row.unmet.covers(unmet) { markCapped() }
         quotas.set(place, unmet: unmet)
         let wasAtLimit = tree.nodes[node].isAtLimit
         // The columns of cpus and mem: without either of them no classic offer is worthwhile.

@@ -131,9 +131,13 @@ public struct Sandboxes: Sendable {
             var status = stat()
             guard fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
             let kind = status.st_mode & S_IFMT
+            // As two numbers: beside Foundation's view of the C library, builds for release do not
+            // find the second member of the type by its name.
+            let (seconds, rest) = withUnsafeBytes(of: status.st_mtim) { bytes in
+                (bytes.load(as: Int.self), bytes.load(fromByteOffset: 8, as: Int.self))
+            }
             let modified = WallTime(
-                nanosecondsSince1970: Int64(status.st_mtim.tv_sec) * 1_000_000_000
-                    + Int64(status.st_mtim.tv_nsec))
+                nanosecondsSince1970: Int64(seconds) * 1_000_000_000 + Int64(rest))
             files.append(
                 FileObject(
                     name: prefix + name,

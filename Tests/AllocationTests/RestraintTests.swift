@@ -48,6 +48,39 @@ struct RestraintTests {
         }
     }
 
+    @Test("the limit is exact for a thousand who wait: each gets its equal part at once")
+    func offeredLimitOfThousands() {
+        for subject in Subject.with(.restraint) {
+            var cluster = Cluster(subject) { $0.offeredLimitThousandths = 500 }
+            for number in 0..<1000 { cluster.framework(FrameworkID("f\(number)"), ["r"]) }
+            cluster.agents(1000, size(1, 100))
+            #expect(cluster.round().count == 1000, "\(subject)")
+            // A limit of one equal part would keep these back till the next thousand.
+            for number in 0..<100 {
+                cluster.agent(AgentID("m\(number)"), size(1, 100))
+                #expect(cluster.round().count == 1, "\(subject)")
+            }
+        }
+    }
+
+    @Test("a guarantee is not kept back because its framework holds many offers")
+    func offeredLimitAndGuarantee() {
+        for subject in Subject.with([.restraint, .quota]) {
+            var cluster = Cluster(subject) { $0.offeredLimitThousandths = 500 }
+            cluster.framework("f", ["r"])
+            let rule = AttributeConstraint(selector: .hostname, predicate: .textEquals("x"))
+            for number in 0..<8 {
+                cluster.framework(
+                    FrameworkID("g\(number)"), ["s"],
+                    constraints: [OfferConstraint(role: "s", groups: [[rule]])])
+            }
+            cluster.agents(16, size(1, 100))
+            #expect(cluster.round().count("f") == 2, "\(subject)")
+            cluster.allocator.setQuota(Quota(role: "r", guarantees: amounts(["cpus": 5])))
+            #expect(cluster.round().count("f") == 3, "\(subject)")
+        }
+    }
+
     @Test("a cluster that grows makes room for offers on the agents it had")
     func growth() {
         for subject in Subject.with(.restraint) {
