@@ -235,23 +235,41 @@ public struct TaskInfo: Hashable, Sendable {
     /// What it takes from the offer.
     public var resources: Resources
     /// Who runs it; exactly one of this and `command`.
-    public var executor: ExecutorInfo?
+    public var executor: ExecutorInfo? {
+        get { executorBox?.value }
+        set { executorBox = newValue.map(Box.init) }
+    }
     /// What to run, by the agent's own executor.
     public var command: CommandInfo?
     /// Its container.
-    public var container: ContainerInfo?
+    public var container: ContainerInfo? {
+        get { containerBox?.value }
+        set { containerBox = newValue.map(Box.init) }
+    }
     /// When it is healthy.
-    public var healthCheck: HealthCheck?
+    public var healthCheck: HealthCheck? {
+        get { healthCheckBox?.value }
+        set { healthCheckBox = newValue.map(Box.init) }
+    }
     /// What else to watch.
-    public var check: CheckInfo?
+    public var check: CheckInfo? {
+        get { checkBox?.value }
+        set { checkBox = newValue.map(Box.init) }
+    }
     /// How it is killed.
-    public var killPolicy: KillPolicy?
+    public var killPolicy: KillPolicy? {
+        get { killPolicyBox?.value }
+        set { killPolicyBox = newValue.map(Box.init) }
+    }
     /// Passed to the executor untouched.
     public var data: [UInt8]
     /// Free text.
     public var labels: [Label]
     /// How others find it.
-    public var discovery: DiscoveryInfo?
+    public var discovery: DiscoveryInfo? {
+        get { discoveryBox?.value }
+        set { discoveryBox = newValue.map(Box.init) }
+    }
     /// How long it may run; then it is killed and has failed.
     public var maxCompletionTime: Duration?
     /// Upper bounds above what it takes.
@@ -259,6 +277,13 @@ public struct TaskInfo: Hashable, Sendable {
     /// A task of lower priority may be killed for a demand of a higher one; `nil` is the priority
     /// of its framework.
     public var priority: Int?
+    // Large and seldom there.
+    private var executorBox: Box<ExecutorInfo>?
+    private var containerBox: Box<ContainerInfo>?
+    private var healthCheckBox: Box<HealthCheck>?
+    private var checkBox: Box<CheckInfo>?
+    private var killPolicyBox: Box<KillPolicy>?
+    private var discoveryBox: Box<DiscoveryInfo>?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -283,18 +308,18 @@ public struct TaskInfo: Hashable, Sendable {
         self.id = id
         self.agentID = agentID
         self.resources = resources
-        self.executor = executor
         self.command = command
+        self.data = data
+        self.labels = labels
+        self.maxCompletionTime = maxCompletionTime
+        self.limits = limits
+        self.priority = priority
+        self.executor = executor
         self.container = container
         self.healthCheck = healthCheck
         self.check = check
         self.killPolicy = killPolicy
-        self.data = data
-        self.labels = labels
         self.discovery = discovery
-        self.maxCompletionTime = maxCompletionTime
-        self.limits = limits
-        self.priority = priority
     }
 }
 
@@ -340,15 +365,28 @@ public struct TaskStatus: Hashable, Sendable {
     /// The health check's last word.
     public var healthy: Bool?
     /// The check's last result.
-    public var checkResult: CheckResult?
+    public var checkResult: CheckResult? {
+        get { checkResultBox?.value }
+        set { checkResultBox = newValue.map(Box.init) }
+    }
     /// From the executor.
     public var labels: [Label]
     /// The container's state.
-    public var containerStatus: ContainerStatus?
+    public var containerStatus: ContainerStatus? {
+        get { containerStatusBox?.value }
+        set { containerStatusBox = newValue.map(Box.init) }
+    }
     /// Since when the agent does not answer.
     public var unreachableTime: WallTime?
     /// How the process ended.
-    public var exit: TaskExit?
+    public var exit: TaskExit? {
+        get { exitBox?.value }
+        set { exitBox = newValue.map(Box.init) }
+    }
+    // Large and seldom there.
+    private var checkResultBox: Box<CheckResult>?
+    private var containerStatusBox: Box<ContainerStatus>?
+    private var exitBox: Box<TaskExit>?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -380,10 +418,10 @@ public struct TaskStatus: Hashable, Sendable {
         self.timestamp = timestamp
         self.uuid = uuid
         self.healthy = healthy
-        self.checkResult = checkResult
         self.labels = labels
-        self.containerStatus = containerStatus
         self.unreachableTime = unreachableTime
+        self.checkResult = checkResult
+        self.containerStatus = containerStatus
         self.exit = exit
     }
 }

@@ -291,7 +291,7 @@ extension QuickReader {
         }
     }
 
-    private static let resourceLimit: Int64 = 16
+    static let resourceLimit: Int64 = 16
     /// Of more ranges the general way decides whether they are too many.
     private static let rangeLimit = 256
 

@@ -137,14 +137,24 @@ struct QuickReader {
     }
 
     private func ascii(_ range: Range<Int>) -> String? {
-        var all: UInt8 = 0
-        for position in range { all |= bytes[position] }
-        guard all < 0x80 else { return nil }
-        return String(unsafeUninitializedCapacity: range.count) { buffer in
-            for (place, position) in range.enumerated() {
-                buffer.initializeElement(at: place, to: bytes[position])
+        bytes.withUnsafeBytes { all in
+            let part = UnsafeRawBufferPointer(rebasing: all[range])
+            // Eight at a time: texts are most of what a message consists of.
+            var seen: UInt64 = 0
+            var place = 0
+            while place + 8 <= part.count {
+                seen |= part.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+                place += 8
             }
-            return range.count
+            while place < part.count {
+                seen |= UInt64(part[place])
+                place += 1
+            }
+            guard seen & 0x8080_8080_8080_8080 == 0 else { return nil }
+            return String(unsafeUninitializedCapacity: part.count) { buffer in
+                _ = UnsafeMutableRawBufferPointer(buffer).copyMemory(from: part)
+                return part.count
+            }
         }
     }
 
