@@ -63,10 +63,28 @@ public struct CgroupProbe: Hashable, Sendable {
         return usage
     }
 
-    /// Everything that is known; for the end of a task and for people.
+    /// Everything that is known; for people.
+    ///
+    /// - Complexity: about ten small files of the kernel.
     public func full(_ name: String) -> CgroupUsage {
         var usage = sample(name)
+        addMemory(of: name, to: &usage)
         usage.throttledTime = throttledTime(name)
+        usage.pressure = pressure(name)
+        return usage
+    }
+
+    /// What is told of a task that has ended: time, the most memory, and what the kernel killed.
+    ///
+    /// - Complexity: four small files of the kernel.
+    public func account(of name: String) -> CgroupUsage {
+        var usage = CgroupUsage(outOfMemoryKills: 0)
+        usage.cpuTime = cpuTime(name)
+        addMemory(of: name, to: &usage)
+        return usage
+    }
+
+    private func addMemory(of name: String, to usage: inout CgroupUsage) {
         switch memoryTree?.version {
         case .one:
             usage.peakMemoryBytes = memoryTree.flatMap {
@@ -89,8 +107,6 @@ public struct CgroupProbe: Hashable, Sendable {
                 } ?? 0
         case nil: break
         }
-        usage.pressure = pressure(name)
-        return usage
     }
 
     private func cpuTime(_ name: String) -> Duration? {

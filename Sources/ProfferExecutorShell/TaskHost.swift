@@ -278,7 +278,7 @@ struct TaskHost: ~Copyable {
 
     /// Takes over what the cgroup knows better than the process table.
     private func account(for name: String, in exit: inout TaskExit) {
-        guard let usage = probe?.full(name) else { return }
+        guard let usage = probe?.account(of: name) else { return }
         exit.cpuTime = usage.cpuTime ?? exit.cpuTime
         exit.peakMemoryBytes = usage.peakMemoryBytes ?? exit.peakMemoryBytes
         exit.memoryLimitBytes = usage.memoryLimitBytes
