@@ -41,6 +41,7 @@ let unixSignals = Target.Dependency.product(
 let configuration = Target.Dependency.product(
     name: "Configuration", package: "swift-configuration")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -230,7 +231,7 @@ let package = Package(
             dependencies: [
                 "CLinux", "ProfferKernel", "ProfferAPI", "ProfferRegistry", "ProfferSimulation",
                 "ProfferTransport", "ProfferWire", "ProfferZeroMQ", arguments, httpClient,
-                nioCore, nioHTTP1,
+                nioCore, nioPosix, nioHTTP1,
             ],
             swiftSettings: edge),
 

@@ -344,6 +344,9 @@ public struct SummaryObject: Codable, Sendable {
 
 /// Something that went wrong with a request (RFC 9457, with our code).
 public struct ProblemObject: Codable, Sendable, Error {
+    /// The title of the answer of a master that does not lead and knows of none that does.
+    public static let noLeader = "no leader"
+
     /// The HTTP status.
     public var status: Int
     /// What failed, in a few words that never change.

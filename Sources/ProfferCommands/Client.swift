@@ -2,6 +2,7 @@ internal import AsyncHTTPClient
 internal import Foundation
 internal import NIOCore
 internal import NIOHTTP1
+internal import NIOPosix
 internal import ProfferAPI
 
 /// Talks to one HTTP server of a cluster, or to whichever of several masters leads.
@@ -95,9 +96,7 @@ struct Client: Sendable {
         let end = ContinuousClock.now + Self.patience
         while true {
             let (base, answer) = try await askAll(method, path, body: body, token: token)
-            if bases.count > 1, answer.status == 503 || answer.status == 307,
-                ContinuousClock.now < end
-            {
+            if bases.count > 1, Self.isBetweenLeaders(answer), ContinuousClock.now < end {
                 // Between two leaders.
                 try await Task.sleep(for: .milliseconds(300))
                 continue
@@ -122,7 +121,7 @@ struct Client: Sendable {
             let base = left.removeFirst()
             do {
                 let answer = try await exchange(base, method, path, body: body, token: token)
-                guard answer.status == 307 || answer.status == 503, bases.count > 1 else {
+                guard Self.isBetweenLeaders(answer), bases.count > 1 else {
                     return (base, answer)
                 }
                 last = (base, answer)
@@ -132,6 +131,14 @@ struct Client: Sendable {
                 }
             } catch {
                 try Task.checkCancellation()
+                // An order may have been carried out before the connection broke: given again, it
+                // might count twice.
+                guard token == nil || !Self.mayHaveArrived(error) else {
+                    throw CommandProblem(
+                        .failed, "\(base) did not answer, and may have carried out the order",
+                        because: "\(error)",
+                        try: "look whether it was, and give it again if not")
+                }
                 failure = error
             }
         }
@@ -140,6 +147,20 @@ struct Client: Sendable {
             .unreachable, "\(base) cannot be reached",
             because: failure.map { "\($0)" } ?? "there is no address",
             try: "look whether the cluster runs; 'proffer dev' starts one")
+    }
+
+    /// Whether a master said that it does not lead; nothing was done then.
+    private static func isBetweenLeaders(_ answer: Answer) -> Bool {
+        guard answer.status == 503 else { return answer.status == 307 }
+        let problem = try? APICoding.decode(ProblemObject.self, from: answer.body)
+        return problem?.title == ProblemObject.noLeader
+    }
+
+    private static func mayHaveArrived(_ error: any Error) -> Bool {
+        if let error = error as? HTTPClientError {
+            return error != .connectTimeout && error != .tlsHandshakeTimeout
+        }
+        return !(error is NIOConnectionError)
     }
 
     private func exchange(

@@ -18,7 +18,7 @@ struct LeaderOnly: RouterMiddleware {
         guard let leader = standing.leader, !leader.isEmpty else {
             var response = try json(
                 ProblemObject(
-                    status: 503, title: "no leader",
+                    status: 503, title: ProblemObject.noLeader,
                     detail: "this master does not lead, and knows of none that does"
                         + (standing.problem.map { ": \($0)" } ?? ""),
                     advice: "try again in a few seconds; if it stays so, look at the logs of the"

@@ -83,9 +83,12 @@ public struct DataDirectory: Sendable {
     ///
     /// - Throws: ``DaemonProblem`` when others than its owner can read it.
     public func existingSecret(_ name: String) throws -> String? {
-        let path = file(name)
+        try Self.existingSecret(at: file(name))
+    }
+
+    private static func existingSecret(at path: String) throws -> String? {
         guard FileManager.default.fileExists(atPath: path) else { return nil }
-        if let reason = Self.danger(path) {
+        if let reason = danger(path) {
             throw DaemonProblem(
                 .key, "the file \(path) is not safe", because: reason,
                 try: "whoever has read it can give orders: delete it to get a new one")
@@ -109,7 +112,25 @@ public struct DataDirectory: Sendable {
     ///
     /// - Throws: ``DaemonProblem`` when it cannot be written.
     func keep(secret text: String, as name: String) throws {
-        let path = file(name)
+        try Self.keep(secret: text, at: file(name))
+    }
+
+    /// The name of the cluster whose registry is the file `path`, made when there is none; it lies
+    /// beside that file, so that both move together. `nil` is the registry in this directory.
+    ///
+    /// - Throws: ``DaemonProblem`` when others can read it, or it cannot be written.
+    func clusterID(ofRegistry path: String?) throws -> String {
+        let name = "cluster.id"
+        guard let path else { return try secret(name) }
+        let place = URL(fileURLWithPath: path).deletingLastPathComponent().path + "/" + name
+        if let text = try Self.existingSecret(at: place) { return text }
+        // Masters of before kept it here wherever the registry was.
+        let text = try secret(name)
+        if place != file(name) { try Self.keep(secret: text, at: place) }
+        return text
+    }
+
+    private static func keep(secret text: String, at path: String) throws {
         guard
             FileManager.default.createFile(
                 atPath: path, contents: Data((text + "\n").utf8),

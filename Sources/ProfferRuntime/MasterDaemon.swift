@@ -226,10 +226,11 @@ public struct MasterDaemon: Sendable {
         master.whitelist = whitelist
         switch configuration.registry {
         case .embedded(let path):
+            let store = try directory.registry(path)
             return try MasterNode(
                 configuration: master, allocator: allocator,
-                listeners: listeners, clusterID: try directory.secret("cluster.id"),
-                store: DurableStore(master: try directory.registry(path)), context: Context(),
+                listeners: listeners, clusterID: try directory.clusterID(ofRegistry: path),
+                store: DurableStore(master: store), context: Context(),
                 logger: logger, metrics: metrics)
         case .etcd(let address):
             return try MasterNode(

@@ -43,8 +43,10 @@ final class NoticeLog: Sendable {
             guard isNew("\(endpoint)\(obeyed)") else { return }
             logger.error(
                 """
-                a peer has obeyed a later epoch: the registry went back to an older state; stop \
-                the masters and run 'proffer registry raise-epoch'
+                a peer has obeyed a later epoch. Of several masters, one that was stopped for a \
+                while may say this as it ends its term. If it is said again, the registry went \
+                back to an older state: stop the masters and run 'proffer registry raise-epoch \
+                \(obeyed)'
                 """,
                 metadata: [
                     "list": "\(endpoint)", "epoch": "\(served)", "obeyed": "\(obeyed)",

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import Hummingbird
 import Logging
 import ProfferAPI
@@ -50,6 +51,52 @@ private final class StubMaster: ClusterView {
             }
             group.cancelAll()
         }
+    }
+}
+
+/// Takes connections, hears the beginning of what is said, and closes them.
+private final class MuteServer: Sendable {
+    private let descriptor: Int32
+    private let count = Mutex(0)
+    private let ended = Mutex(false)
+    let base: String
+
+    var connections: Int { count.withLock { $0 } }
+
+    init() throws {
+        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isListening = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(socket, address, length) == 0 && listen(socket, 8) == 0
+                    && getsockname(socket, address, &length) == 0
+            }
+        }
+        try #require(isListening)
+        descriptor = socket
+        base = "http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))"
+        let thread = Thread { [self] in
+            while case let connection = accept(descriptor, nil, nil), connection >= 0 {
+                guard !ended.withLock({ $0 }) else {
+                    close(connection)
+                    break
+                }
+                var buffer = [UInt8](repeating: 0, count: 4096)
+                _ = read(connection, &buffer, buffer.count)
+                count.withLock { $0 += 1 }
+                close(connection)
+            }
+            close(descriptor)
+        }
+        thread.start()
+    }
+
+    func end() {
+        ended.withLock { $0 = true }
+        shutdown(descriptor, Int32(SHUT_RDWR))
     }
 }
 
@@ -152,6 +199,29 @@ struct StubMasterTests {
             call == .whyFramework("f-2") ? .refused("not served") : Self.answer(call)
         }
         #expect(mute?.because == "not served")
+    }
+
+    @Test("an order that may have been carried out is not given to a second master")
+    func unknownOutcome() async throws {
+        let master = StubMaster { Self.answer($0) }
+        try await master.serve { path in
+            let context = try ClusterContext.load(path)
+            let mute = try MuteServer()
+            let client = Client(
+                base: mute.base + "," + context.http, tokenFile: context.tokenFile)
+            _ = try await client.get("/v1/whitelist", as: WhitelistObject.self)
+            #expect(mute.connections == 1)
+            await #expect(throws: CommandProblem.self) {
+                try await client.order(.put, "/v1/whitelist", WhitelistChangeObject(["n1"]))
+            }
+            #expect(mute.connections == 2)
+            mute.end()
+            // Nobody listens there any more: that order was certainly not heard.
+            await #expect(throws: CommandProblem.self) {
+                try await client.order(.put, "/v1/whitelist", WhitelistChangeObject(["n1"]))
+            }
+        }
+        #expect(master.asked == [.whitelist, .setWhitelist(["n1"])])
     }
 
     @Test("a shape is asked about as it is given")
