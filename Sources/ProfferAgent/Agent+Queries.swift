@@ -19,7 +19,21 @@ extension Agent {
             let path =
                 held.isEmpty ? paths.sandbox(key, number: launchNumbers[key] ?? 1) : held
             turn.effects.append(.answer(.sandbox(path: path), query))
+        case .discard(let paths):
+            let used = directoriesInUse
+            let unused = paths.filter { !used.contains($0) }
+            if !unused.isEmpty { turn.effects.append(.discard(paths: unused)) }
+            turn.effects.append(
+                .answer(.inUse(paths: paths.filter { used.contains($0) }), query))
         }
+    }
+
+    /// The directories of what lives or may still be asked for: a task whose last update is not
+    /// acknowledged is one.
+    private var directoriesInUse: Set<String> {
+        Set(
+            tasks.slots.compactMap { tasks[$0]?.sandbox }
+                + executors.slots.compactMap { executors[$0]?.directory })
     }
 
     private var summary: AgentReport {

@@ -48,6 +48,9 @@ public enum AgentEffect: Sendable {
     case killExecutor(ContainerID, pid: Int, startTicks: UInt64)
     /// Kill every process that the tasks in these sandboxes have left: their executor is dead.
     case sweepTasks(ContainerID, sandboxes: [String])
+    /// Put these directories away for good: nobody uses them, but a later sandbox may have the path
+    /// of one.
+    case discard(paths: [String])
     /// The answer to an operation.
     case answer(AgentAnswer, QueryID)
     /// Something worth a line in the log or a metric; never awaited.

@@ -6,6 +6,8 @@ public enum AgentOperation: Hashable, Sendable {
     case summary
     /// The sandbox of a task, present or past.
     case sandbox(TaskKey)
+    /// Which of these directories belong to nobody who is here; those are discarded.
+    case discard(paths: [String])
 }
 
 /// The answer to an ``AgentOperation``.
@@ -14,6 +16,8 @@ public enum AgentAnswer: Hashable, Sendable {
     case summary(AgentReport)
     /// To `sandbox`: the absolute path where it is or was, if the task was ever here.
     case sandbox(path: String)
+    /// To `discard`: the directories that are in use and stay.
+    case inUse(paths: [String])
 }
 
 /// Everything an agent holds.

@@ -1,5 +1,6 @@
 internal import AsyncHTTPClient
 internal import Foundation
+internal import Glibc
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
@@ -168,6 +169,7 @@ struct Client: Sendable {
     ) async throws -> Answer {
         var request = HTTPClientRequest(url: base + path)
         request.method = HTTPMethod(rawValue: method.rawValue)
+        request.headers.add(name: "From", value: Self.user)
         if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
         if let body {
             request.headers.add(name: "Content-Type", value: "application/json")
@@ -185,6 +187,7 @@ struct Client: Sendable {
         var configuration = HTTPClient.Configuration.singletonConfiguration
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .seconds(5)
+        configuration.timeout.read = .seconds(30)
         return HTTPClient(
             eventLoopGroupProvider: .singleton, configuration: configuration)
     }()
@@ -215,6 +218,36 @@ struct Client: Sendable {
             }
         }
     }
+
+    /// Hands the body of an answer on piece by piece, however long it is.
+    ///
+    /// - Throws: ``CommandProblem`` when the server cannot be reached or answers 400 or more.
+    func download(_ path: String, _ take: (Data) throws -> Void) async throws {
+        var request = HTTPClientRequest(url: bases[0] + path)
+        request.headers.add(name: "From", value: Self.user)
+        let response: HTTPClientResponse
+        do {
+            response = try await Self.http.execute(request, deadline: .distantFuture)
+        } catch {
+            throw CommandProblem(
+                .unreachable, "\(base) cannot be reached", because: "\(error)",
+                try: "look whether that agent runs")
+        }
+        guard response.status == .ok else {
+            let body = Data(try await response.body.collect(upTo: 1 << 20).readableBytesView)
+            throw Self.problem(Int(response.status.code), body, bases[0] + path)
+        }
+        for try await buffer in response.body { try take(Data(buffer.readableBytesView)) }
+    }
+
+    /// Who asks, for the logs of servers; they cannot check it.
+    private static let user: String = {
+        var host = [CChar](repeating: 0, count: 256)
+        gethostname(&host, host.count - 1)
+        let name = host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        return percentEncoded(ProcessInfo.processInfo.environment["USER"] ?? "\(getuid())")
+            + "@" + percentEncoded(String(decoding: name, as: UTF8.self))
+    }()
 
     static func problem(_ status: Int, _ data: Data, _ url: String) -> CommandProblem {
         let object = try? APICoding.decode(ProblemObject.self, from: data)

@@ -1,12 +1,16 @@
+internal import CLinux
 internal import Glibc
 
 /// A file to which a task writes without end, kept small from outside.
 ///
 /// The task writes straight into the file (opened for appending), so there is no pipe that could
-/// break and no copying in the usual case. When the file has grown over its limit, its last
-/// `limit` bytes are copied to the same name with `.1` and the file is truncated. Two bounds are
-/// soft: between two looks the file can grow further, and what is written between the copy and
-/// the truncation is lost.
+/// break, nothing that has to live for the task to write on, and no copying in the usual case. When
+/// the file has grown over its limit, its first `limit` bytes are copied to the same name with `.1`
+/// and cut off at the front; what was `.1` before becomes `.2`, and so on.
+///
+/// File systems that can cut off the front (ext4, XFS, F2FS) lose nothing of what the task writes
+/// meanwhile. On others the whole file is truncated, and what is written between the copy and the
+/// truncation is lost. Between two looks the file can grow beyond its limit.
 public struct OutputFile: Hashable, Sendable {
     /// Where it is.
     public let path: String
@@ -22,33 +26,69 @@ public struct OutputFile: Hashable, Sendable {
         inode = UInt64(status.st_ino)
     }
 
-    /// Moves the file's content away if it has more than `limit` bytes.
+    /// Moves the file's older content away if it has more than `limit` bytes.
     ///
     /// A file that the task has put in its place is left alone, and so is one with another name.
     ///
+    /// - Parameters:
+    ///   - limit: So many bytes the file, and each older one, may have.
+    ///   - count: How many older files there may be, `.1` being the newest.
     /// - Returns: Whether there was something to move.
-    /// - Throws: ``SystemError`` when the copy cannot be opened; a copy that does not fit on the
-    ///   disk is given up, the file is truncated all the same.
+    /// - Throws: ``SystemError`` when the file cannot be opened; a copy that does not fit on the
+    ///   disk is given up, the file is made smaller all the same.
     @discardableResult
-    public func rotate(limit: Int) throws(SystemError) -> Bool {
+    public func rotate(limit: Int, keeping count: Int = 1) throws(SystemError) -> Bool {
         var status = stat()
-        guard lstat(path, &status) == 0, isSame(status), status.st_size > limit else {
+        guard limit > 0, lstat(path, &status) == 0, isSame(status), status.st_size > limit else {
             return false
         }
-        let flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
-        let source = open(path, O_RDWR | flags)
+        let source = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
         guard source >= 0 else { throw SystemError("open", path, code: errno) }
         defer { close(source) }
-        guard fstat(source, &status) == 0, isSame(status) else { return false }
-        let copy = open(path + ".1", O_WRONLY | O_CREAT | flags, 0o600)
-        guard copy >= 0 else { throw SystemError("open", path + ".1", code: errno) }
-        defer { close(copy) }
-        var copyStatus = stat()
-        guard fstat(copy, &copyStatus) == 0, Self.isPlain(copyStatus) else { return false }
-        ftruncate(copy, 0)
-        Self.copy(from: source, at: Int(status.st_size) - limit, to: copy)
-        ftruncate(source, 0)
+        while fstat(source, &status) == 0, isSame(status), status.st_size > limit {
+            let size = Int(status.st_size)
+            let block = max(512, Int(status.st_blksize))
+            // The cut is between two blocks of the file system, and before the end.
+            let whole = min(limit, size - 1) / block * block
+            // What would be pushed out by the rest of this file at once is not copied first.
+            let surplus = (size - (count + 1) * limit) / block * block
+            if surplus > 0, linux_cut_front(source, Int64(surplus)) == 0 { continue }
+            if whole == 0 || !Self.canCut(source) {
+                copy(from: source, max(0, size - limit)..<Int.max, status, keeping: count)
+                ftruncate(source, 0)
+                return true
+            }
+            copy(from: source, 0..<whole, status, keeping: count)
+            guard linux_cut_front(source, Int64(whole)) == 0 else {
+                ftruncate(source, 0)
+                return true
+            }
+        }
         return true
+    }
+
+    /// Whether the file system can cut off the front, asked so that nothing is cut: no front of no
+    /// length is refused as such by those that can only.
+    private static func canCut(_ file: Int32) -> Bool {
+        linux_cut_front(file, 1) != 0 && errno == EINVAL
+    }
+
+    /// Puts part of the file into a fresh `.1`, and lets the older files make room for it.
+    private func copy(
+        from source: Int32, _ range: Range<Int>, _ status: stat, keeping count: Int
+    ) {
+        guard count > 0 else { return }
+        for number in stride(from: count - 1, to: 0, by: -1) {
+            rename("\(path).\(number)", "\(path).\(number + 1)")
+        }
+        let name = path + ".1"
+        unlink(name)
+        // Whatever has the name still is the task's own doing, and stays.
+        let copy = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard copy >= 0 else { return }
+        defer { close(copy) }
+        if status.st_uid != geteuid() { fchown(copy, status.st_uid, status.st_gid) }
+        Self.copy(from: source, range, to: copy)
     }
 
     /// The last lines of a file, at most `limit` bytes; empty when there is no plain file.
@@ -76,12 +116,13 @@ public struct OutputFile: Hashable, Sendable {
         status.st_mode & S_IFMT == S_IFREG && status.st_nlink == 1
     }
 
-    private static func copy(from source: Int32, at offset: Int, to target: Int32) {
+    private static func copy(from source: Int32, _ range: Range<Int>, to target: Int32) {
         let size = 262_144
-        var offset = max(0, offset)
+        var offset = range.lowerBound
         withUnsafeTemporaryAllocation(byteCount: size, alignment: 16) { buffer in
-            while true {
-                let got = pread(source, buffer.baseAddress, size, offset)
+            while offset < range.upperBound {
+                let got = pread(
+                    source, buffer.baseAddress, min(size, range.upperBound - offset), offset)
                 if got <= 0 { return }
                 var written = 0
                 while written < got {

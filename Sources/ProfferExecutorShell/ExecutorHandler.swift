@@ -197,7 +197,9 @@ final class ExecutorHandler: ReactorHandler {
         for task in tasks.running.values {
             for output in task.outputs {
                 do throws(SystemError) {
-                    try output.rotate(limit: configuration.outputLimitBytes)
+                    try output.rotate(
+                        limit: configuration.outputLimitBytes,
+                        keeping: configuration.outputFiles - 1)
                 } catch {
                     log("\(error)")
                 }

@@ -28,8 +28,11 @@ public struct ExecutorShellConfiguration: Sendable {
     public var recoveryTimeout: Duration
     /// From one report of what its tasks use to the next.
     public var usageInterval: Duration
-    /// The size at which `stdout` and `stderr` of a task are moved to `stdout.1` and `stderr.1`.
+    /// The size at which the content of `stdout` and `stderr` of a task is moved to `stdout.1` and
+    /// `stderr.1`.
     public var outputLimitBytes: Int
+    /// How many files there may be of each, the one that is written to included; at least 1.
+    public var outputFiles: Int
     /// How its tasks are kept apart.
     public var isolation: IsolationSettings
     /// Its run, which names what is made for its tasks.
@@ -50,6 +53,7 @@ public struct ExecutorShellConfiguration: Sendable {
         recoveryTimeout: Duration = .seconds(900),
         usageInterval: Duration = .seconds(5),
         outputLimitBytes: Int = 10 << 20,
+        outputFiles: Int = 5,
         isolation: IsolationSettings = IsolationSettings(),
         containerID: ContainerID = "executor",
         plansDirectory: String? = nil,
@@ -64,6 +68,7 @@ public struct ExecutorShellConfiguration: Sendable {
         self.recoveryTimeout = recoveryTimeout
         self.usageInterval = usageInterval
         self.outputLimitBytes = outputLimitBytes
+        self.outputFiles = outputFiles
         self.isolation = isolation
         self.containerID = containerID
         self.plansDirectory = plansDirectory

@@ -42,7 +42,7 @@ func collected(
 /// Lets every path answer 405, with the methods that it has, to those that it has not.
 ///
 /// Called when all routes are there.
-func refuseOtherMethods(_ router: Router<BasicRequestContext>) {
+func refuseOtherMethods<Context: RequestContext>(_ router: Router<Context>) {
     var known: [String: (path: RouterPath, methods: [HTTPRequest.Method])] = [:]
     for route in router.routes {
         known[route.path.description, default: (route.path, [])].methods.append(route.method)

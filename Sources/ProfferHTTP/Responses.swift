@@ -3,9 +3,7 @@ internal import Hummingbird
 internal import ProfferAPI
 
 /// Sent with every answer: the API serves data, never pages that other sites may frame or sniff.
-struct SecurityHeaders: RouterMiddleware {
-    typealias Context = BasicRequestContext
-
+struct SecurityHeaders<Context: RequestContext>: RouterMiddleware {
     func handle(
         _ request: Request, context: Context,
         next: @concurrent (Request, Context) async throws -> Response

@@ -37,6 +37,14 @@ public struct AgentDaemonConfiguration: Sendable {
     public var executor: String?
     /// From one report of what the node uses to the next.
     public var usageInterval = AgentNode.usageInterval
+    /// The most that each file of a task's output has, in bytes.
+    public var taskOutputBytes = 10 << 20
+    /// How many files there may be of each output of a task.
+    public var taskOutputFiles = 5
+    /// When the directories of what has ended are removed.
+    public var collection = CollectionRule()
+    /// From one look at ended directories and the disk to the next.
+    public var diskWatchInterval = Duration.seconds(60)
     /// How tasks are kept apart; without a root for their cgroups, one is made of the directory.
     public var isolation = IsolationSettings()
     /// How it behaves; its work directory is set from the data directory.
@@ -77,6 +85,7 @@ public struct AgentDaemonConfiguration: Sendable {
         usageInterval = try settings.duration("usage-interval", default: usageInterval)
         agent.executorIdleTimeout = try settings.duration(
             "executor-idle-timeout", default: agent.executorIdleTimeout)
+        try readFiles(settings)
         isolation = try IsolationSettings(settings)
         resources = try settings.text("resources").map(ResourcesFlag.read)
         do throws(ResourceTextProblem) {
@@ -87,6 +96,22 @@ public struct AgentDaemonConfiguration: Sendable {
                 try: "write for example 'rack:r1;zone:a'")
         }
         domain = try settings.domain()
+    }
+
+    /// Reads what concerns the files of tasks.
+    private mutating func readFiles(_ settings: DaemonSettings) throws {
+        taskOutputBytes =
+            try settings.number("task-output", default: 10, in: 1...1_048_576) << 20
+        taskOutputFiles = try settings.number("task-output-files", default: 5, in: 1...1000)
+        collection.delay = try settings.duration("gc-delay", default: collection.delay)
+        if let text = settings.text("gc-disk-headroom") {
+            guard let part = Double(text), (0...1).contains(part) else {
+                throw settings.invalid("gc-disk-headroom", text, "a number from 0 to 1")
+            }
+            collection.headroom = part
+        }
+        diskWatchInterval = try settings.duration(
+            "disk-watch-interval", default: diskWatchInterval)
     }
 }
 
@@ -123,7 +148,8 @@ public struct AgentDaemon: Sendable {
         let work = try DataDirectory(directory.file("work")).path
         let metrics = PrometheusRegistry()
         let node = try makeNode(directory, work, keys, metrics)
-        let server = AgentServer(sandboxes: Self.sandboxes(work, node), metrics: metrics)
+        let server = AgentServer(
+            sandboxes: Self.sandboxes(work, node), metrics: metrics, audit: audit)
         let port = PortPromise()
         let host = configuration.host
         var quiet = logger
@@ -154,6 +180,7 @@ public struct AgentDaemon: Sendable {
             [
                 HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
                 service, UserSignalService { node.stop(unregister: true) },
+                collector(work, node),
             ], logger: logger)
     }
 
@@ -189,7 +216,7 @@ public struct AgentDaemon: Sendable {
             store: DurableStore(agent: store),
             host: ProcessExecutorHost(
                 root: work, program: try executorPath(), agentAddress: address,
-                isolation: isolation,
+                isolation: isolation, variables: executorVariables,
                 complain: { [logger] problem in
                     logger.error("what a task has left stays", metadata: ["error": "\(problem)"])
                 }),
@@ -220,6 +247,37 @@ public struct AgentDaemon: Sendable {
                 try: "install proffer-executor beside proffer-agent, or name it with --executor")
         }
         return path
+    }
+
+    @Sendable
+    private func audit(_ access: SandboxAccess) {
+        logger.info(
+            "a sandbox was looked into",
+            metadata: [
+                "from": "\(access.address)", "user": "\(access.user)",
+                "action": "\(access.action)", "framework.id": "\(access.framework)",
+                "task.id": "\(access.task)", "path": "\(access.path)",
+            ])
+    }
+
+    private var executorVariables: [EnvironmentVariable] {
+        [
+            EnvironmentVariable(
+                name: "PROFFER_OUTPUT_LIMIT_BYTES", value: "\(configuration.taskOutputBytes)"),
+            EnvironmentVariable(
+                name: "PROFFER_OUTPUT_FILES", value: "\(configuration.taskOutputFiles)"),
+        ]
+    }
+
+    private func collector(_ work: String, _ node: AgentNode) -> DirectoryCollector {
+        DirectoryCollector(
+            directories: EndedDirectories(root: work), rule: configuration.collection,
+            interval: configuration.diskWatchInterval, logger: logger,
+            inUse: {
+                guard case .summary(let report) = try await node.answer(.summary) else { return [] }
+                return Set(report.tasks.map(\.sandbox) + report.executors.map(\.directory))
+            },
+            discard: { _ = try await node.answer(.discard(paths: $0)) })
     }
 
     private static func sandboxes(_ work: String, _ node: AgentNode) -> Sandboxes {

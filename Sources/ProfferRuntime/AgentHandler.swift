@@ -189,7 +189,7 @@ struct AgentHandler: ReactorHandler, ~Copyable {
             case .observe(let observation):
                 sink.observe(observation)
             case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,
-                .killExecutor, .sweepTasks, .answer, .terminate:
+                .killExecutor, .sweepTasks, .discard, .answer, .terminate:
                 if let free = gate.admit(effect) { carryOut(free, links: &links) }
             }
         }
@@ -221,6 +221,9 @@ struct AgentHandler: ReactorHandler, ~Copyable {
             host.kill(container, pid: pid, startTicks: ticks)
         case .sweepTasks(_, let sandboxes):
             host.sweep(sandboxes)
+        case .discard(let paths):
+            // On this thread: a task may get the same path next.
+            host.discard(paths)
         case .answer(let answer, let query):
             replies.removeValue(forKey: query)?.answer(answer)
         case .terminate(let reason, let exitCode):

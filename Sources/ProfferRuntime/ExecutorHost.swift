@@ -38,6 +38,9 @@ public protocol ExecutorHost: Sendable {
     /// after every `adopt` and before the first `launch`.
     func settle(living: [ContainerID])
 
+    /// Moves directories that nobody uses out of the way, to be removed later; it must be quick.
+    func discard(_ paths: [String])
+
     /// Lets go of everything without killing what outlives the agent.
     func close()
 }
@@ -45,4 +48,7 @@ public protocol ExecutorHost: Sendable {
 extension ExecutorHost {
     /// Does nothing, for a host whose executors leave nothing.
     public func settle(living: [ContainerID]) {}
+
+    /// Does nothing, for a host whose directories go with it.
+    public func discard(_ paths: [String]) {}
 }

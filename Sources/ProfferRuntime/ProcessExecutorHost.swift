@@ -51,6 +51,8 @@ public final class ProcessExecutorHost: ExecutorHost {
     private let agentAddress: String
     private let isolation: IsolationSettings
     private let plans: PlanRunner
+    private let directories: EndedDirectories
+    private let variables: [EnvironmentVariable]
     private let complain: @Sendable (String) -> Void
     private let state: Mutex<State>
     private let wakeUp: WakeUp
@@ -64,18 +66,22 @@ public final class ProcessExecutorHost: ExecutorHost {
     ///   - program: The path of `proffer-executor`.
     ///   - agentAddress: Where executors reach the agent, `ipc://…`.
     ///   - isolation: How tasks are kept apart.
+    ///   - variables: What executors of the agent's own are told beside that.
     ///   - complain: Told what an executor has left that cannot be undone.
     /// - Throws: When descriptors run out.
     public init(
         root: String, program: String, agentAddress: String,
         isolation: IsolationSettings = IsolationSettings(),
+        variables: [EnvironmentVariable] = [],
         complain: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
         self.root = root
         self.program = program
         self.agentAddress = agentAddress
         self.isolation = isolation
+        self.variables = variables
         self.complain = complain
+        directories = EndedDirectories(root: root)
         plans = PlanRunner(directory: try Sandbox.create(["plans"], below: root))
         state = Mutex(try State())
         wakeUp = try WakeUp()
@@ -125,6 +131,15 @@ public final class ProcessExecutorHost: ExecutorHost {
         _ = try Sandbox.create(names, below: root)
     }
 
+    /// Moves directories to where they are removed.
+    public func discard(_ paths: [String]) {
+        do throws(SystemError) {
+            try directories.discard(paths)
+        } catch {
+            complain("\(error)")
+        }
+    }
+
     /// Starts `proffer-executor`, or for a custom executor its command.
     public func launch(_ launch: ExecutorLaunch) {
         do {
@@ -144,7 +159,7 @@ public final class ProcessExecutorHost: ExecutorHost {
                 [EnvironmentVariable(name: "PATH", value: Self.path)] + launch.environment + [
                     EnvironmentVariable(name: "PROFFER_AGENT_ADDRESS", value: agentAddress),
                     EnvironmentVariable(name: "PROFFER_PLANS", value: plans.directory),
-                ] + settings.environment
+                ] + settings.environment + variables
                 + Failpoints.environment.map { .init(name: $0.name, value: $0.value) }
             command.environment = []
             let (process, report) = try state.withLock { state in

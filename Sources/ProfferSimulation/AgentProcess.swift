@@ -244,7 +244,7 @@ final class AgentProcess: SimulatedProcess {
                 records = []
             case .observe: break
             case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,
-                .killExecutor, .sweepTasks, .answer, .terminate:
+                .killExecutor, .sweepTasks, .discard, .answer, .terminate:
                 if world.bug == .effectsBeforeCommit {
                     carryOut(effect)
                 } else if let free = gate.admit(effect) {
@@ -268,7 +268,7 @@ final class AgentProcess: SimulatedProcess {
         case .closePeer(let peer, let reason):
             sides.remove(peer)
             commands.append(.close(peer, reason))
-        case .makeSandbox, .answer, .commit, .observe: break
+        case .makeSandbox, .discard, .answer, .commit, .observe: break
         case .launchExecutor(let launch): if mayAct() { home.start(launch, for: self) }
         case .killExecutor(let container, let pid, let ticks):
             if mayAct() { home.kill(container, pid: pid, startTicks: ticks, for: self) }

@@ -150,6 +150,34 @@ struct AgentCommand: AsyncParsableCommand {
     var imageCache: String?
 
     @Option(
+        name: .customLong("task-output"),
+        help: "MiB that each file of a task's output may have (default: 10).")
+    var taskOutput: String?
+
+    @Option(
+        name: .customLong("task-output-files"),
+        help: "How many files of stdout, and of stderr, are kept of a task (default: 5).")
+    var taskOutputFiles: String?
+
+    @Option(
+        name: .customLong("gc-delay"),
+        help: """
+            How long the files of ended tasks and executors are kept on an empty disk; less as it \
+            fills up (default: 7d).
+            """)
+    var gcDelay: String?
+
+    @Option(
+        name: .customLong("gc-disk-headroom"),
+        help: "The part of the disk to keep free of such files, from 0 to 1 (default: 0.1).")
+    var gcDiskHeadroom: String?
+
+    @Option(
+        name: .customLong("disk-watch-interval"),
+        help: "Pause between two looks at such files and the disk (default: 1m).")
+    var diskWatchInterval: String?
+
+    @Option(
         name: .customLong("log-level"),
         help: "trace, debug, info, notice, warning, error or critical (default: info).")
     var logLevel: String?
@@ -179,7 +207,9 @@ struct AgentCommand: AsyncParsableCommand {
             "allowed-capabilities": allowedCapabilities, "allow-privileged": allowPrivileged,
             "registry-credentials": registryCredentials, "image-cache": imageCache,
             "network-config-dir": networkConfigDir, "network-plugin-dir": networkPluginDir,
-            "log-level": logLevel,
+            "task-output": taskOutput, "task-output-files": taskOutputFiles,
+            "gc-delay": gcDelay, "gc-disk-headroom": gcDiskHeadroom,
+            "disk-watch-interval": diskWatchInterval, "log-level": logLevel,
         ]
     }
 }

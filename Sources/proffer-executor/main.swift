@@ -14,6 +14,7 @@ internal import ProfferZeroMQ
 //   PROFFER_RECOVERY_TIMEOUT_MS                 how long it waits for its agent; 900000 if unset
 //   PROFFER_SHUTDOWN_GRACE_MS                   from SHUTDOWN to its end; 5000 if unset
 //   PROFFER_OUTPUT_LIMIT_BYTES                  size of a task's stdout and stderr; 10 MiB if unset
+//   PROFFER_OUTPUT_FILES                        how many there may be of each; 5 if unset
 //   PROFFER_CONTAINER_ID                        its run, which names what is made for its tasks
 //   PROFFER_PLANS                               where it keeps what has to be undone for them
 //   PROFFER_ISOLATION and others                see IsolationSettings
@@ -59,6 +60,10 @@ let limit = variable("PROFFER_OUTPUT_LIMIT_BYTES")
 guard let outputLimit = limit.map({ Int($0) }) ?? (10 << 20), outputLimit > 0 else {
     fail("PROFFER_OUTPUT_LIMIT_BYTES is '\(limit ?? "")', which is no positive number")
 }
+let files = variable("PROFFER_OUTPUT_FILES")
+guard let outputFiles = files.map({ Int($0) }) ?? 5, (1...1000).contains(outputFiles) else {
+    fail("PROFFER_OUTPUT_FILES is '\(files ?? "")', which is no number from 1 to 1000")
+}
 let configuration = ExecutorShellConfiguration(
     frameworkID: FrameworkID(required("PROFFER_FRAMEWORK_ID")),
     executorID: ExecutorID(required("PROFFER_EXECUTOR_ID")),
@@ -67,7 +72,7 @@ let configuration = ExecutorShellConfiguration(
     directory: variable("PROFFER_DIRECTORY") ?? ".",
     shutdownGrace: milliseconds("PROFFER_SHUTDOWN_GRACE_MS", default: .seconds(5)),
     recoveryTimeout: milliseconds("PROFFER_RECOVERY_TIMEOUT_MS", default: .seconds(900)),
-    outputLimitBytes: outputLimit,
+    outputLimitBytes: outputLimit, outputFiles: outputFiles,
     isolation: IsolationSettings(environment: variable),
     containerID: ContainerID(variable("PROFFER_CONTAINER_ID") ?? "executor"),
     plansDirectory: variable("PROFFER_PLANS"), log: log)

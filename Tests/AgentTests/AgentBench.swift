@@ -70,7 +70,7 @@ struct AgentBench {
                 launches.append(launch)
                 tokens[launch.containerID] = launch.token
             case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .killExecutor, .sweepTasks,
-                .answer, .observe, .terminate:
+                .discard, .answer, .observe, .terminate:
                 break
             }
         }

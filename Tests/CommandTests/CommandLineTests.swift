@@ -27,7 +27,8 @@ struct CommandLineTests {
         }
         #expect(
             names.sorted() == [
-                "agent", "agents", "demo", "dev", "frameworks", "keygen", "kill", "logs",
+                "agent", "agents", "cp", "demo", "dev", "files", "frameworks", "keygen", "kill",
+                "logs",
                 "maintenance", "offers", "priority", "ps", "quota", "rebind", "registry",
                 "reserve", "roles", "run", "simulate", "status", "stop", "unreserve", "weight",
                 "whitelist", "why",
@@ -56,7 +57,8 @@ struct CommandLineTests {
             ["frob"], ["run"], ["run", "--name", "x"], ["dev", "--agents", "0"],
             ["dev", "--agents", "33"], ["simulate", "--seeds", "0"],
             ["simulate", "--only", "x"], ["demo", "--agents", "2"], ["logs"], ["ps", "-o", "xml"],
-            ["logs", "x", "--tail", "-1"], ["stop", "x", "--timeout", "soon"],
+            ["logs", "x", "--tail", "-1"], ["cp", "x", "y"], ["cp", ":x", "y"], ["files"],
+            ["stop", "x", "--timeout", "soon"],
             ["run", "--name", "x", "--timeout", "1", "--", "true"],
             ["agent", "drain", "a", "--max-grace", "long"], ["agent", "gone"],
             ["maintenance", "down"], ["maintenance", "plan", "h", "--start", "noon"],
@@ -118,13 +120,13 @@ struct LogCursorTests {
     func progress() {
         var cursor = LogCursor(tail: nil)
         #expect(cursor.offset == 0)
-        let isAtEndFirst = cursor.advance(count: 10, start: 0, size: 25)
-        #expect(!isAtEndFirst)
+        let first = cursor.advance(count: 10, start: 0, size: 25)
+        #expect(first == .more)
         #expect(cursor.offset == 10)
-        let isAtEndSecond = cursor.advance(count: 15, start: 10, size: 25)
-        #expect(isAtEndSecond)
-        let isAtEndThird = cursor.advance(count: 0, start: 25, size: 25)
-        #expect(isAtEndThird)
+        let second = cursor.advance(count: 15, start: 10, size: 25)
+        #expect(second == .atEnd)
+        let third = cursor.advance(count: 0, start: 25, size: 25)
+        #expect(third == .atEnd)
         #expect(cursor.offset == 25)
     }
 
@@ -132,8 +134,8 @@ struct LogCursorTests {
     func tail() {
         var cursor = LogCursor(tail: 100)
         #expect(cursor.offset == -100)
-        let isAtEnd = cursor.advance(count: 100, start: 900, size: 1000)
-        #expect(isAtEnd)
+        let next = cursor.advance(count: 100, start: 900, size: 1000)
+        #expect(next == .atEnd)
         #expect(cursor.offset == 1000)
     }
 
@@ -141,26 +143,29 @@ struct LogCursorTests {
     func emptyTail() {
         var cursor = LogCursor(tail: 0)
         #expect(cursor.offset > 1 << 60)
-        let isAtEnd = cursor.advance(count: 0, start: 8, size: 8)
-        #expect(isAtEnd)
+        let next = cursor.advance(count: 0, start: 8, size: 8)
+        #expect(next == .atEnd)
         #expect(cursor.offset == 8)
     }
 
-    @Test("a file that became shorter is read from its start")
+    @Test("a file that became shorter was rotated, and is read on where its older part ends")
     func rotation() {
         var cursor = LogCursor(tail: nil)
-        let isAtEnd = cursor.advance(count: 50, start: 0, size: 50)
-        #expect(isAtEnd)
-        let isStillAtEnd = cursor.advance(count: 0, start: 7, size: 7)
-        #expect(!isStillAtEnd)
-        #expect(cursor.offset == 0)
+        let first = cursor.advance(count: 50, start: 0, size: 50)
+        #expect(first == .atEnd)
+        let second = cursor.advance(count: 0, start: 7, size: 7)
+        #expect(second == .rotated(50))
+        cursor.resume(at: 5)
+        #expect(cursor.offset == 5)
+        let third = cursor.advance(count: 2, start: 5, size: 7)
+        #expect(third == .atEnd)
     }
 
     @Test("without the headers of the answer its length counts")
     func withoutHeaders() {
         var cursor = LogCursor(tail: nil)
-        let isAtEnd = cursor.advance(count: 5, start: nil, size: nil)
-        #expect(isAtEnd)
+        let next = cursor.advance(count: 5, start: nil, size: nil)
+        #expect(next == .atEnd)
         #expect(cursor.offset == 5)
     }
 }
@@ -202,5 +207,20 @@ struct TaskChoiceTests {
         #expect(several?.code == .failed)
         let none = #expect(throws: CommandProblem.self) { try select("db", from: all) }
         #expect(none?.code == .notFound)
+    }
+}
+
+@Suite("Names that come from elsewhere")
+struct LocalNameTests {
+    @Test(
+        "a name that leads elsewhere is refused",
+        arguments: ["", ".", "..", "a/b", "/", "../x", "a\0b"])
+    func refused(name: String) {
+        #expect(throws: CommandProblem.self) { try LocalName.checked(name) }
+    }
+
+    @Test("others are taken as they are", arguments: ["a", "...", "a b", "-rf", "\u{1b}[2J"])
+    func taken(name: String) throws {
+        #expect(try LocalName.checked(name) == name)
     }
 }

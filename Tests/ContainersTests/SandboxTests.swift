@@ -46,28 +46,6 @@ struct SandboxTests {
         #expect(error?.code == ENOTDIR)
     }
 
-    @Test("a file that has outgrown its limit is moved away, and its writer writes on")
-    func rotates() throws {
-        let scratch = try Scratch()
-        var watcher = try ProcessWatcher()
-        let plan = scratch.plan(
-            "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; touch half; "
-                + "while [ ! -e go ]; do sleep 0.01; done; echo the last line")
-        try watcher.watchChild(try ProcessLauncher.start(plan), token: 1)
-        #expect(eventually { access(scratch.path + "/half", F_OK) == 0 })
-        let file = try #require(OutputFile(scratch.path + "/stdout"))
-        #expect(try file.rotate(limit: 1_000_000) == false)
-        #expect(try file.rotate(limit: 10_000))
-        var status = stat()
-        stat(scratch.path + "/stdout.1", &status)
-        #expect(status.st_size == 10_000)
-        #expect(OutputFile.tail(scratch.path + "/stdout.1", limit: 20).hasSuffix("line 1999\n"))
-        close(open(scratch.path + "/go", O_CREAT | O_WRONLY, 0o600))
-        let end = watcher.takeEnds(within: 10_000).first
-        #expect(end?.exit?.code == 0)
-        #expect(scratch.text("stdout") == "the last line\n")
-    }
-
     @Test("a link in the place of an output file is not followed")
     func replaced() throws {
         let scratch = try Scratch()

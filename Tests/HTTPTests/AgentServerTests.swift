@@ -3,6 +3,7 @@ import Foundation
 import HTTPTypes
 import Metrics
 import ProfferAPI
+import Synchronization
 import Testing
 
 @testable import ProfferHTTP
@@ -10,6 +11,7 @@ import Testing
 @Suite("HTTP server of an agent")
 struct AgentServerTests {
     private func withServer(
+        audit: (@Sendable (SandboxAccess) -> Void)? = nil,
         _ body: (@Sendable (String) async throws -> Reply) async throws -> Void
     ) async throws {
         let root = NSTemporaryDirectory() + "proffer-" + UUID().uuidString
@@ -23,7 +25,7 @@ struct AgentServerTests {
         let server = AgentServer(
             sandboxes: Sandboxes(root: root) { framework, task in
                 framework == "f" && task == "t" ? "f/t" : nil
-            }, metrics: registry)
+            }, metrics: registry, audit: audit)
         try await body { uri in try await send(to: server.router(), .get, uri) }
     }
 
@@ -84,5 +86,34 @@ struct AgentServerTests {
             #expect(reply.status == status)
             _ = try reply.problem()
         }
+    }
+
+    @Test("a download is the whole file, as an attachment")
+    func download() async throws {
+        try await withServer { get in
+            let reply = try await get("/v1/sandboxes/f/t/stdout?download=true")
+            #expect(reply.status == 200)
+            #expect(reply.body == "0123456789")
+            #expect(
+                reply.headers[.contentDisposition] == "attachment; filename*=UTF-8''stdout")
+            #expect(reply.headers[.contentType] == "application/octet-stream")
+            #expect(try await get("/v1/sandboxes/f/t/dir?download=true").status == 400)
+        }
+    }
+
+    @Test("each access is told, one that is repeated once in a while")
+    func audit() async throws {
+        let told = Mutex<[SandboxAccess]>([])
+        try await withServer(audit: { access in told.withLock { $0.append(access) } }) { get in
+            for _ in 0..<3 { _ = try await get("/v1/sandboxes/f/t/stdout") }
+            _ = try await get("/v1/sandboxes/f/t?path=dir")
+            _ = try await get("/v1/sandboxes/f/t/dir/file?download=true")
+            _ = try await get("/v1/sandboxes/f/t/%1b%5b2J%0a")
+        }
+        let accesses = told.withLock { $0 }
+        #expect(accesses.map(\.action) == ["read", "list", "download", "read"])
+        #expect(accesses.map(\.task) == ["t", "t", "t", "t"])
+        #expect(accesses.map(\.path).prefix(3) == ["stdout", "dir", "dir/file"])
+        #expect(accesses.allSatisfy { $0.path.utf8.allSatisfy { (0x20..<0x7F).contains($0) } })
     }
 }

@@ -81,10 +81,10 @@ func request(
 }
 
 /// Sends one request to some routes.
-func send(
-    to router: Router<BasicRequestContext>, _ method: HTTPRequest.Method, _ uri: String,
+func send<Context: RequestContext>(
+    to router: Router<Context>, _ method: HTTPRequest.Method, _ uri: String,
     _ authorization: String? = nil, _ body: String? = nil
-) async throws -> Reply {
+) async throws -> Reply where Context.Source == ApplicationRequestContextSource {
     try await Application(router: router).test(.router) { client in
         var headers = HTTPFields()
         if let authorization { headers[.authorization] = authorization }
