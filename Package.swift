@@ -51,6 +51,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "Proffer", targets: ["Proffer"]),
+        .library(name: "ProfferExecutorSDK", targets: ["ProfferExecutorSDK"]),
         .library(name: "ProfferEmbedded", targets: ["ProfferEmbedded"]),
         .library(name: "ProfferRuntime", targets: ["ProfferRuntime"]),
         .library(name: "ProfferWire", targets: ["ProfferWire"]),
@@ -63,7 +64,7 @@ let package = Package(
             targets: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
                 "ProfferElection", "ProfferMaster", "ProfferAgent", "ProfferExecutor",
-                "ProfferFramework", "ProfferIsolation",
+                "ProfferExecutorDriver", "ProfferFramework", "ProfferIsolation",
             ]
         ),
         .library(name: "ProfferSimulation", targets: ["ProfferSimulation"]),
@@ -112,6 +113,9 @@ let package = Package(
         .target(
             name: "ProfferFramework",
             dependencies: ["ProfferKernel", "ProfferModel"] + collections, swiftSettings: pure),
+        .target(
+            name: "ProfferExecutorDriver", dependencies: ["ProfferKernel", "ProfferModel"],
+            swiftSettings: pure),
         .target(
             name: "ProfferIsolation", dependencies: ["ProfferKernel", "ProfferModel"],
             swiftSettings: pure),
@@ -178,6 +182,13 @@ let package = Package(
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferFramework", "ProfferTransport",
                 "ProfferWire", "ProfferZeroMQ", "ProfferFailpoints", log,
+            ], swiftSettings: edge),
+        // The executor SDK: for programs that an agent starts as executors of a framework.
+        .target(
+            name: "ProfferExecutorSDK",
+            dependencies: [
+                "ProfferKernel", "ProfferModel", "ProfferExecutorDriver", "ProfferExecutorWire",
+                "ProfferSession", "ProfferTransport", "ProfferZeroMQ", log,
             ], swiftSettings: edge),
         // The executor's shell, shared by proffer-executor and the embedded cluster.
         .target(
@@ -253,6 +264,12 @@ let package = Package(
             name: "SimulatedClusterExample", dependencies: ["Proffer", "ProfferSimulation"],
             path: "Examples/SimulatedCluster", swiftSettings: edge),
         .executableTarget(
+            name: "warm-executor", dependencies: ["ProfferExecutorSDK"],
+            path: "Examples/WarmExecutor/Executor", swiftSettings: edge),
+        .executableTarget(
+            name: "warm-framework", dependencies: ["Proffer"],
+            path: "Examples/WarmExecutor/Framework", swiftSettings: edge),
+        .executableTarget(
             name: "http-echo", path: "Examples/HTTPEcho", swiftSettings: edge),
         .target(
             name: "ServicePolicy", dependencies: ["Proffer"],
@@ -296,6 +313,13 @@ let package = Package(
                 "ProfferExecutor", "ProfferExecutorShell", "ProfferContainers", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferZeroMQ", "proffer-executor",
             ], swiftSettings: edge),
+        .testTarget(
+            name: "ExecutorDriverTests", dependencies: ["ProfferExecutorDriver"],
+            swiftSettings: edge),
+        // An executor that does what its tasks say; the tests of executors start it.
+        .executableTarget(
+            name: "scripted-executor", dependencies: ["ProfferExecutorSDK"],
+            path: "Tests/ScriptedExecutor", swiftSettings: edge),
         .testTarget(
             name: "ContainersTests",
             dependencies: ["CLinux", "ProfferContainers", "ProfferIsolation"],
@@ -389,7 +413,7 @@ let package = Package(
                 "ClusterProbe", "ProcessProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ",
                 httpClient, log,
                 "proffer-master", "proffer-agent", "proffer-executor", "proffer-cli",
-                "HelloFramework",
+                "HelloFramework", "scripted-executor", "warm-executor", "warm-framework",
             ], swiftSettings: edge),
         .testTarget(
             name: "BatchServerTests",

@@ -2,6 +2,7 @@ internal import Glibc
 public import Logging
 internal import ProfferKernel
 public import ProfferModel
+internal import ProfferTransport
 
 /// A framework with an async face: the quick way to write one.
 ///

@@ -19,6 +19,7 @@ enum ImportRules {
         "ProfferMaster": ["ProfferKernel", "ProfferModel", "ProfferAllocation"],
         "ProfferAgent": ["ProfferKernel", "ProfferModel"],
         "ProfferExecutor": ["ProfferKernel", "ProfferModel"],
+        "ProfferExecutorDriver": ["ProfferKernel", "ProfferModel"],
         "ProfferFramework": ["ProfferKernel", "ProfferModel"],
         "ProfferIsolation": ["ProfferKernel", "ProfferModel"],
         "ProfferSimulation": [
@@ -50,6 +51,10 @@ enum ImportRules {
 
         "Proffer": kernel.union(system).union(foundation).union(logging).union([
             "ProfferFailpoints", "ProfferFramework", "ProfferTransport", "ProfferWire",
+            "ProfferZeroMQ",
+        ]),
+        "ProfferExecutorSDK": kernel.union(system).union(["Logging"]).union([
+            "ProfferExecutorDriver", "ProfferExecutorWire", "ProfferSession", "ProfferTransport",
             "ProfferZeroMQ",
         ]),
         "ProfferExecutorShell": kernel.union(system).union(collections).union([
@@ -91,7 +96,7 @@ enum ImportRules {
 
     /// What somebody else's package can import of ours.
     static let products: Set<String> = Set([
-        "Proffer", "ProfferEmbedded", "ProfferRuntime", "ProfferZeroMQ",
+        "Proffer", "ProfferEmbedded", "ProfferExecutorSDK", "ProfferRuntime", "ProfferZeroMQ",
     ]).union(pure.keys)
 
     /// The policies of the examples follow the rules of the pure ring.

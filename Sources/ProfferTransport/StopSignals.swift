@@ -1,10 +1,9 @@
 internal import Glibc
-internal import ProfferTransport
 
 /// Runs a closure when the process is asked to stop.
-enum StopSignals {
+public enum StopSignals {
     /// Calls `stop` on a thread of its own at the first TERM or INT; later ones do nothing.
-    static func install(_ stop: @escaping @Sendable () -> Void) {
+    public static func install(_ stop: @escaping @Sendable () -> Void) {
         signal(SIGTERM, SIG_IGN)
         signal(SIGINT, SIG_IGN)
         for number in [SIGTERM, SIGINT] { catchers.install(number) }
@@ -41,8 +40,10 @@ enum StopSignals {
 /// Written once before any handler is installed, read by handlers only.
 nonisolated(unsafe) private var signalPipe: Int32 = -1
 
-enum FileDescriptorText {
-    static func standardError(_ text: String) {
+/// Text for whoever started the process.
+public enum FileDescriptorText {
+    /// Writes to the standard error as far as it can be written to.
+    public static func standardError(_ text: String) {
         let bytes = Array(text.utf8)
         _ = write(2, bytes, bytes.count)
     }
