@@ -53,13 +53,34 @@ public struct CgroupProbe: Hashable, Sendable {
     ///
     /// - Complexity: three or four small files of the kernel.
     public func sample(_ name: String) -> CgroupUsage {
-        var usage = CgroupUsage(outOfMemoryKills: 0)
-        usage.cpuTime = cpuTime(name)
-        if let tree = memoryTree {
-            let file = tree.version == .one ? "memory.usage_in_bytes" : "memory.current"
-            usage.memoryBytes = number(tree, name, file)
+        usage(of: counters(name).map { $0.flatMap { ProcFile.text($0, limit: 2048) } })
+    }
+
+    /// The files of time, memory and number of processes; `nil` where the node has none.
+    func counters(_ name: String) -> [String?] {
+        let isOwn = timeTree?.version == .one
+        let time = (isOwn ? timeTree : planner.layout.unified).map {
+            planner.path(name, in: $0) + (isOwn ? "/cpuacct.usage" : "/cpu.stat")
         }
-        usage.processes = countTree.flatMap { number($0, name, "pids.current") }.map { Int($0) }
+        let memory = memoryTree.map {
+            planner.path(name, in: $0)
+                + ($0.version == .one ? "/memory.usage_in_bytes" : "/memory.current")
+        }
+        return [time, memory, countTree.map { planner.path(name, in: $0) + "/pids.current" }]
+    }
+
+    /// What the files of ``counters(_:)`` say.
+    func usage(of texts: [String?]) -> CgroupUsage {
+        var usage = CgroupUsage(outOfMemoryKills: 0)
+        let numbers = texts.map { text in
+            text.flatMap { Int64($0.prefix { $0 != "\n" }) }
+        }
+        // The unified tree counts time in every group, whatever its controllers.
+        usage.cpuTime =
+            numbers[0].map { .nanoseconds($0) }
+            ?? texts[0].flatMap { Self.table($0)["usage_usec"] }.map { .microseconds($0) }
+        usage.memoryBytes = numbers[1]
+        usage.processes = numbers[2].map { Int($0) }
         return usage
     }
 
@@ -78,8 +99,8 @@ public struct CgroupProbe: Hashable, Sendable {
     ///
     /// - Complexity: four small files of the kernel.
     public func account(of name: String) -> CgroupUsage {
-        var usage = CgroupUsage(outOfMemoryKills: 0)
-        usage.cpuTime = cpuTime(name)
+        let time = counters(name)[0].flatMap { ProcFile.text($0, limit: 2048) }
+        var usage = usage(of: [time, nil, nil])
         addMemory(of: name, to: &usage)
         return usage
     }
@@ -107,15 +128,6 @@ public struct CgroupProbe: Hashable, Sendable {
                 } ?? 0
         case nil: break
         }
-    }
-
-    private func cpuTime(_ name: String) -> Duration? {
-        if let tree = timeTree, tree.version == .one {
-            return number(tree, name, "cpuacct.usage").map { .nanoseconds($0) }
-        }
-        // The unified tree counts time in every group, whatever its controllers.
-        guard let tree = planner.layout.unified else { return nil }
-        return table(tree, name, "cpu.stat")["usage_usec"].map { .microseconds($0) }
     }
 
     private func throttledTime(_ name: String) -> Duration? {
@@ -147,7 +159,11 @@ public struct CgroupProbe: Hashable, Sendable {
     private func table(
         _ tree: CgroupHierarchy, _ name: String, _ file: String
     ) -> [Substring: Int64] {
-        let text = ProcFile.text(planner.path(name, in: tree) + "/" + file, limit: 4096) ?? ""
+        Self.table(
+            ProcFile.text(planner.path(name, in: tree) + "/" + file, limit: 4096) ?? "")
+    }
+
+    private static func table(_ text: String) -> [Substring: Int64] {
         var table: [Substring: Int64] = [:]
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: " ")

@@ -62,6 +62,7 @@ struct TaskHost: ~Copyable {
     private let planner: TaskPlanner
     private let runner: PlanRunner
     private let probe: CgroupProbe?
+    private let sampler: CgroupSampler?
     private let containerID: ContainerID
     private let log: @Sendable (String) -> Void
     private let background = BackgroundWork(threads: 4)
@@ -89,6 +90,7 @@ struct TaskHost: ~Copyable {
         }
         planner = TaskPlanner(settings: settings, facts: NodeIsolation.facts(for: settings))
         probe = planner.cgroups.map { CgroupProbe($0) }
+        sampler = probe.map { CgroupSampler($0) }
         runner = PlanRunner(
             directory: configuration.plansDirectory ?? configuration.directory)
         containerID = configuration.containerID
@@ -278,6 +280,7 @@ struct TaskHost: ~Copyable {
 
     /// Takes over what the cgroup knows better than the process table.
     private func account(for name: String, in exit: inout TaskExit) {
+        sampler?.forget(name)
         guard let usage = probe?.account(of: name) else { return }
         exit.cpuTime = usage.cpuTime ?? exit.cpuTime
         exit.peakMemoryBytes = usage.peakMemoryBytes ?? exit.peakMemoryBytes
@@ -341,9 +344,9 @@ struct TaskHost: ~Copyable {
     /// Measures tasks that run.
     func measure(_ ids: [TaskID], of framework: FrameworkID) -> [TaskUsage] {
         let live = ids.compactMap { id in task(id).map { (id: id, task: $0) } }
-        if let probe {
+        if let sampler {
             return live.map { id, task in
-                let usage = probe.sample(task.plan.name)
+                let usage = sampler.sample(task.plan.name)
                 return TaskUsage(
                     key: TaskKey(framework, id), cpuTime: usage.cpuTime ?? .zero,
                     memoryBytes: usage.memoryBytes ?? 0, processes: usage.processes ?? 0)

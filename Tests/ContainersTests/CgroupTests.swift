@@ -38,6 +38,24 @@ struct CgroupTests {
         #expect(bench.undo("neighbour"))
     }
 
+    @Test("a sampler reads what a probe reads, and lets go of a group that is gone")
+    func sampler() throws {
+        let bench = try CgroupBench()
+        let sampler = CgroupSampler(bench.probe)
+        try bench.start("sleep 1000 & exec sleep 1000")
+        for _ in 0..<2 {
+            #expect(eventually { sampler.sample("task").processes == 2 })
+            #expect(sampler.sample("task").cpuTime != nil)
+            #expect(sampler.sample("task").memoryBytes ?? 0 > 0)
+        }
+        #expect(sampler.openCount == 1)
+        bench.probe.kill("task")
+        #expect(bench.end() != nil)
+        #expect(bench.undo())
+        #expect(sampler.sample("task").processes == nil)
+        #expect(sampler.openCount == 0)
+    }
+
     @Test("memory in files of a temporary file system counts too")
     func temporaryFiles() throws {
         let bench = try CgroupBench()
