@@ -216,9 +216,10 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
         do {
             records = try loaded.records.map { try WireCodec.decodeMasterRecord($0) }
         } catch {
-            setup.sink.degraded("a record of the registry cannot be understood: \(error)")
             election?.handle(
-                .commitFailed(leadership.fence, "\(error)"), at: now, into: &outbox)
+                .commitFailed(
+                    leadership.fence, "a record of the registry cannot be understood: \(error)"),
+                at: now, into: &outbox)
             return
         }
         self.term = term
@@ -289,6 +290,8 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
                 + " another --registry, or a fresh --data-dir"
         case .staleRead(let wanted, let found):
             "etcd answered as of revision \(found), though \(wanted) was wanted; asking again"
+        case .termFailed(let because):
+            "this master took over and could not lead: \(because); trying again, less and less often"
         }
     }
 }
