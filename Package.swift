@@ -124,7 +124,8 @@ let package = Package(
             name: "ProfferSimulation",
             dependencies: [
                 "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
-                "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+                "ProfferElection", "ProfferMaster", "ProfferAgent", "ProfferExecutor",
+                "ProfferFramework",
             ] + collections, swiftSettings: pure),
 
         // Edge ring: talks to the world.

@@ -60,9 +60,14 @@ extension Election {
             ask(.grantLease(configuration.leaseTime), at: now, into: &outbox)
             return
         }
-        failures = 0
         // A key of its own that it does not know to have made ends by itself; nobody leads then.
         let isOwn = key.record.candidate == record.candidate
+        if key.record == followed {
+            // Somebody leads and stays: what went wrong here is over.
+            failures = 0
+            if case .termFailed = problem { report(nil, into: &outbox) }
+        }
+        isBackingOff = false
         follow(isOwn ? nil : key.record, into: &outbox)
         outbox.append(.watch(after: revision))
         let pause = configuration.lookInterval
@@ -101,7 +106,7 @@ extension Election {
             return
         }
         seenRevision = max(seenRevision, revision)
-        report(nil, into: &outbox)
+        reportProgress(into: &outbox)
         phase = .claiming
         claim(at: now, into: &outbox)
     }
@@ -158,7 +163,6 @@ extension Election {
         prove(sent: sent)
         seenEpoch = max(seenEpoch, tenure?.head?.record.epoch ?? 0)
         seenRevision = max(seenRevision, tenure?.head?.modified ?? .zero)
-        failures = 0
         phase = .loading
         load(at: now, into: &outbox)
     }
@@ -177,8 +181,8 @@ extension Election {
             retryAt = now + configuration.retryFirst
             return
         }
-        report(nil, into: &outbox)
-        failures = 0
+        reportProgress(into: &outbox)
+        tenure?.led = now
         phase = .leading
         outbox.append(.watch(after: head.modified))
         outbox.append(

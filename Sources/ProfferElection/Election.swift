@@ -53,6 +53,8 @@ public struct Election: Machine {
         var proof: Pending?
         var renewAt: Instant
         var proveAt: Instant
+        /// Since when it is led; `nil` while it is being taken over.
+        var led: Instant?
     }
 
     let configuration: ElectionConfiguration
@@ -64,11 +66,14 @@ public struct Election: Machine {
     var pending: Pending?
     var tenure: Tenure?
     var lastRequest: UInt64 = 0
+    /// Attempts in a row that came to nothing; a term counts only once it has lasted.
     var failures = 0
     var seenEpoch: UInt64
     var seenRevision = Revision.zero
     var followed: LeaderRecord?
     var problem: ElectionProblem?
+    /// Whether the present rest is a pause after a failure, which no hint shortens.
+    var isBackingOff = false
     var retryAt: Instant?
 
     /// Makes a candidate that looks around at its first ``wake(at:into:)``.
@@ -192,16 +197,17 @@ public struct Election: Machine {
     }
 
     /// The pause before the next attempt: doubling, with half of it by chance.
-    private mutating func pause() -> Duration {
+    private mutating func pause(upTo last: Duration) -> Duration {
         var pause = configuration.retryFirst
-        for _ in 0..<min(failures, 16) where pause < configuration.retryLast { pause = pause * 2 }
+        for _ in 0..<min(failures, 16) where pause < last { pause = pause * 2 }
         failures += 1
-        pause = min(pause, configuration.retryLast)
+        pause = min(pause, last)
         return pause / 2 + generator.duration(upTo: pause / 2)
     }
 
-    mutating func rest(at now: Instant) {
-        phase = .resting(until: now + pause())
+    mutating func rest(at now: Instant, upTo last: Duration? = nil) {
+        phase = .resting(until: now + pause(upTo: last ?? configuration.retryLast))
+        isBackingOff = true
         pending = nil
         retryAt = nil
     }
@@ -212,6 +218,18 @@ public struct Election: Machine {
         guard new != problem else { return }
         problem = new
         outbox.append(.report(new))
+    }
+
+    /// A step of taking over went well; that terms fail is over only when one has lasted.
+    mutating func reportProgress(into outbox: inout Outbox<ElectionEffect>) {
+        if case .termFailed = problem { return }
+        report(nil, into: &outbox)
+    }
+
+    /// Whether the present term has been led for as long as a lease.
+    private func hasLasted(at now: Instant) -> Bool {
+        guard let led = tenure?.led else { return false }
+        return led + configuration.leaseTime <= now
     }
 
     mutating func follow(
@@ -226,6 +244,7 @@ public struct Election: Machine {
 
     /// Renews the lease and proves the key, each for itself, as long as the key is held.
     private mutating func confirm(at now: Instant, into outbox: inout Outbox<ElectionEffect>) {
+        if case .termFailed = problem, hasLasted(at: now) { report(nil, into: &outbox) }
         guard var tenure, let fence = tenure.fence else { return }
         let patience = configuration.requestTimeout
         if let late = tenure.renewal, late.due <= now {
@@ -307,7 +326,7 @@ public struct Election: Machine {
         switch phase {
         case .campaigning, .claiming, .loading:
             // Whether it was carried out is unknown; asked again, the answer tells.
-            retryAt = now + pause()
+            retryAt = now + pause(upTo: configuration.retryLast)
         case .resigning:
             finish(into: &outbox)
         case .resting, .looking, .granting, .leading, .ended:
@@ -337,8 +356,17 @@ public struct Election: Machine {
     ) {
         let fence = tenure?.fence
         if phase == .leading { outbox.append(.stepDown(reason)) }
+        let hasLasted = hasLasted(at: now)
         tenure = nil
-        rest(at: now)
+        if hasLasted { failures = 0 }
+        if case .commitFailed(let because) = reason, !hasLasted {
+            // Whatever made this term fail may well make the next one fail; each is a new epoch
+            // and reads the whole registry.
+            report(.termFailed(because), into: &outbox)
+            rest(at: now, upTo: configuration.takeOverRetryLast)
+        } else {
+            rest(at: now)
+        }
         // Deletes only a key of this very term: so the next leader need not wait for the lease.
         if let fence {
             _ = send(.resign(fence), configuration.requestTimeout, at: now, into: &outbox)
@@ -350,7 +378,7 @@ public struct Election: Machine {
     private mutating func lookInto(at now: Instant, into outbox: inout Outbox<ElectionEffect>) {
         switch phase {
         case .resting(let until):
-            guard failures == 0 else { return }
+            guard !isBackingOff else { return }
             phase = .resting(until: min(until, now + generator.duration(upTo: hintDelay)))
         case .leading, .claiming, .loading:
             guard let planned = tenure?.proveAt else { return }

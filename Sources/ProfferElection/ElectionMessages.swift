@@ -117,6 +117,9 @@ public enum ElectionProblem: Hashable, Sendable {
     case foreign(clusterID: String)
     /// The registry was read as it was before the taking over.
     case staleRead(wanted: Revision, found: Revision)
+    /// The last term of this master failed soon after its beginning: what it read could not be
+    /// understood, or its first commits were refused. It tries again, less and less often.
+    case termFailed(String)
 }
 
 /// What an election asks the world to do.
@@ -160,6 +163,8 @@ public struct ElectionConfiguration: Hashable, Sendable {
     public var retryFirst = Duration.milliseconds(100)
     /// The longest pause after a failure.
     public var retryLast = Duration.seconds(2)
+    /// The longest pause after a term that failed soon after its beginning.
+    public var takeOverRetryLast = Duration.seconds(30)
     /// The version of the layout that this program writes; it refuses later ones.
     public var schema = 1
 
@@ -181,7 +186,7 @@ public struct ElectionConfiguration: Hashable, Sendable {
         var found: [String] = []
         let spans = [
             leaseTime, confirmInterval, requestTimeout, loadTimeout, lookInterval, retryFirst,
-            retryLast,
+            retryLast, takeOverRetryLast,
         ]
         if spans.contains(where: { $0 <= .zero }) {
             found.append("every time of an election must be longer than nothing")

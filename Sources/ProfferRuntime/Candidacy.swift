@@ -15,20 +15,24 @@ public struct Candidacy: Sendable {
     public var host: String
     /// How the election behaves.
     public var election: ElectionConfiguration
-    /// Is told the cluster's id, each time this master begins to lead.
-    public var adopt: @Sendable (String) -> Void
+    /// The latest epoch in which this master has led, in an earlier process too; a registry with a
+    /// lower one is refused.
+    public var seenEpoch: UInt64
+    /// Is told the cluster's id and the epoch, each time this master begins to lead.
+    public var adopt: @Sendable (_ clusterID: String, _ epoch: UInt64) -> Void
 
     /// Describes a candidacy.
     public init(
         registry: EtcdRegistry, clusterID: String?, newClusterID: String, host: String,
-        election: ElectionConfiguration = .init(),
-        adopt: @escaping @Sendable (String) -> Void = { _ in }
+        election: ElectionConfiguration = .init(), seenEpoch: UInt64 = 0,
+        adopt: @escaping @Sendable (_ clusterID: String, _ epoch: UInt64) -> Void = { _, _ in }
     ) {
         self.registry = registry
         self.clusterID = clusterID
         self.newClusterID = newClusterID
         self.host = host
         self.election = election
+        self.seenEpoch = seenEpoch
         self.adopt = adopt
     }
 }

@@ -104,7 +104,8 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
         election = Election(
             record: LeaderRecord(candidate: generator.uuidText(), contact: contact),
             clusterID: setup.candidacy.clusterID, newClusterID: setup.candidacy.newClusterID,
-            configuration: setup.candidacy.election, seed: generator.next(), at: now)
+            configuration: setup.candidacy.election, seenEpoch: setup.candidacy.seenEpoch,
+            seed: generator.next(), at: now)
         election?.wake(at: now, into: &outbox)
     }
 
@@ -216,9 +217,10 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
         do {
             records = try loaded.records.map { try WireCodec.decodeMasterRecord($0) }
         } catch {
-            setup.sink.degraded("a record of the registry cannot be understood: \(error)")
             election?.handle(
-                .commitFailed(leadership.fence, "\(error)"), at: now, into: &outbox)
+                .commitFailed(
+                    leadership.fence, "a record of the registry cannot be understood: \(error)"),
+                at: now, into: &outbox)
             return
         }
         self.term = term
@@ -231,7 +233,7 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
             post: { post(.ofTerm(leadership.epoch, $0)) })
         isLeading = true
         masterDeadline = now
-        setup.candidacy.adopt(leadership.head.record.clusterID)
+        setup.candidacy.adopt(leadership.head.record.clusterID, epoch)
         setup.sink.leads(epoch: epoch, records: records.count)
         links.serve(clusterID: leadership.head.record.clusterID, epoch: epoch)
     }
@@ -278,6 +280,9 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
         case .failing(.unreachable(let text)): "etcd does not answer: \(text)"
         case .failing(.noSpace): noSpace
         case .failing(.refused(let text)): "etcd refused: \(text)"
+        case .wentBack(let seen, 0):
+            "the registry is empty, though this master has led in epoch \(seen): give the right"
+                + " --registry, or restore a backup; to begin anew, give a fresh --data-dir"
         case .wentBack(let seen, let found):
             "the registry went back from epoch \(seen) to \(found): an old copy was restored; stop"
                 + " the masters and run 'proffer registry raise-epoch \(seen)'"
@@ -289,6 +294,8 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
                 + " another --registry, or a fresh --data-dir"
         case .staleRead(let wanted, let found):
             "etcd answered as of revision \(found), though \(wanted) was wanted; asking again"
+        case .termFailed(let because):
+            "this master took over and could not lead: \(because); trying again, less and less often"
         }
     }
 }

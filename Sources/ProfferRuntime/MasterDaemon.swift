@@ -262,9 +262,11 @@ public struct MasterDaemon: Sendable {
             registry: registry, clusterID: try directory.existingSecret("cluster.id"),
             newClusterID: DataDirectory.freshSecret(), host: name,
             election: configuration.election,
-            adopt: { [logger] id in
+            seenEpoch: try directory.existingSecret("cluster.epoch").flatMap { UInt64($0) } ?? 0,
+            adopt: { [logger] id, epoch in
                 do {
                     try directory.keep(secret: id, as: "cluster.id")
+                    try directory.keep(secret: "\(epoch)", as: "cluster.epoch")
                 } catch {
                     logger.warning("\(error)")
                 }

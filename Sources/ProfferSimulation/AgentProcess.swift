@@ -45,7 +45,7 @@ final class AgentProcess: SimulatedProcess {
     }
 
     override var nextDeadline: Instant? {
-        var next = earliest(earliest(machine?.nextDeadline, usageAt), gate.nextDeadline)
+        var next = earliest(earliest(machine?.deadline(), usageAt), gate.nextDeadline)
         next = earliest(next, dialer?.nextDeadline)
         return earliest(next, listener?.nextDeadline)
     }
@@ -145,7 +145,7 @@ final class AgentProcess: SimulatedProcess {
                 give(.usage(AgentUsage(memoryTotalBytes: 1 << 30)), at: now)
                 usageAt = now + world.plan.usageInterval
             }
-            if let due = machine?.nextDeadline, due <= now {
+            if let due = machine?.deadline(), due <= now {
                 machine?.wake(at: now, into: &outbox)
                 noteDecisions()
             }

@@ -44,7 +44,7 @@ final class ExecutorProcess: SimulatedProcess {
     }
 
     override var nextDeadline: Instant? {
-        earliest(machine?.nextDeadline, dialer?.nextDeadline)
+        earliest(machine?.deadline(), dialer?.nextDeadline)
     }
 
     override func boot() {
@@ -99,7 +99,7 @@ final class ExecutorProcess: SimulatedProcess {
         repeat {
             for event in transport.events { inputs += translate(event) }
             transport.events = []
-            if let due = machine?.nextDeadline, due <= now {
+            if let due = machine?.deadline(), due <= now {
                 machine?.wake(at: now, into: &outbox)
             }
             var more: [ExecutorInput] = []

@@ -11,6 +11,8 @@ public enum FaultKind: Int, CaseIterable, Sendable {
     case standbyKilled
     /// The leading master is stopped past its lease and goes on.
     case leaderPaused
+    /// The machine of the leading master is suspended past its lease: its clock stands still.
+    case leaderSuspended
     /// An agent is killed; its executors and tasks live on.
     case agentKilled
     /// An agent is stopped for a while.
@@ -85,6 +87,8 @@ public enum FaultKind: Int, CaseIterable, Sendable {
     case leaseRevoked
     /// The coordinator confirms the next renewal of a lost lease.
     case renewalLie
+    /// The coordinator answers reads with what was before, for a while.
+    case readStale
     /// A monotonic clock runs at another rate.
     case clockRate
     /// A wall clock jumps.
@@ -134,6 +138,12 @@ public enum FaultKind: Int, CaseIterable, Sendable {
     case commitFenced
     /// A request to the coordinator was not answered.
     case coordinatorDown
+    /// A request to the coordinator or its answer took long.
+    case coordinatorSlow
+    /// A commit whose answer was lost was sent again and found to be done.
+    case commitRepeated
+    /// A new leader was told of a registry as it was before it took over.
+    case staleReadRefused
     /// The coordinator confirmed a renewal falsely.
     case falseRenewal
     /// A leader gave up by its own clock.
@@ -168,7 +178,9 @@ public enum FaultKind: Int, CaseIterable, Sendable {
     /// Whether it needs several masters.
     var needsStandby: Bool {
         switch self {
-        case .standbyKilled, .leaderPaused, .leaderCutOff, .leaseRevoked, .renewalLie: true
+        case .standbyKilled, .leaderPaused, .leaderSuspended, .leaderCutOff, .leaseRevoked,
+            .renewalLie, .readStale:
+            true
         default: false
         }
     }

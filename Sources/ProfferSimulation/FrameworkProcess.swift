@@ -51,7 +51,7 @@ final class FrameworkProcess<Policy: FrameworkPolicy>: FrameworkShell {
     override var isSubscribed: Bool { driver?.isSubscribed ?? false }
 
     override var nextDeadline: Instant? {
-        earliest(driver?.nextDeadline, dialer?.nextDeadline)
+        earliest(driver?.deadline(), dialer?.nextDeadline)
     }
 
     override func boot() {
@@ -118,7 +118,7 @@ final class FrameworkProcess<Policy: FrameworkPolicy>: FrameworkShell {
                     .command(description.commands[number].command), at: now, into: &outbox)
             }
             commands = []
-            if let due = driver?.nextDeadline, due <= now { driver?.wake(at: now, into: &outbox) }
+            if let due = driver?.deadline(), due <= now { driver?.wake(at: now, into: &outbox) }
             guard perform(at: now) else { return }
         } while !transport.events.isEmpty
     }

@@ -32,8 +32,8 @@ final class ListenerModel {
 
     private unowned let process: SimulatedProcess
     let port: Port
-    private let clusterID: String
-    private let epoch: UInt64
+    private var clusterID: String
+    private var epoch: UInt64
     private let limits: SessionLimits
     private let state: TransportState
     private var peers = OrderedTable<PeerID, Peer>()
@@ -41,8 +41,9 @@ final class ListenerModel {
     private var byRoute = LookupTable<UInt64, PeerID>()
     private var ended = EndedSessions(capacity: 1024)
     private var deadlines = DeadlineQueue<PeerID>()
-    /// Set while the master stands by: where its peers are sent.
+    /// Where peers are sent while the master stands by; `nil` is an endpoint that always serves.
     var redirect: (() -> Redirect)?
+    private var isServing = false
 
     init(
         _ process: SimulatedProcess, _ port: Port, clusterID: String, epoch: UInt64,
@@ -114,12 +115,12 @@ final class ListenerModel {
         var envelope = Envelope(
             clusterID: clusterID, epoch: epoch, session: session,
             content: .closed(reason: reason))
-        envelope.redirect = redirect?()
+        if !isServing { envelope.redirect = redirect?() }
         _ = process.world.sendDown(route, envelope, from: process)
     }
 
     private func refusal(of opening: Envelope) -> String? {
-        if redirect != nil { return "this master does not lead" }
+        if redirect != nil, !isServing { return "this master does not lead" }
         if !opening.clusterID.isEmpty, opening.clusterID != clusterID {
             return "this is cluster '\(clusterID)'"
         }
@@ -193,9 +194,25 @@ final class ListenerModel {
         guard peers.contains(id) else { return false }
         var effects = Outbox<SessionEffect>()
         peers[id]?.session.close(.local(reason), at: now, into: &effects)
-        for case .transmit(let envelope) in effects.all() { _ = transmit(envelope, to: id) }
+        for case .transmit(var envelope) in effects.all() {
+            if !isServing { envelope.redirect = redirect?() }
+            _ = transmit(envelope, to: id)
+        }
         forget(id)
         return true
+    }
+
+    /// Takes openings up from now on.
+    func serve(clusterID: String, epoch: UInt64) {
+        self.clusterID = clusterID
+        self.epoch = epoch
+        isServing = true
+    }
+
+    /// Ends every session and sends peers elsewhere from now on.
+    func standBy(at now: Instant) {
+        isServing = false
+        for id in Array(peers.keys) { _ = close(id, "this master does not lead any more", at: now) }
     }
 
     func wake(at now: Instant) {

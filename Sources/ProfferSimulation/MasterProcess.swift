@@ -1,5 +1,6 @@
 internal import DequeModule
 internal import ProfferAllocation
+internal import ProfferElection
 internal import ProfferKernel
 internal import ProfferMaster
 internal import ProfferModel
@@ -21,7 +22,10 @@ final class MasterProcess: SimulatedProcess {
 
     private(set) var machine: Master?
     private(set) var epoch: UInt64 = 0
-    private var candidate: CandidateModel
+    /// Among several masters: how it stands for election.
+    private var candidate: CandidateModel?
+    /// Among several masters: the writer of its term.
+    private var term: TermModel?
     private var transport = TransportState()
     private var frameworkEnd: ListenerModel?
     private var agentEnd: ListenerModel?
@@ -31,6 +35,7 @@ final class MasterProcess: SimulatedProcess {
     private var sides = LookupTable<PeerID, Side>()
     private var lastQuery: UInt64 = 0
     private var commands: [Command] = []
+    /// The writes of a master that is alone, to its own disk.
     private(set) var writes: WriteQueue<MasterRecord>?
 
     private enum Command {
@@ -38,18 +43,15 @@ final class MasterProcess: SimulatedProcess {
         case close(PeerID, String)
     }
 
-    init(_ world: World, _ name: String, node: Int, key: String, clock: SkewedClock) {
-        candidate = CandidateModel()
-        super.init(world, name, node: node, key: key, clock: clock)
-    }
-
     var isLeading: Bool { machine != nil }
     /// Whether the coordinator does not hear it.
     var isCutOff = false
+    /// Whether it wants to hear of changes of the leader key.
+    var isWatching: Bool { isUp && candidate?.isWatching == true }
 
     override var nextDeadline: Instant? {
-        var next = candidate.nextDeadline
-        next = earliest(next, machine?.nextDeadline)
+        var next = candidate?.nextDeadline
+        next = earliest(next, machine?.deadline())
         next = earliest(next, gate.nextDeadline)
         next = earliest(next, frameworkEnd?.nextDeadline)
         return earliest(next, agentEnd?.nextDeadline)
@@ -60,28 +62,41 @@ final class MasterProcess: SimulatedProcess {
     // MARK: Leadership
 
     override func boot() {
-        candidate.begin(self)
-        frameworkEnd = listen(.frameworks, isStandby: true)
-        agentEnd = listen(.agents, isStandby: true)
-    }
-
-    /// Where a master that does not lead sends its peers.
-    private var redirect: Redirect {
-        world.coordinator.holder.map { Redirect(address: "\($0.process)") } ?? .nobody
-    }
-
-    /// Reads the registry and takes over; nothing is said to anybody before the epoch is durable.
-    func takeOver(revision: UInt64) {
-        let queue = WriteQueue<MasterRecord>(self) { [unowned self] records in
-            guard world.bug == .deposedMasterWrites || world.coordinator.mayWrite(revision) else {
-                world.hit(.commitFenced)
-                return false
+        frameworkEnd = listen(.frameworks)
+        agentEnd = listen(.agents)
+        if world.coordinator.isShared {
+            candidate = CandidateModel(self)
+        } else {
+            let incarnation = incarnation
+            world.after(world.chance.coordinator.below(Span.second)) { [self] in
+                onThread(incarnation) { self.arrive(.mail(.alone)) }
             }
+        }
+    }
+
+    private func listen(_ port: Port) -> ListenerModel {
+        let listener = ListenerModel(
+            self, port, clusterID: "", epoch: 0, limits: world.plan.session, state: transport)
+        listener.redirect = { [unowned self] in candidate?.redirect ?? .nobody }
+        return listener
+    }
+
+    /// Leads for a term whose epoch is durable and whose registry has been read.
+    func lead(_ leadership: Leadership, _ records: [MasterRecord]) {
+        epoch = leadership.epoch - (world.bug == .epochNotRaised ? 1 : 0)
+        term = TermModel(self, leadership, epoch: epoch)
+        serve(records)
+    }
+
+    /// Without others, reads its disk and takes over; nothing is said to anybody before the epoch
+    /// is durable.
+    private func takeOverAlone() {
+        let queue = WriteQueue<MasterRecord>(self) { [unowned self] records in
             world.coordinator.facts.apply(records)
-            world.note(.masterDurable(index, epoch: epoch, revision: revision, records))
+            world.note(.masterDurable(index, epoch: epoch, fence: Fence(.zero), records))
             return true
         }
-        queue.weather = world.coordinator.weather
+        queue.weather.meanLatency = 3 * Span.millisecond
         writes = queue
         var last: UInt64 = 0
         for case .epoch(let epoch) in world.coordinator.facts.all { last = max(last, epoch) }
@@ -89,18 +104,37 @@ final class MasterProcess: SimulatedProcess {
         queue.submit([.epoch(epoch)], ticket: 0)
     }
 
-    private func lead() {
-        let records = world.coordinator.facts.all
-        let now = instant
+    private func serve(_ records: [MasterRecord]) {
         var configuration = world.plan.master
         configuration.hostname = name
         machine = Master(
             configuration: configuration, replaying: records,
             allocator: makeAllocator(), wallClock: clock.wallClock(at: world.now),
-            seed: world.chance.seeds.next(), at: now)
-        frameworkEnd = listen(.frameworks, isStandby: false)
-        agentEnd = listen(.agents, isStandby: false)
+            seed: world.chance.seeds.next(), at: instant)
+        frameworkEnd?.serve(clusterID: "sim", epoch: epoch)
+        agentEnd?.serve(clusterID: "sim", epoch: epoch)
         world.note(.masterLeads(index, epoch: epoch, records))
+    }
+
+    /// Leads no more, and goes on as one of those that stand by.
+    func endTerm(at now: Instant) {
+        forgetTerm()
+        frameworkEnd?.standBy(at: now)
+        agentEnd?.standBy(at: now)
+        transport.events = []
+    }
+
+    private func forgetTerm() {
+        if machine != nil { world.note(.masterEnded(index, epoch: epoch)) }
+        machine = nil
+        term?.close()
+        term = nil
+        gate = CommitGate()
+        outbox = Outbox()
+        decided = []
+        sides.removeAll()
+        frameworkOfPeer.removeAll()
+        commands = []
     }
 
     private func makeAllocator() -> any Allocator {
@@ -108,31 +142,14 @@ final class MasterProcess: SimulatedProcess {
         return world.bug.map { FaultyAllocator(allocator, $0) } ?? allocator
     }
 
-    private func listen(_ port: Port, isStandby: Bool) -> ListenerModel {
-        let listener = ListenerModel(
-            self, port, clusterID: isStandby ? "" : "sim", epoch: isStandby ? 0 : epoch,
-            limits: world.plan.session, state: transport)
-        if isStandby {
-            listener.redirect = { [unowned self] in redirect }
-        }
-        return listener
-    }
-
     override func lose() {
         writes?.crash()
         writes = nil
-        if machine != nil { world.note(.masterEnded(index, epoch: epoch)) }
-        machine = nil
+        forgetTerm()
         frameworkEnd = nil
         agentEnd = nil
         transport = TransportState()
-        gate = CommitGate()
-        outbox = Outbox()
-        decided = []
-        sides.removeAll()
-        frameworkOfPeer.removeAll()
-        commands = []
-        candidate = CandidateModel()
+        candidate = nil
     }
 
     override func crashInTurn() { world.crash(self) }
@@ -161,17 +178,24 @@ final class MasterProcess: SimulatedProcess {
         }
         frameworkEnd?.wake(at: now)
         agentEnd?.wake(at: now)
-        candidate.wake(self, at: now)
+        // First of all: whose time has run out does nothing any more.
+        candidate?.wake(at: now)
+        var own: [Mail] = []
+        for item in mail {
+            take(item, at: now, own: &own)
+            if !isUp { return }
+        }
+        guard isLeading, candidate?.leads(at: now) != false else {
+            transport.events = []
+            return
+        }
         repeat {
             let events = transport.events
             transport.events = []
             for event in events { take(event, at: now) }
-            for item in mail {
-                take(item, at: now)
-                if !isUp { return }
-            }
-            mail = []
-            if let due = machine?.nextDeadline, due <= now {
+            for item in own { take(item, at: now) }
+            own = []
+            if let due = machine?.deadline(), due <= now {
                 world.note(.masterWakes(index, epoch: epoch))
                 machine?.wake(at: now, into: &outbox)
                 noteDecisions()
@@ -231,24 +255,32 @@ final class MasterProcess: SimulatedProcess {
         give(.peerClosed(peer, reason: reason), at: now)
     }
 
+    /// Takes what concerns leadership; the rest is for the term, if there is one.
+    private func take(_ mail: Mail, at now: Instant, own: inout [Mail]) {
+        switch mail {
+        case .alone: takeOverAlone()
+        case .committed(ticket: 0) where !isLeading: serve(world.coordinator.facts.all)
+        case .commitFailed: stop()
+        case .election(let input): candidate?.take(input, at: now)
+        case .loaded(let id, let records, let revision):
+            candidate?.take(records, of: revision, to: id, at: now)
+        case .ofTerm(let fence, let sent, let tickets):
+            if let sent { candidate?.take(.committed(fence, sent: sent), at: now) }
+            guard term?.fence == fence else { return }
+            own += tickets.map { .committed(ticket: $0) }
+        default: own.append(mail)
+        }
+    }
+
     private func take(_ mail: Mail, at now: Instant) {
         switch mail {
         case .committed(let ticket):
-            if !isLeading, ticket == 0 {
-                lead()
-                return
-            }
             var freed: [MasterEffect] = []
             gate.release(ticket) { freed.append($0) }
             for effect in freed { carryOut(effect, at: now) }
-        case .commitFailed: stop()
         case .wanted(.call(let call)):
-            guard isLeading else { return }
             lastQuery += 1
             give(.operation(call, QueryID(value: lastQuery)), at: now)
-        case .elected(let revision): candidate.elected(self, revision, at: now)
-        case .renewed(let isRenewed, let asked):
-            candidate.renewed(self, isRenewed, asked: asked, at: now)
         default: break
         }
     }
@@ -265,7 +297,11 @@ final class MasterProcess: SimulatedProcess {
         switch effect {
         case .commit(let records):
             let ticket = gate.openTicket(at: now)
-            writes?.submit(records, ticket: ticket)
+            if let term {
+                term.submit(records, ticket: ticket)
+            } else {
+                writes?.submit(records, ticket: ticket)
+            }
         case .observe: break
         case .tellFramework, .tellAgent, .closePeer, .answer:
             if world.bug == .effectsBeforeCommit {

@@ -17,8 +17,8 @@ extension Occurrence {
         case .masterEffect(let index, _, let effect): (5, UInt64(index), effect.subject)
         case .masterSent(let index, let epoch, _, let peer):
             (6, UInt64(index) << 48 | epoch << 24 | peer.value, nil)
-        case .masterDurable(let index, _, let revision, let records):
-            (7, UInt64(index) << 32 | revision << 16 | UInt64(records.count), nil)
+        case .masterDurable(let index, let epoch, _, let records):
+            (7, UInt64(index) << 32 | epoch << 16 | UInt64(records.count), nil)
         case .operatorAnswer(let index, let query, _): (8, UInt64(index) << 32 | query.value, nil)
         case .agentBoots(let index, let records, let living):
             (9, UInt64(index) << 32 | UInt64(records.count) << 8 | UInt64(living.count), nil)
@@ -59,8 +59,8 @@ extension Occurrence {
         case .masterEffect(let index, let epoch, let effect):
             effect.isRoutine ? nil : "master \(index)/\(epoch) decides \(effect.text)"
         case .masterSent, .agentSent, .executorSent, .masterWakes: nil
-        case .masterDurable(let index, let epoch, let revision, let records):
-            "registry keeps \(records.count) records of master \(index)/\(epoch) (\(revision))"
+        case .masterDurable(let index, let epoch, let fence, let records):
+            "registry keeps \(records.count) records of master \(index)/\(epoch) (\(fence))"
         case .operatorAnswer(let index, let query, let answer):
             "master \(index) answers query \(query.value): \(short(answer))"
         case .agentBoots(let index, let records, let living):

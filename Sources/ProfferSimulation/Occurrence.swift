@@ -1,4 +1,5 @@
 internal import ProfferAgent
+internal import ProfferElection
 internal import ProfferKernel
 internal import ProfferMaster
 internal import ProfferModel
@@ -18,7 +19,7 @@ enum Occurrence {
     case masterEffect(Int, epoch: UInt64, MasterEffect)
     /// What a master lets out.
     case masterSent(Int, epoch: UInt64, Message, PeerID)
-    case masterDurable(Int, epoch: UInt64, revision: UInt64, [MasterRecord])
+    case masterDurable(Int, epoch: UInt64, fence: Fence, [MasterRecord])
     case operatorAnswer(Int, QueryID, OperatorAnswer)
     case agentBoots(Int, [AgentRecord], [ContainerID])
     case agentInput(Int, epoch: UInt64, AgentInput)

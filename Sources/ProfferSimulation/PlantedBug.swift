@@ -1,4 +1,5 @@
 internal import ProfferAgent
+internal import ProfferElection
 internal import ProfferKernel
 internal import ProfferMaster
 internal import ProfferModel
@@ -20,8 +21,10 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case epochNotRaised
     /// The registry takes writes of masters that were deposed.
     case deposedMasterWrites
-    /// A leader does not look at its lease.
+    /// A leader does not step down by its own clock.
     case leaseNotWatched
+    /// A new leader believes whatever it is told to be the registry.
+    case staleReadBelieved
     /// An agent starts without its checkpoints.
     case recordsNotReplayed
     /// A master does not hear that sessions end.
@@ -76,6 +79,15 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case lostAgentsOffered
     /// Always found, whatever happens.
     case canary
+
+    // MARK: At the candidate
+
+    func mutate(_ request: ElectionRequest) -> ElectionRequest {
+        guard self == .epochNotRaised, case .takeOver(let fence, let expecting, var head) = request
+        else { return request }
+        head.epoch -= 1
+        return .takeOver(fence, expecting: expecting, head)
+    }
 
     // MARK: At the master
 

@@ -1,5 +1,7 @@
 internal import DequeModule
+internal import ProfferElection
 internal import ProfferKernel
+internal import ProfferModel
 internal import ProfferSession
 
 /// What has reached a process and waits for its next turn.
@@ -20,8 +22,12 @@ enum Arrival {
 enum Mail {
     case committed(ticket: UInt64)
     case commitFailed
-    case elected(revision: UInt64?)
-    case renewed(Bool, asked: Instant)
+    /// A master without others may take over.
+    case alone
+    case election(ElectionInput)
+    case loaded(RequestID, [MasterRecord], at: Revision)
+    /// Commits of a term went through; `sent` is `nil` where only a planted bug says so.
+    case ofTerm(Fence, sent: Instant?, tickets: [UInt64])
     case executorStarted(String, pid: Int, startTicks: UInt64)
     case executorFailed(String, message: String)
     case executorEnded(String, status: Int)
@@ -53,6 +59,10 @@ class SimulatedProcess {
     var inbox: Deque<Arrival> = []
     /// The process dies after so many more effects.
     var effectsLeft: Int?
+    /// What its other threads do when it goes on.
+    private var held: [() -> Void] = []
+    /// Since when its monotonic clock stands still.
+    private var suspendedAt: Int64?
     private var wakeAt = Int64.max
     private var wakeStamp: UInt32 = 0
 
@@ -78,6 +88,8 @@ class SimulatedProcess {
         turnPause = 0
         effectsLeft = nil
         inbox = []
+        held = []
+        suspendedAt = nil
         wakeAt = .max
         boot()
         rearm()
@@ -102,10 +114,32 @@ class SimulatedProcess {
         isPaused = true
     }
 
+    /// Stops it together with its machine, whose monotonic clock stands still meanwhile.
+    final func suspend() {
+        guard isUp else { return }
+        isPaused = true
+        suspendedAt = world.now
+    }
+
     final func resume() {
         guard isUp, isPaused else { return }
         isPaused = false
-        takeTurn()
+        if let since = suspendedAt {
+            clock.turnBack(world.now - since)
+            suspendedAt = nil
+        }
+        world.answerHandshakes(of: self)
+        let bodies = held
+        held = []
+        for body in bodies where isUp { body() }
+        if isUp { takeTurn() }
+    }
+
+    /// Does something on another thread of the process than the one that takes turns; when it is
+    /// stopped, as soon as it goes on.
+    final func onThread(_ incarnation: UInt32, _ body: @escaping () -> Void) {
+        guard isUp, self.incarnation == incarnation else { return }
+        if isPaused { held.append(body) } else { body() }
     }
 
     // MARK: Turns

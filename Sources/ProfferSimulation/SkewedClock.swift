@@ -42,6 +42,9 @@ struct SkewedClock: Sendable {
         self.partsPerMillion = partsPerMillion
     }
 
+    /// Takes back what it has gone on while its machine was suspended.
+    mutating func turnBack(_ span: Int64) { localOrigin -= span }
+
     /// The wall clock as a process that starts now reads it.
     func wallClock(at now: Int64) -> WallClock {
         WallClock(

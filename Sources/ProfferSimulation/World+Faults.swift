@@ -26,7 +26,8 @@ extension World {
     /// Does what a fault means to those that are there; `false` when there is nobody to do it to.
     private func carryOut(_ fault: PlannedFault) -> Bool {
         switch fault.kind {
-        case .leaderKilled, .standbyKilled, .leaderPaused, .agentKilled, .agentPaused,
+        case .leaderKilled, .standbyKilled, .leaderPaused, .leaderSuspended, .agentKilled,
+            .agentPaused,
             .agentCrashLoop, .agentDiskWiped, .frameworkKilled, .frameworkPaused,
             .executorKilled, .executorPaused, .taskKilled, .nodeRebooted, .masterAndAgentKilled,
             .everythingKilled, .everythingPaused, .processSlow, .crashArmed:
@@ -37,7 +38,7 @@ extension World {
             return injureNetwork(fault)
         case .agentDiskSlow, .agentDiskFull, .agentDiskFails, .registrySlow, .registryFails,
             .registryAnswerLost, .coordinatorOutage, .leaderCutOff, .leaseRevoked, .renewalLie,
-            .clockRate, .wallClockJump:
+            .readStale, .clockRate, .wallClockJump:
             return injureStorageOrTime(fault)
         case .operatorKills, .operatorWeighs, .operatorSetsQuota, .operatorTearsDown, .impostor:
             return operate(fault)
@@ -52,6 +53,7 @@ extension World {
         case .leaderKilled: return kill(leader)
         case .standbyKilled: return kill(masters.first { $0.isUp && !$0.isLeading })
         case .leaderPaused: return pause(leader, fault.span + Coordinator.lease)
+        case .leaderSuspended: return suspend(leader, fault.span + Coordinator.lease)
         case .agentKilled: return kill(agent(fault))
         case .agentPaused: return pause(agent(fault), fault.span)
         case .agentCrashLoop: return crashLoop(agent(fault), fault)
@@ -103,6 +105,15 @@ extension World {
     private func pause(_ process: SimulatedProcess?, _ span: Int64) -> Bool {
         guard let process, process.isUp, !process.isPaused else { return false }
         process.pause()
+        let incarnation = process.incarnation
+        after(span) { if process.incarnation == incarnation { process.resume() } }
+        return true
+    }
+
+    private func suspend(_ process: SimulatedProcess?, _ span: Int64) -> Bool {
+        guard let process, process.isUp, !process.isPaused else { return false }
+        process.suspend()
+        deceive(until: now + span + 2 * Coordinator.lease)
         let incarnation = process.incarnation
         after(span) { if process.incarnation == incarnation { process.resume() } }
         return true
@@ -259,20 +270,9 @@ extension World {
         case .agentDiskSlow: agent(fault)?.writes?.weather.slowUntil = now + fault.span
         case .agentDiskFull: agent(fault)?.writes?.weather.fullUntil = now + fault.span
         case .agentDiskFails: agent(fault)?.writes?.weather.failsOnce = true
-        case .registrySlow: leader?.writes?.weather.slowUntil = now + fault.span
-        case .registryFails: leader?.writes?.weather.failsOnce = true
-        case .registryAnswerLost: leader?.writes?.weather.losesAnswer = true
-        case .coordinatorOutage:
-            coordinator.downUntil = now + fault.span
-            leader?.writes?.weather.fullUntil = now + fault.span
-        case .leaderCutOff:
-            guard let leader else { return false }
-            leader.isCutOff = true
-            after(fault.span) { leader.isCutOff = false }
-        case .leaseRevoked: coordinator.revoke()
-        case .renewalLie:
-            coordinator.renewsFalsely = true
-            coordinator.revoke()
+        case .registrySlow, .registryFails, .registryAnswerLost, .coordinatorOutage,
+            .leaderCutOff, .leaseRevoked, .renewalLie, .readStale:
+            return injureRegistry(fault)
         case .clockRate:
             let all = masters + agents + frameworks as [SimulatedProcess]
             guard let process = pick(all, fault.first) else { return false }
@@ -283,6 +283,36 @@ extension World {
             let jumps: [Int64] = [-3600, 3600, 30 * 86_400, -86_400]
             process.clock.wallOffset = (pick(jumps, fault.second) ?? 0) * Span.second
             crash(process)
+        default: return false
+        }
+        return true
+    }
+
+    private func injureRegistry(_ fault: PlannedFault) -> Bool {
+        let end = now + fault.span
+        let disk = leader?.writes
+        switch fault.kind {
+        case .registrySlow:
+            coordinator.weather.slowUntil = end
+            disk?.weather.slowUntil = end
+        case .registryFails:
+            coordinator.weather.failsOnce = true
+            disk?.weather.failsOnce = true
+        case .registryAnswerLost:
+            coordinator.weather.losesAnswer = true
+            disk?.weather.losesAnswer = true
+        case .coordinatorOutage:
+            coordinator.weather.downUntil = end
+            disk?.weather.fullUntil = end
+        case .leaderCutOff:
+            guard let leader else { return false }
+            leader.isCutOff = true
+            after(fault.span) { leader.isCutOff = false }
+        case .leaseRevoked: revokeLease()
+        case .renewalLie:
+            coordinator.weather.renewsFalsely = true
+            revokeLease()
+        case .readStale: coordinator.weather.staleUntil = end
         default: return false
         }
         return true
@@ -355,8 +385,8 @@ extension World {
                 unblock(from: from, to: to)
             }
         }
-        coordinator.downUntil = 0
-        coordinator.renewsFalsely = false
+        coordinator.weather = CoordinatorWeather()
+        deceive(until: now + 2 * Coordinator.lease)
         for master in masters {
             master.isCutOff = false
             master.writes?.weather = DiskWeather()

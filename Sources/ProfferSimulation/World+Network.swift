@@ -9,6 +9,14 @@ struct Route {
     var incarnation: UInt32
 }
 
+/// A handshake that lies in the kernel of a process that is stopped.
+struct OpenHandshake {
+    var router: Int
+    var connection: Int
+    var generation: UInt32
+    var until: Int64
+}
+
 extension World {
     // MARK: Connections
 
@@ -54,7 +62,13 @@ extension World {
         let router = processes[row.address.process]
         network.connections[index].attempts += 1
         if isBlocked(index) || router.isPaused || dealer.isPaused {
-            // Neither refused nor answered: the handshake runs out.
+            // Neither refused nor answered: the handshake runs out, unless the router goes on.
+            if router.isPaused, !dealer.isPaused {
+                openHandshakes.append(
+                    OpenHandshake(
+                        router: router.index, connection: index, generation: generation,
+                        until: now + Network.handshakeTimeout))
+            }
             retry(index, after: Network.handshakeTimeout)
             return
         }
@@ -73,6 +87,16 @@ extension World {
         network.connections[index].up = Connection.Way()
         network.connections[index].down = Connection.Way()
         dealer.arrive(.handshake(connection: index))
+    }
+
+    /// A process goes on that was stopped: its kernel has kept the handshakes for it.
+    func answerHandshakes(of router: SimulatedProcess) {
+        for open in openHandshakes where open.router == router.index && open.until > now {
+            at(
+                now + pathLatency(open.connection),
+                .connect(connection: open.connection, generation: open.generation))
+        }
+        openHandshakes.removeAll { $0.router == router.index || $0.until <= now }
     }
 
     private func retry(_ index: Int, after span: Int64) {

@@ -41,6 +41,8 @@ final class World {
     /// Which connection each route of a ROUTER belongs to.
     var routes = LookupTable<UInt64, Route>()
     var freeConnections: [Int] = []
+    /// Handshakes that a process that is stopped has not answered yet.
+    var openHandshakes: [OpenHandshake] = []
     var processes: [SimulatedProcess] = []
     var nodes: [Node] = []
     var masters: [MasterProcess] = []
@@ -62,7 +64,8 @@ final class World {
         self.transcript = transcript
         chance = Chance(seed: plan.seed)
         network = Network(nodes: plan.nodeCount, latency: plan.latency)
-        coordinator = Coordinator(isShared: plan.masters > 1)
+        coordinator = Coordinator(
+            isShared: plan.masters > 1, ignoresFences: bug == .deposedMasterWrites)
         judge = Judge(plan: plan, bug: bug)
     }
 

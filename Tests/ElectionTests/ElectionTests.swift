@@ -367,6 +367,91 @@ struct ElectionTests {
         }
     }
 
+    /// Takes over, anew each time, and fails at once; returns the pauses between the attempts.
+    private func failEachTime(
+        _ candidate: inout Candidate, times: Int, seeing other: LeaderKey? = nil
+    ) throws -> [Duration] {
+        var pauses: [Duration] = []
+        var epoch: UInt64 = 0
+        for round in 0..<times {
+            let fence = Fence(Revision(Int64(round) * 10 + 10))
+            if let other {
+                try candidate.answer(.leader(other, at: Revision(5)))
+                candidate.wake(at: try #require(candidate.election.nextDeadline))
+            }
+            try candidate.answer(.leader(nil, at: Revision(5)))
+            try candidate.answer(.lease(LeaseID(7), .seconds(3)))
+            let found = epoch == 0 ? nil : head(epoch: epoch, modified: fence.creation.value - 9)
+            try candidate.answer(
+                .transaction(held: true, leader: nil, head: found, at: fence.creation))
+            let modified = Revision(fence.creation.value + 1)
+            try candidate.answer(
+                .transaction(held: true, leader: nil, head: nil, at: modified))
+            try candidate.answer(.loaded(at: modified))
+            epoch = try #require(candidate.leads.first).epoch
+            candidate.handle(.commitFailed(fence, "a record is unknown"))
+            let due = try #require(candidate.election.nextDeadline)
+            pauses.append(due - candidate.now)
+            candidate.handle(.hint)
+            #expect(candidate.election.nextDeadline == due)
+            candidate.wake(at: due)
+        }
+        return pauses
+    }
+
+    @Test("a taking over that fails each time is tried less and less often, and reported once")
+    func failingTerms() throws {
+        for other in [nil, otherLeader()] {
+            var candidate = Candidate(clusterID: "c")
+            candidate.wake(at: at(0))
+            let pauses = try failEachTime(&candidate, times: 12, seeing: other)
+            #expect(try #require(pauses.first) <= .milliseconds(100))
+            for (index, pause) in pauses.enumerated() {
+                let limit = min(Duration.milliseconds(100 << index), .seconds(30))
+                #expect(pause >= limit / 2 && pause <= limit)
+            }
+        }
+    }
+
+    @Test("that terms fail is reported until one has lasted, or another has led for a while")
+    func failingTermReport() throws {
+        let problem = ElectionProblem.termFailed("a record is unknown")
+        var candidate = Candidate()
+        try candidate.becomeLeader()
+        candidate.handle(.commitFailed(Fence(Revision(10)), "a record is unknown"), at: at(10))
+        #expect(candidate.problems == [problem])
+        var follower = candidate
+        candidate.wake(at: at(200))
+        try candidate.answer(.leader(nil, at: Revision(12)))
+        try candidate.answer(.lease(LeaseID(8), .seconds(3)))
+        try candidate.answer(
+            .transaction(
+                held: true, leader: nil, head: head(epoch: 1, modified: 11), at: Revision(13)))
+        try candidate.answer(.transaction(held: true, leader: nil, head: nil, at: Revision(14)))
+        #expect(candidate.problems.isEmpty)
+        try candidate.answer(.loaded(at: Revision(14)))
+        #expect(candidate.problems.isEmpty)
+        #expect(!candidate.leads.isEmpty)
+        for time in stride(from: Int64(300), through: 3100, by: 100) {
+            candidate.wake(at: at(time))
+            for (id, request) in candidate.requests {
+                let answer: ElectionAnswer =
+                    if case .prove = request { .proof(true) } else { .alive(.seconds(3)) }
+                candidate.handle(.answer(id, answer))
+            }
+            #expect(candidate.problems.isEmpty)
+        }
+        candidate.wake(at: at(3200))
+        #expect(candidate.problems == [nil])
+
+        follower.wake(at: at(200))
+        try follower.answer(.leader(otherLeader(), at: Revision(12)))
+        #expect(follower.problems.isEmpty)
+        follower.wake(at: try #require(follower.election.nextDeadline))
+        try follower.answer(.leader(otherLeader(), at: Revision(12)))
+        #expect(follower.problems == [nil])
+    }
+
     @Test("a leader that stops resigns, and its key does not outlast it")
     func resignation() throws {
         var candidate = Candidate()

@@ -86,6 +86,24 @@ struct HighAvailabilityTests {
         }
     }
 
+    @Test("a master that has led refuses a registry that has less, after a restart too")
+    func registryGoneBack() async throws {
+        try await withMasters(1, agents: 0) { cluster in
+            let first = try await cluster.leader()
+            try await cluster.program(0).crash()
+            try await cluster.startMaster(0, folder: "/other")
+            let standing = try await eventually("a refusal of the empty registry") {
+                let standing = try await cluster.standing(0)
+                return standing?.problem == nil ? nil : standing
+            }
+            #expect(!standing.leads)
+            #expect(standing.problem?.contains("has led in epoch \(first.epoch)") == true)
+            try await cluster.program(0).crash()
+            try await cluster.startMaster(0)
+            #expect(try await cluster.leader().epoch > first.epoch)
+        }
+    }
+
     @Test("the death of etcd's leader and a second without a majority leave tasks alone")
     func etcdFaults() async throws {
         try await withMasters(2, etcd: 3) { cluster in

@@ -30,7 +30,9 @@ final class MastersCluster: Sendable {
     }
 
     /// Starts a master, on its earlier ports if it had some, and waits until it serves.
-    func startMaster(_ index: Int) async throws {
+    ///
+    /// Its registry may lie in another folder of etcd than that of the others.
+    func startMaster(_ index: Int, folder: String = "") async throws {
         func port(_ address: String?) -> String {
             address.flatMap { $0.split(separator: ":").last.map(String.init) } ?? "0"
         }
@@ -40,7 +42,7 @@ final class MastersCluster: Sendable {
             [
                 "--data-dir", base.data("master-\(index)"), "--http-port", port(before?.http),
                 "--framework-port", port(before?.frameworks), "--agent-port",
-                port(before?.agents), "--registry", etcd.registry,
+                port(before?.agents), "--registry", etcd.registry + folder,
             ], log: "master-\(index)")
         let endpoints = try await base.endpoints("master-\(index)", of: program)
         masters.withLock { $0[index] = (program, endpoints) }

@@ -5,12 +5,15 @@ import Testing
 struct PlantedBugTests {
     /// Those that need a rare coincidence.
     private static let rare: Set<PlantedBug> = [
-        .constraintsIgnored, .deposedMasterWrites, .epochNotChecked, .masterForgetsNoPeer,
-        .quotaIgnored,
+        .constraintsIgnored, .epochNotChecked, .masterForgetsNoPeer, .quotaIgnored,
+        .staleReadBelieved,
     ]
 
-    private static func runs(until bug: PlantedBug, limit: UInt64) -> UInt64? {
-        var configuration = Support.small
+    private static func runs(
+        until bug: PlantedBug, limit: UInt64,
+        _ configuration: SimulationConfiguration = Support.small
+    ) -> UInt64? {
+        var configuration = configuration
         configuration.bug = bug
         return (1...limit).first {
             Simulation(configuration).run(seed: $0).violation != nil
@@ -31,6 +34,24 @@ struct PlantedBugTests {
         arguments: rare.sorted { $0.rawValue < $1.rawValue })
     func foundSomeTime(bug: PlantedBug) {
         #expect(Self.runs(until: bug, limit: 2000) != nil)
+    }
+
+    @Test("a client that takes up sessions with masters of the past is found by what deceives them")
+    func epochs() {
+        var configuration = Support.small
+        configuration.masters = 2...3
+        configuration.faults = [
+            .leaderKilled, .leaderSuspended, .registrySlow, .coordinatorOutage,
+        ]
+        #expect(Self.runs(until: .epochNotChecked, limit: 400, configuration) != nil)
+    }
+
+    @Test("a new leader that believes an old registry is found where reads are old")
+    func staleReads() {
+        var configuration = Support.small
+        configuration.masters = 2...3
+        configuration.faults = [.leaderKilled, .leaseRevoked, .readStale]
+        #expect(Self.runs(until: .staleReadBelieved, limit: 400, configuration) != nil)
     }
 
     @Test("the canary is always found at once")

@@ -8,8 +8,11 @@ final class LeaderChecker: Checker {
     private var highestEpoch: UInt64 = 0
     private var epochOfAgent = LookupTable<Int, UInt64>()
     private var sessionEpochs = LookupTable<Int, UInt64>()
-    private var keptAgents = LookupTable<AgentID, Bool>()
-    private var keptFrameworks = LookupTable<FrameworkID, Bool>()
+    /// False is one that was kept and given up in one transaction.
+    private var keptAgents = OrderedTable<AgentID, Bool>()
+    /// Ids that were given up: whoever claims one takes it from nobody.
+    private var removedAgents = LookupTable<AgentID, Bool>()
+    private var keptFrameworks = OrderedTable<FrameworkID, Bool>()
     private var keptWeights = LookupTable<String, Int64>()
     private var strangers = LookupTable<PeerID, Bool>()
     private var orders = LookupTable<QueryID, OperatorCall>()
@@ -23,9 +26,10 @@ final class LeaderChecker: Checker {
 
     func observe(_ occurrence: borrowing Occurrence, in world: World, _ findings: Findings) {
         switch occurrence {
-        case .masterLeads(let index, let epoch, _):
+        case .masterLeads(let index, let epoch, let records):
+            recall(records, findings)
             findings.expect(
-                epoch > highestEpoch, "S19",
+                epoch > highestEpoch || isDeceived(world), "S19",
                 "a master leads in epoch \(epoch) after epoch \(highestEpoch)")
             highestEpoch = max(highestEpoch, epoch)
             strangers.removeAll()
@@ -39,11 +43,11 @@ final class LeaderChecker: Checker {
                     + "\(sessionEpochs[index] ?? 0)")
             sessionEpochs[index] = max(epoch, sessionEpochs[index] ?? 0)
         case .processEnded(let index): sessionEpochs.remove(index)
-        case .masterDurable(_, let epoch, let revision, let records):
+        case .masterDurable(_, let epoch, let fence, let records):
             findings.expect(
-                world.coordinator.mayWrite(revision), "S18",
+                world.coordinator.mayWrite(fence), "S18",
                 "a master of epoch \(epoch) wrote after it was deposed")
-            for record in records { keep(record) }
+            keep(records)
         case .masterInput(let index, _, let input): take(input, index)
         case .masterEffect(let index, _, let effect): judge(effect, index, world, findings)
         case .masterSent(let index, let epoch, let message, let peer):
@@ -59,13 +63,43 @@ final class LeaderChecker: Checker {
         }
     }
 
-    private func keep(_ record: MasterRecord) {
-        switch record {
-        case .agent(let id, let entry): keptAgents[id] = entry == nil ? nil : true
-        case .framework(let id, let entry): keptFrameworks[id] = entry == nil ? nil : true
-        case .weight(let role, let weight): keptWeights[role] = weight
-        case .quota, .epoch, .whitelist, .priorityLimit, .maintenance: break
+    private func keep(_ records: [MasterRecord]) {
+        var agents = LookupTable<AgentID, Bool>()
+        var frameworks = LookupTable<FrameworkID, Bool>()
+        for record in records {
+            switch record {
+            case .agent(let id, nil): keptAgents[id] = agents[id].map { _ in false }
+            case .agent(let id, _):
+                agents[id] = true
+                keptAgents[id] = true
+            case .framework(let id, nil): keptFrameworks[id] = frameworks[id].map { _ in false }
+            case .framework(let id, _):
+                frameworks[id] = true
+                keptFrameworks[id] = true
+            case .weight(let role, let weight): keptWeights[role] = weight
+            case .quota, .epoch, .whitelist, .priorityLimit, .maintenance: break
+            }
         }
+    }
+
+    /// A new leader knows everything that was kept.
+    private func recall(_ records: [MasterRecord], _ findings: Findings) {
+        var agents = LookupTable<AgentID, Bool>()
+        var frameworks = LookupTable<FrameworkID, Bool>()
+        for case .agent(let id, _) in records { agents[id] = true }
+        for case .framework(let id, _) in records { frameworks[id] = true }
+        for id in keptAgents.keys where agents[id] == nil && keptAgents[id] == true {
+            findings.report("S22", "a new leader does not know \(id), which was kept")
+        }
+        for id in keptFrameworks.keys where frameworks[id] == nil && keptFrameworks[id] == true {
+            findings.report("S22", "a new leader does not know \(id), which was kept")
+        }
+    }
+
+    /// When the coordinator lies about leases, or the clock of a master stands still, two may lead
+    /// for a moment; what they write is still only one's.
+    private func isDeceived(_ world: World) -> Bool {
+        world.coordinator.weather.deceivesUntil > world.now
     }
 
     private func take(_ input: MasterInput, _ index: Int) {
@@ -95,8 +129,10 @@ final class LeaderChecker: Checker {
                 "a stranger is taken for \(id)")
         case .tellAgent(.reregistered(let id, _, _), let peer):
             findings.expect(
-                strangers[peer] != true || index != strangersOf, "S32",
-                "a stranger is taken for \(id)")
+                strangers[peer] != true || index != strangersOf || removedAgents[id] == true,
+                "S32", "a stranger is taken for \(id)")
+        case .commit(let records):
+            for case .agent(let id, nil) in records { removedAgents[id] = true }
         case .observe(.preempting(let tasks, _, _)):
             for key in tasks { notices[key] = world.processes[index].instant }
         case .tellAgent(.kill(let key, _), _):
@@ -120,17 +156,14 @@ final class LeaderChecker: Checker {
         case .event(.heartbeat), .toAgent(.ping): return
         case .event(.subscribed(let id, _, _)):
             findings.expect(
-                keptFrameworks[id] == true, "S21", "\(id) is subscribed before it was kept")
+                keptFrameworks[id] != nil, "S21", "\(id) is subscribed before it was kept")
         case .toAgent(.registered(let id, _)), .toAgent(.reregistered(let id, _, _)):
             findings.expect(
-                keptAgents[id] == true, "S21", "\(id) is admitted before it was kept")
+                keptAgents[id] != nil, "S21", "\(id) is admitted before it was kept")
         default: break
         }
-        // When the coordinator lies about leases, two may lead for a moment; what they write is
-        // still only one's.
-        let isTrusted = world.tally[.leaseRevoked] == 0 && world.tally[.renewalLie] == 0
         findings.expect(
-            !isTrusted || epoch == highestEpoch, "S18",
+            epoch == highestEpoch || isDeceived(world), "S18",
             "a master of epoch \(epoch) acts in epoch \(highestEpoch)")
     }
 
