@@ -51,8 +51,19 @@ final class World {
     var judge: Judge
     var tally = FaultTally()
     var eventCount: UInt64 = 0
+    /// Whether anybody looks at what happens.
+    var isWatched = true
+    /// Measures how long turns of the master take, when that counts.
+    var stopwatch: (@Sendable () -> Int64)?
+    /// What those turns have taken together.
+    var busy: Int64 = 0
+    /// When the turn that is measured began, by the stopwatch.
+    private var turnStart: Int64?
     /// Whether faults have stopped for good.
     var isQuiet = false
+    /// Two masters may lead until then, because the coordinator has lied about a lease: whoever
+    /// believed in it gives up by its own clock before as much time has passed as a lease lasts.
+    private(set) var leasesDoubtfulUntil: Int64 = 0
     private var sameInstant = 0
 
     init(plan: Plan, workloads: [SimulatedFramework], bug: PlantedBug?, transcript: Transcript) {
@@ -119,10 +130,34 @@ final class World {
         }
     }
 
+    // MARK: Processor time
+
+    /// Lets a turn of a master pass and says how long it took; no time at all without a stopwatch.
+    func measure(_ turn: () -> Void) -> Int64 {
+        guard let stopwatch else {
+            turn()
+            return 0
+        }
+        let start = stopwatch()
+        turnStart = start
+        turn()
+        turnStart = nil
+        let span = stopwatch() - start
+        busy += span
+        return span
+    }
+
+    /// How much of the turn that is being measured has passed.
+    var passedOfTurn: Int64 {
+        guard let turnStart, let stopwatch else { return 0 }
+        return stopwatch() - turnStart
+    }
+
     // MARK: Those who watch
 
     /// Tells what has crossed a boundary.
     func note(_ occurrence: @autoclosure () -> Occurrence) {
+        guard isWatched else { return }
         let occurrence = occurrence()
         transcript.append(occurrence, at: now)
         judge.observe(occurrence, in: self)
@@ -130,9 +165,22 @@ final class World {
 
     /// Counts a fault that has really happened.
     func hit(_ kind: FaultKind) {
+        switch kind {
+        case .leaseRevoked, .renewalLie, .falseRenewal:
+            leasesDoubtfulUntil = now + Coordinator.lease
+        default: break
+        }
         tally.hit(kind)
         transcript.append(kind, at: now)
     }
 
     func add(_ process: SimulatedProcess) { processes.append(process) }
+
+    /// Lets go of everything that refers back to the world, so that a run leaves no memory behind.
+    func dismantle() {
+        queue = Heap()
+        actions = []
+        freeActions = []
+        for node in nodes { node.clear() }
+    }
 }

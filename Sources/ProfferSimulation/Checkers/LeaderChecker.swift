@@ -14,6 +14,7 @@ final class LeaderChecker: Checker {
     private var strangers = LookupTable<PeerID, Bool>()
     private var orders = LookupTable<QueryID, OperatorCall>()
     private var strangersOf = -1
+    private var released = LookupTable<AgentID, Bool>()
     private var wanted = LookupTable<TaskKey, Bool>()
     private var notices = LookupTable<TaskKey, Instant>()
     private var framework = LookupTable<PeerID, FrameworkID>()
@@ -93,9 +94,12 @@ final class LeaderChecker: Checker {
             findings.expect(
                 strangers[peer] != true || index != strangersOf, "S32",
                 "a stranger is taken for \(id)")
+        case .commit(let records):
+            for case .agent(let id, nil) in records { released[id] = true }
         case .tellAgent(.reregistered(let id, _, _), let peer):
+            // The id of an agent that was removed belongs to nobody.
             findings.expect(
-                strangers[peer] != true || index != strangersOf, "S32",
+                strangers[peer] != true || index != strangersOf || released[id] == true, "S32",
                 "a stranger is taken for \(id)")
         case .observe(.preempting(let tasks, _, _)):
             for key in tasks { notices[key] = world.processes[index].instant }
@@ -126,11 +130,10 @@ final class LeaderChecker: Checker {
                 keptAgents[id] == true, "S21", "\(id) is admitted before it was kept")
         default: break
         }
-        // When the coordinator lies about leases, two may lead for a moment; what they write is
-        // still only one's.
-        let isTrusted = world.tally[.leaseRevoked] == 0 && world.tally[.renewalLie] == 0
+        // When the coordinator has lied about a lease, two may lead for a moment; what they write
+        // is still only one's.
         findings.expect(
-            !isTrusted || epoch == highestEpoch, "S18",
+            epoch == highestEpoch || world.now < world.leasesDoubtfulUntil, "S18",
             "a master of epoch \(epoch) acts in epoch \(highestEpoch)")
     }
 
