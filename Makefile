@@ -27,6 +27,11 @@ test: setup ## Run all tests
 	@swift test --skip-build --disable-xctest --skip 'SimulationTests|CrashTests|DocumentTests'
 	@swift test --skip-build --disable-xctest --filter DocumentTests
 	@swift test --skip-build --disable-xctest --filter SimulationTests
+	@swift build -c release --product proffer
+	@.build/debug/proffer simulate --seeds 20 --hashes > .build/hashes-of-debug
+	@.build/release/proffer simulate --seeds 20 --hashes > .build/hashes-of-release
+	@diff .build/hashes-of-debug .build/hashes-of-release
+	@.build/release/proffer simulate --seeds 2000
 	@swift test --skip-build --disable-xctest --filter CrashTests
 
 simulate: build ## Let 2,000 simulated clusters run in which things go wrong
@@ -53,6 +58,7 @@ bench: build ## Run the benchmarks; BENCH="--runs 3" is passed on to those of a 
 	@swift run -c release --package-path Benchmarks bench --binaries .build/release $(BENCH)
 	@swift run -c release --package-path Benchmarks allocator-bench --json .build/allocator-bench.json
 	@swift run -c release --package-path Benchmarks recovery-bench
+	@swift run -c release --package-path Benchmarks scale-bench --json .build/scale-bench.json
 	@if [[ -d Benchmarks/Sources/resource-bench ]]; then \
 		swift run -c release --package-path Benchmarks resource-bench; fi
 

@@ -53,6 +53,14 @@ let package = Package(
             ],
             swiftSettings: [.swiftLanguageMode(.v6)]),
         .executableTarget(
+            name: "scale-bench",
+            dependencies: [
+                "BenchSupport",
+                .product(name: "ProfferSimulation", package: "proffer"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .executableTarget(
             name: "allocator-bench",
             dependencies: [
                 "BenchSupport",

@@ -87,7 +87,7 @@ extension Agent {
     mutating func noteFailure(
         of container: ContainerID, _ message: String, _ turn: inout Turn
     ) {
-        guard let slot = containers[container] else { return }
+        guard let slot = containers[container], executors[slot]?.phase != .sweeping else { return }
         executors[slot]?.cause = ExecutorRow.Cause(
             reason: .containerLaunchFailed, message: "the executor was not started: \(message)")
         if executors[slot]?.isEnding == false { doomQueue(of: slot) }
@@ -104,7 +104,7 @@ extension Agent {
     ) {
         let key = ExecutorKey(message.frameworkID, message.executorID)
         guard let slot = executorSlots[key], let row = executors[slot],
-            Self.matches(credential, row.token)
+            row.phase != .sweeping, Self.matches(credential, row.token)
         else {
             turn.observe(.executorRejected(peer, key))
             closeExecutor(peer, &turn)
@@ -342,7 +342,9 @@ extension Agent {
     mutating func kill(
         _ slot: Slot<ExecutorRow>, _ reason: StatusReason, _ message: String, _ turn: inout Turn
     ) {
-        guard let row = executors[slot], row.phase != .killing else { return }
+        guard let row = executors[slot], row.phase != .killing, row.phase != .sweeping else {
+            return
+        }
         executors[slot]?.cause = ExecutorRow.Cause(reason: reason, message: message)
         turn.observe(.executorStopping(row.key, row.containerID, reason: message))
         doomQueue(of: slot)
@@ -352,6 +354,10 @@ extension Agent {
     /// The deadline of an executor's phase has come.
     mutating func runOut(_ slot: Slot<ExecutorRow>, _ turn: inout Turn) {
         guard let row = executors[slot] else { return }
+        if row.phase == .sweeping {
+            sweep(slot, &turn)
+            return
+        }
         if let status = row.exitStatus {
             remove(slot, status: status, &turn)
             return
@@ -373,12 +379,15 @@ extension Agent {
             kill(
                 slot, .executorTerminated, "the executor was not connected for \(limit)", &turn)
         case .stopping, .killing: kill(slot, &turn)
+        case .sweeping: break
         }
     }
 
     /// Notes that an executor's process has ended; its last words may still be under way.
     mutating func noteExit(of container: ContainerID, status: Int, _ turn: inout Turn) {
-        guard let slot = containers[container], let row = executors[slot] else { return }
+        guard let slot = containers[container], let row = executors[slot],
+            row.phase != .sweeping
+        else { return }
         if !row.isEnding {
             executors[slot]?.cause.message = "the executor ended with wait status \(status)"
             doomQueue(of: slot)
@@ -393,22 +402,54 @@ extension Agent {
         }
     }
 
-    /// Removes an executor that is gone: what its tasks have left is killed, then they are
-    /// concluded; tasks that came after it was told to end get a successor.
+    /// Removes an executor that is gone, once nothing is left of its tasks.
+    ///
+    /// What they hold is not free before: a process that does not die at once still has its memory
+    /// and its ports.
     mutating func remove(_ slot: Slot<ExecutorRow>, status: Int, _ turn: inout Turn) {
-        guard let row = executors[slot] else { return }
-        let members = taskSlots(of: slot)
-        let victims = members.filter { tasks[$0]?.phase != .queued }
-        let sandboxes = victims.compactMap { tasks[$0]?.sandbox }
-        if !sandboxes.isEmpty {
-            turn.effects.append(.sweepTasks(row.containerID, sandboxes: sandboxes))
-        }
-        for task in victims { concludeVictim(task, row.cause, &turn) }
-        timers.set(.executor(slot), to: nil)
+        guard let row = executors[slot], row.phase != .sweeping else { return }
         if let peer = row.peer {
             executorPeers.remove(peer)
+            executors[slot]?.peer = nil
             turn.effects.append(.closePeer(peer, reason: "the executor has ended"))
         }
+        executors[slot]?.exitStatus = status
+        executors[slot]?.phase = .sweeping
+        if sandboxesOfVictims(of: slot).isEmpty {
+            finishRemoval(slot, &turn)
+        } else {
+            sweep(slot, &turn)
+        }
+    }
+
+    /// The tasks that a dead executor was told of and that have not ended.
+    private func victims(of slot: Slot<ExecutorRow>) -> [Slot<TaskRow>] {
+        taskSlots(of: slot).filter { tasks[$0]?.phase != .queued }
+    }
+
+    private func sandboxesOfVictims(of slot: Slot<ExecutorRow>) -> [String] {
+        victims(of: slot).compactMap { tasks[$0]?.sandbox }
+    }
+
+    private mutating func sweep(_ slot: Slot<ExecutorRow>, _ turn: inout Turn) {
+        guard let row = executors[slot] else { return }
+        turn.effects.append(
+            .sweepTasks(row.containerID, sandboxes: sandboxesOfVictims(of: slot)))
+        timers.set(.executor(slot), to: turn.now + Self.killRepetition)
+    }
+
+    /// Notes that nothing is left of a dead executor's tasks.
+    mutating func noteSweep(of container: ContainerID, _ turn: inout Turn) {
+        guard let slot = containers[container], executors[slot]?.phase == .sweeping else { return }
+        finishRemoval(slot, &turn)
+    }
+
+    /// Concludes the tasks of an executor of which nothing is left; those that came after it was
+    /// told to end get a successor.
+    private mutating func finishRemoval(_ slot: Slot<ExecutorRow>, _ turn: inout Turn) {
+        guard let row = executors[slot], let status = row.exitStatus else { return }
+        for task in victims(of: slot) { concludeVictim(task, row.cause, &turn) }
+        timers.set(.executor(slot), to: nil)
         turn.records.append(.executor(row.key, nil))
         turn.observe(.executorEnded(row.key, row.containerID, status: status))
         let isRemoved = frameworkSlots[row.key.framework].flatMap { frameworks[$0] }?.isRemoved

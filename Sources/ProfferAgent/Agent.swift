@@ -132,6 +132,7 @@ public struct Agent: Machine {
             noteFailure(of: container, message, &turn)
         case .executorExited(let container, let status):
             noteExit(of: container, status: status, &turn)
+        case .tasksSwept(let container): noteSweep(of: container, &turn)
         case .usage(let usage): report(usage, &turn)
         case .operation(let operation, let query): answer(operation, query, &turn)
         case .stop(let unregister): stop(unregister: unregister, &turn)

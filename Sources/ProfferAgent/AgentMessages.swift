@@ -19,6 +19,8 @@ public enum AgentInput: Sendable {
     case executorLaunchFailed(ContainerID, message: String)
     /// The executor's process has ended, with its wait status; -1 when that is not known.
     case executorExited(ContainerID, status: Int)
+    /// Of the tasks of an executor that is dead, no process is left.
+    case tasksSwept(ContainerID)
     /// What the node uses; the tasks' part comes from the executors.
     case usage(AgentUsage)
     /// Somebody asks through the agent's HTTP server.
@@ -47,6 +49,7 @@ public enum AgentEffect: Sendable {
     /// with `executorExited`, also when it was gone already.
     case killExecutor(ContainerID, pid: Int, startTicks: UInt64)
     /// Kill every process that the tasks in these sandboxes have left: their executor is dead.
+    /// Answered with `tasksSwept` when all of them are gone; asked for again until then.
     case sweepTasks(ContainerID, sandboxes: [String])
     /// Put these directories away for good: nobody uses them, but a later sandbox may have the path
     /// of one.

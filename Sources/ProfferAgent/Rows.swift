@@ -25,6 +25,9 @@ struct ExecutorRow: Sendable {
         case stopping
         /// It is killed, again at each deadline, until it is gone.
         case killing
+        /// It is gone, and what its tasks have left is killed, again at each deadline, until that
+        /// is gone too: only then are its resources free.
+        case sweeping
     }
 
     /// Tasks to be launched together.
@@ -60,7 +63,7 @@ struct ExecutorRow: Sendable {
     /// Tasks that have not ended, queued ones included.
     var taskCount = 0
 
-    var isEnding: Bool { phase == .stopping || phase == .killing }
+    var isEnding: Bool { phase == .stopping || phase == .killing || phase == .sweeping }
 
     var checkpoint: ExecutorCheckpoint {
         ExecutorCheckpoint(

@@ -3,7 +3,7 @@ internal import Foundation
 internal import ProfferSimulation
 internal import Synchronization
 
-struct SimulateCommand: ParsableCommand {
+struct SimulateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate",
         abstract: "Let whole clusters run in virtual time while things go wrong.",
@@ -51,11 +51,18 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "The numbers of the planned faults that happen, or 'none'; all if not given.")
     var only: String?
 
+    @Flag(help: "Print the number of events and the hash of each run, and nothing else.")
+    var hashes = false
+
+    @Option(help: "How many runs go on at a time; as many as there are processors.")
+    var parallel: Int?
+
     @Flag(inversion: .prefixedNo, help: "Make a failing run small.")
     var shrink = true
 
     func validate() throws {
         guard seeds > 0 else { throw ValidationError("--seeds must be 1 or more") }
+        guard (parallel ?? 1) > 0 else { throw ValidationError("--parallel must be 1 or more") }
         guard (1...86_400).contains(seconds) else {
             throw ValidationError("--seconds must lie between 1 and 86400")
         }
@@ -86,28 +93,22 @@ struct SimulateCommand: ParsableCommand {
         return configuration
     }
 
-    func run() throws {
+    func run() async throws {
         let configuration = simulation()
-        let isStopped = Atomic(false)
+        let sweep = SeedSweep(
+            configuration, from: seed ?? from, count: soak ? nil : seed == nil ? seeds : 1)
         let interrupts = Interrupts.install { kind in
-            if kind == .stop { isStopped.store(true, ordering: .relaxed) }
+            if kind == .stop { sweep.stop() }
         }
         defer { interrupts.remove() }
-        var summary = SimulationSummary()
-        var next = seed ?? from
-        let count = seed == nil ? seeds : 1
-        while soak || summary.runs < count, !isStopped.load(ordering: .relaxed) {
-            let report = Simulation(configuration).run(seed: next)
-            for line in report.transcript.lines { say(line) }
-            summary.add(report)
-            if let violation = report.violation {
-                say(summary.text)
-                throw problem(violation, configuration, seed: next)
+        await withTaskGroup { group in
+            for _ in 0..<(parallel ?? ProcessInfo.processInfo.activeProcessorCount) {
+                group.addTask { sweep.work() }
             }
-            if soak, summary.runs.isMultiple(of: 500) { say(summary.text) }
-            next &+= 1
         }
-        say(summary.text)
+        let (summary, failure) = sweep.result
+        if hashes { sweep.hashes.forEach(say) } else { say(summary.text) }
+        if let failure { throw problem(failure.violation, configuration, seed: failure.seed) }
         // A few runs cannot meet everything that can go wrong.
         if only == nil, summary.runs >= 1000, !summary.faults.missing.isEmpty {
             let names = summary.faults.missing.map(\.name).joined(separator: ", ")
@@ -128,6 +129,70 @@ struct SimulateCommand: ParsableCommand {
         return CommandProblem(
             .failed, "seed \(seed) broke the invariant \(violation.invariant)",
             because: violation.description, try: command)
+    }
+}
+
+/// Runs of one seed after the other, by several threads.
+///
+/// Seeds are begun in order, and none after one has failed: the lowest that has failed is the lowest
+/// there is, however many threads there are.
+final class SeedSweep: Sendable {
+    private struct State {
+        var next: UInt64
+        var left: Int?
+        var summary = SimulationSummary()
+        var failure: (seed: UInt64, violation: Violation)?
+        var hashes: [UInt64: String] = [:]
+    }
+
+    private let configuration: SimulationConfiguration
+    private let state: Mutex<State>
+
+    /// Prepares runs; without a count they go on until they are stopped.
+    init(_ configuration: SimulationConfiguration, from first: UInt64, count: Int?) {
+        self.configuration = configuration
+        state = Mutex(State(next: first, left: count))
+    }
+
+    var result: (summary: SimulationSummary, failure: (seed: UInt64, violation: Violation)?) {
+        state.withLock { ($0.summary, $0.failure) }
+    }
+
+    /// One line for each seed, in order: the same in every process and build.
+    var hashes: [String] {
+        state.withLock(\.hashes).sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+    }
+
+    /// Begins no more runs.
+    func stop() { state.withLock { $0.left = 0 } }
+
+    /// Runs one seed after the other until none is left.
+    func work() {
+        while let seed = take() {
+            let report = Simulation(configuration).run(seed: seed)
+            state.withLock { state in
+                for line in report.transcript.lines { say(line) }
+                state.summary.add(report)
+                state.hashes[seed] =
+                    "\(report.events) \(String(report.transcript.hash, radix: 16))"
+                if let violation = report.violation {
+                    state.left = 0
+                    if seed < state.failure?.seed ?? .max { state.failure = (seed, violation) }
+                }
+                if state.left == nil, state.summary.runs.isMultiple(of: 500) {
+                    say(state.summary.text)
+                }
+            }
+        }
+    }
+
+    private func take() -> UInt64? {
+        state.withLock { state in
+            if state.left == 0 { return nil }
+            state.left = state.left.map { $0 - 1 }
+            defer { state.next &+= 1 }
+            return state.next
+        }
     }
 }
 

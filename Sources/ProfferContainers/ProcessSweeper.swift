@@ -9,6 +9,8 @@ public struct ProcessSweeper: Sendable {
     private struct Target {
         var mark: [UInt8]
         var startTicks: UInt64
+        /// Whether the mark is only the beginning of the variable.
+        var isPrefix = false
     }
 
     private var targets: [Target] = []
@@ -28,6 +30,11 @@ public struct ProcessSweeper: Sendable {
             Target(mark: Self.mark(sandbox), startTicks: process.startTicks))
     }
 
+    /// Remembers every task whose sandbox lies below a directory.
+    public mutating func add(allBelow directory: String) {
+        targets.append(Target(mark: Self.mark(directory + "/"), startTicks: 0, isPrefix: true))
+    }
+
     /// So often all processes are looked at, at most: what is killed may have forked just before.
     private static let passLimit = 10
 
@@ -37,8 +44,25 @@ public struct ProcessSweeper: Sendable {
     /// - Returns: How many processes were killed.
     /// - Complexity: O(processes of the node) for each pass, a few microseconds each.
     @discardableResult
-    public mutating func sweep() -> Int {
-        guard let since = targets.map(\.startTicks).min() else { return 0 }
+    public mutating func sweep() -> Int { sweepAll().count }
+
+    /// Kills what is left of the tasks remembered and waits until it is gone.
+    ///
+    /// - Returns: Whether it is gone; `false` when something has not died in `limit`, as a process
+    ///   that waits for a disk that does not answer.
+    /// - Complexity: As `sweep()`, and up to `limit`.
+    public mutating func sweepCompletely(within limit: Duration) -> Bool {
+        let killed = sweepAll()
+        let end = ContinuousClock.now + limit
+        while killed.contains(where: { ProcessStat(pid: $0)?.isRunning == true }) {
+            if ContinuousClock.now >= end { return false }
+            usleep(2000)
+        }
+        return true
+    }
+
+    private mutating func sweepAll() -> Set<Int32> {
+        guard let since = targets.map(\.startTicks).min() else { return [] }
         defer { targets = [] }
         var killed: Set<Int32> = []
         for _ in 0..<Self.passLimit {
@@ -46,7 +70,7 @@ public struct ProcessSweeper: Sendable {
             let isSure = pass(since, &killed)
             if isSure, killed.count == before { break }
         }
-        return killed.count
+        return killed
     }
 
     /// Looks at every process once.
@@ -62,7 +86,7 @@ public struct ProcessSweeper: Sendable {
                 let environment = Self.environment(of: pid, stat, in: directory)
             else { return }
             if environment.isEmpty { isSure = isSure && !Self.isChanging(pid, stat, in: directory) }
-            guard targets.contains(where: { Self.contains(environment, $0.mark) }) else { return }
+            guard targets.contains(where: { Self.contains(environment, $0) }) else { return }
             if kill(pid, SIGKILL) == 0 { killed.insert(pid) }
         }
         return isSure
@@ -99,7 +123,7 @@ public struct ProcessSweeper: Sendable {
     public static func signalStrays(
         of process: ProcessIdentity, sandbox: String, _ number: Int32
     ) {
-        let mark = mark(sandbox)
+        let target = Target(mark: mark(sandbox), startTicks: process.startTicks)
         let own = getpid()
         ProcFile.forEachProcess { pid, directory in
             guard pid != own, let stat = ProcessStat(pid: pid, in: directory), stat.isRunning,
@@ -108,7 +132,7 @@ public struct ProcessSweeper: Sendable {
             var isOurs = stat.session == process.pid
             if !isOurs {
                 let environment = environment(of: pid, stat, in: directory)
-                isOurs = environment.map { contains($0, mark) } ?? false
+                isOurs = environment.map { contains($0, target) } ?? false
             }
             if isOurs { kill(pid, number) }
         }
@@ -118,10 +142,10 @@ public struct ProcessSweeper: Sendable {
         Array("\(markName)=\(sandbox)".utf8)
     }
 
-    /// Whether `mark` is one of the variables, each of which ends with a zero byte.
-    private static func contains(_ environment: [UInt8], _ mark: [UInt8]) -> Bool {
+    /// Whether the mark is one of the variables, each of which ends with a zero byte.
+    private static func contains(_ environment: [UInt8], _ target: Target) -> Bool {
         environment.withUnsafeBytes { whole in
-            mark.withUnsafeBytes { part in
+            target.mark.withUnsafeBytes { part in
                 guard let base = whole.baseAddress, let wanted = part.baseAddress else {
                     return false
                 }
@@ -129,7 +153,10 @@ public struct ProcessSweeper: Sendable {
                 while start < whole.count {
                     let end = memchr(base + start, 0, whole.count - start)
                     let stop = end.map { UnsafeRawPointer($0) - base } ?? whole.count
-                    if stop - start == part.count, memcmp(base + start, wanted, part.count) == 0 {
+                    let isLong = stop - start > part.count && target.isPrefix
+                    if isLong || stop - start == part.count,
+                        memcmp(base + start, wanted, part.count) == 0
+                    {
                         return true
                     }
                     start = stop + 1

@@ -91,12 +91,14 @@ final class InProcessExecutorHost: ExecutorHost {
         if let shell { shell.terminate() } else { report?(.ended(container, status: -1)) }
     }
 
-    func sweep(_ sandboxes: [String]) {
+    func sweep(_ container: ContainerID, _ sandboxes: [String]) {
         var sweeper = ProcessSweeper()
         for sandbox in sandboxes {
             sweeper.add(sandbox: sandbox, process: ProcessIdentity(pid: 0, startTicks: 0))
         }
+        // Nothing may wait long here; an executor in this process has waited for its tasks.
         sweeper.sweep()
+        state.withLock { $0.report }?(.swept(container))
     }
 
     func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool {

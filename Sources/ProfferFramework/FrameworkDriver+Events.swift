@@ -222,8 +222,15 @@ extension FrameworkDriver {
         // Only that the task's agent is expected back: no answer yet, and no news for the policy.
         if status.isRecovering { return }
         unanswered.remove(status.taskID)
+        // The agent has said how the task ended; a new master answers from what the agent, whose
+        // acknowledgement was lost, has sent it again so far.
+        if status.uuid == nil, !status.state.isTerminal, ended.contains(status.taskID) {
+            outbox.append(.observe(.repeatedUpdate(status.taskID)))
+            return
+        }
         let isNew = status.uuid.map { seen.insert($0) } ?? true
         if isNew {
+            if status.uuid != nil { noteEnd(status) }
             note(status)
             tell(.update(status), at: now, into: &outbox)
         } else {
@@ -233,6 +240,15 @@ extension FrameworkDriver {
             options.acknowledgement == .automatic || (!isNew && acknowledged.contains(uuid))
         {
             send(.acknowledge(status.taskID, agent: agent, uuid: uuid), into: &outbox)
+        }
+    }
+
+    private mutating func noteEnd(_ status: TaskStatus) {
+        if status.state.isTerminal {
+            ended.insert(status.taskID)
+        } else {
+            // An id may be used again.
+            ended.remove(status.taskID)
         }
     }
 

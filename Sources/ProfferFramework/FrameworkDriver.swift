@@ -65,9 +65,11 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     var kills: OrderedTable<TaskID, Kill> = [:]
     /// When each of `kills` is to be said again.
     var killTimes = DeadlineQueue<TaskID>()
-    var seen = RecentUpdates()
+    var seen = RecentIDs<UpdateID>()
+    /// The tasks whose agents have said how they ended.
+    var ended = RecentIDs<TaskID>()
     /// What a policy that acknowledges by itself has acknowledged.
-    var acknowledged = RecentUpdates()
+    var acknowledged = RecentIDs<UpdateID>()
     /// Whether the framework is to end as soon as there is a master to tell.
     var isTeardownWanted = false
     /// When a stop no longer waits for a master to tell of the end; `nil` when none waits.
@@ -235,14 +237,14 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
 }
 
 /// The uuids of the last updates, to recognise repetitions; bounded.
-struct RecentUpdates: Sendable {
-    private static let limit = 100_000
-    private var current: Set<UpdateID> = []
-    private var previous: Set<UpdateID> = []
+struct RecentIDs<ID: Hashable & Sendable>: Sendable {
+    private static var limit: Int { 100_000 }
+    private var current: Set<ID> = []
+    private var previous: Set<ID> = []
 
     /// Notes an update; `false` when it was there already.
     @discardableResult
-    mutating func insert(_ id: UpdateID) -> Bool {
+    mutating func insert(_ id: ID) -> Bool {
         if contains(id) || !current.insert(id).inserted { return false }
         if current.count >= Self.limit {
             previous = current
@@ -251,5 +253,10 @@ struct RecentUpdates: Sendable {
         return true
     }
 
-    func contains(_ id: UpdateID) -> Bool { current.contains(id) || previous.contains(id) }
+    mutating func remove(_ id: ID) {
+        current.remove(id)
+        previous.remove(id)
+    }
+
+    func contains(_ id: ID) -> Bool { current.contains(id) || previous.contains(id) }
 }

@@ -315,6 +315,7 @@ extension Master {
                 .agent(id, hostname: row.info.hostname, .disconnected, reason: reason)))
         // Tasks of frameworks that do not checkpoint die with the agent's process.
         for key in row.tasks where frameworks[key.framework]?.info.checkpoint == false {
+            if tasks[key]?.isKillWanted == true { agents[id]?.owedKills.insert(key) }
             conclude(
                 key, .lost, .agentDisconnected, "the agent disconnected", at: now,
                 into: &outbox)

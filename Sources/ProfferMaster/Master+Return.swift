@@ -68,6 +68,7 @@ extension Master {
             brought.append(key)
             takeIn(task, key, row, index, since: old, at: now, into: &outbox)
         }
+        agents[id]?.owedKills = []
         if let index = agents.index(forKey: id) {
             for key in brought { agents.values[index].tasks.append(key) }
         }
@@ -106,6 +107,7 @@ extension Master {
         since old: AgentState?, at now: Instant, into outbox: inout Outbox<MasterEffect>
     ) {
         let agent = task.info.agentID
+        let isKillOwed = agents[agent]?.owedKills.contains(key) ?? false
         var row =
             before
             ?? TaskRow(
@@ -118,6 +120,9 @@ extension Master {
             row.groupID = first
         }
         row.state = task.state
+        if isKillOwed { row.isKillWanted = true }
+        // Who is told first that it is taken back is told then to kill.
+        if row.isKillWanted, !task.state.isTerminal { timers.set(.kill(key), to: now) }
         if let last = task.lastForwarded.map({ asSeen($0, row, agent) }) {
             row.lastStatus = last
             if last.state.isTerminal { row.endUUID = last.uuid }

@@ -71,6 +71,8 @@ struct AgentRow: Sendable {
     var isDeactivated = false
     /// The order that every task leaves it.
     var drain: DrainOrder?
+    /// Tasks that were to be killed when they were declared lost, for the case that they are not.
+    var owedKills: Set<TaskKey> = []
     var tasks: OrderedKeys<TaskKey> = []
     var executors: OrderedDictionary<ExecutorKey, AgentExecutor> = [:]
     /// Executors that are to end; asked for again when the agent comes back.

@@ -165,6 +165,8 @@ struct AgentHandler: ReactorHandler, ~Copyable {
                 .executorLaunchFailed(container, message: message), at: now, into: &outbox)
         case .ended(let container, let status):
             machine.handle(.executorExited(container, status: status), at: now, into: &outbox)
+        case .swept(let container):
+            machine.handle(.tasksSwept(container), at: now, into: &outbox)
         }
     }
 
@@ -219,8 +221,8 @@ struct AgentHandler: ReactorHandler, ~Copyable {
             Failpoint.hit(.agentExecutorAfter)
         case .killExecutor(let container, let pid, let ticks):
             host.kill(container, pid: pid, startTicks: ticks)
-        case .sweepTasks(_, let sandboxes):
-            host.sweep(sandboxes)
+        case .sweepTasks(let container, let sandboxes):
+            host.sweep(container, sandboxes)
         case .discard(let paths):
             // On this thread: a task may get the same path next.
             host.discard(paths)

@@ -95,7 +95,7 @@ public final class AgentNode: Sendable {
         let reactor = self.reactor
         try host.open { [weak reactor] fate in reactor?.post(.executor(fate)) }
         let living = livingExecutors()
-        host.settle(living: living)
+        host.settle(living: living, hasRecords: !records.all.isEmpty)
         _ = try reactor.start {
             [configuration, records, store, host, sink, usageInterval, info, clock] in
             let now = clock.now()

@@ -9,6 +9,8 @@ public enum ExecutorFate: Hashable, Sendable {
     case failed(ContainerID, message: String)
     /// It has ended with this wait status; -1 when that is not known.
     case ended(ContainerID, status: Int)
+    /// Nothing is left of the tasks of a dead one.
+    case swept(ContainerID)
 }
 
 /// Starts and ends executors for an agent, each in whatever form suits the host process.
@@ -28,15 +30,19 @@ public protocol ExecutorHost: Sendable {
     /// answered with `ended`, also when it was gone already.
     func kill(_ container: ContainerID, pid: Int, startTicks: UInt64)
 
-    /// Kills what the tasks in these sandboxes have left: their executor is dead.
-    func sweep(_ sandboxes: [String])
+    /// Kills what the tasks in these sandboxes have left: their executor is dead. Answered with
+    /// `swept` when it is gone; not answered when something does not die, and asked again then.
+    func sweep(_ container: ContainerID, _ sandboxes: [String])
 
     /// Watches an executor that an earlier run of the agent started; `false` when it is gone.
     func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool
 
     /// Undoes what executors of an earlier run have left, but for those that live; called once,
     /// after every `adopt` and before the first `launch`.
-    func settle(living: [ContainerID])
+    ///
+    /// Without records nobody knows what runs on the node: whatever an agent of this directory has
+    /// started is killed, because its resources are about to be offered.
+    func settle(living: [ContainerID], hasRecords: Bool)
 
     /// Moves directories that nobody uses out of the way, to be removed later; it must be quick.
     func discard(_ paths: [String])
@@ -47,7 +53,7 @@ public protocol ExecutorHost: Sendable {
 
 extension ExecutorHost {
     /// Does nothing, for a host whose executors leave nothing.
-    public func settle(living: [ContainerID]) {}
+    public func settle(living: [ContainerID], hasRecords: Bool) {}
 
     /// Does nothing, for a host whose directories go with it.
     public func discard(_ paths: [String]) {}

@@ -193,19 +193,34 @@ public final class ProcessExecutorHost: ExecutorHost {
         report?(.ended(container, status: -1))
     }
 
+    /// So long is waited for what was killed; the agent asks again later.
+    private static let sweepPatience = Duration.seconds(5)
+
     /// Kills what is left of tasks, on a thread of its own: it looks at every process of the node.
-    public func sweep(_ sandboxes: [String]) {
-        sweeps.async {
+    public func sweep(_ container: ContainerID, _ sandboxes: [String]) {
+        sweeps.async { [self] in
             var sweeper = ProcessSweeper()
             for sandbox in sandboxes {
                 sweeper.add(sandbox: sandbox, process: ProcessIdentity(pid: 0, startTicks: 0))
             }
-            sweeper.sweep()
+            guard sweeper.sweepCompletely(within: Self.sweepPatience) else {
+                complain("processes of \(sandboxes.joined(separator: ", ")) do not die")
+                return
+            }
+            state.withLock { $0.report }?(.swept(container))
         }
     }
 
-    /// Undoes what executors that are no more have made for their tasks.
-    public func settle(living: [ContainerID]) {
+    /// Undoes what executors that are no more have made for their tasks, and waits until what an
+    /// agent without records does not know is gone.
+    public func settle(living: [ContainerID], hasRecords: Bool) {
+        if !hasRecords {
+            var sweeper = ProcessSweeper()
+            sweeper.add(allBelow: root + "/sandboxes")
+            if !sweeper.sweepCompletely(within: Self.sweepPatience) {
+                complain("processes of an earlier agent of \(root) do not die")
+            }
+        }
         let living = Set(living.map(\.value))
         // What there is now: executors that are started meanwhile make plans of their own.
         let left = Set(plans.names().filter { !living.contains(Self.container(of: $0)) })

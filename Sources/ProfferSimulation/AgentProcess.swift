@@ -59,6 +59,7 @@ final class AgentProcess: SimulatedProcess {
         let now = instant
         isStopping = false
         let records = facts.all
+        if records.isEmpty { home.sweepAll() }
         var living: [ContainerID] = []
         for case .executor(_, let kept?) in records {
             guard let pid = kept.pid, let ticks = kept.startTicks,
@@ -221,6 +222,7 @@ final class AgentProcess: SimulatedProcess {
             give(.executorLaunchFailed(ContainerID(container), message: message), at: now)
         case .executorEnded(let container, let status):
             give(.executorExited(ContainerID(container), status: status), at: now)
+        case .tasksSwept(let container): give(.tasksSwept(ContainerID(container)), at: now)
         case .committed(let ticket):
             var freed: [AgentEffect] = []
             gate.release(ticket) { freed.append($0) }
@@ -272,7 +274,8 @@ final class AgentProcess: SimulatedProcess {
         case .launchExecutor(let launch): if mayAct() { home.start(launch, for: self) }
         case .killExecutor(let container, let pid, let ticks):
             if mayAct() { home.kill(container, pid: pid, startTicks: ticks, for: self) }
-        case .sweepTasks(_, let sandboxes): home.sweep(sandboxes)
+        case .sweepTasks(let container, let sandboxes):
+            if mayAct() { home.sweep(container, sandboxes, for: self) }
         case .terminate: stop()
         }
     }

@@ -57,6 +57,8 @@ final class MasterProcess: SimulatedProcess {
         return earliest(next, agentEnd?.nextDeadline)
     }
 
+    override var isMeasured: Bool { world.stopwatch != nil }
+
     override func isListening(at port: Port) -> Bool { port != .executors }
 
     // MARK: Leadership

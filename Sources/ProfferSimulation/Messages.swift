@@ -20,11 +20,12 @@ struct MessageArena {
     private var messages: Deque<Message> = []
     private var times: Deque<Int64> = []
     private var first: UInt64 = 0
-    private static let memory = 15 * Span.minute
+    /// What is older is forgotten.
+    var memory = 15 * Span.minute
 
     /// Keeps a message and returns its bytes.
     mutating func encode(_ message: Message, at now: Int64) -> [UInt8] {
-        while let time = times.first, time + Self.memory < now {
+        while let time = times.first, time + memory < now {
             times.removeFirst()
             messages.removeFirst()
             first += 1

@@ -71,21 +71,24 @@ struct Network {
     static let handshakeTimeout = 5 * Span.second
 
     var connections: ContiguousArray<Connection> = []
-    var links: ContiguousArray<Link> = []
+    /// The links that are not as they were at first; there are more pairs of nodes than memory.
+    private var changed = LookupTable<Int, Link>()
     private let nodeCount: Int
+    private let usual: Link
+    private let local = Link(latency: 30_000)
     private var lastRoute: UInt64 = 0
 
     init(nodes: Int, latency: Int64) {
         nodeCount = nodes
-        links = ContiguousArray(repeating: Link(latency: latency), count: nodes * nodes)
-        for node in 0..<nodes { links[node * nodes + node].latency = 30_000 }
+        usual = Link(latency: latency)
     }
 
-    func index(from: Int, to: Int) -> Int { from * nodeCount + to }
-
     subscript(from: Int, to: Int) -> Link {
-        get { links[from * nodeCount + to] }
-        _modify { yield &links[from * nodeCount + to] }
+        get {
+            let first = from == to ? local : usual
+            return changed.isEmpty ? first : changed[from * nodeCount + to] ?? first
+        }
+        set { changed[from * nodeCount + to] = newValue }
     }
 
     mutating func nextRoute() -> UInt64 {

@@ -196,18 +196,28 @@ final class Node {
         endLater(pid, entry.startTicks, after: span.inNanoseconds, exit: TaskExit(signal: 15))
     }
 
-    /// Kills what the tasks in some sandboxes have left.
-    func sweep(_ sandboxes: [String]) {
-        if world.bug == .orphansNotSwept { return }
+    /// Kills what the tasks in some sandboxes have left, and tells the agent when it is gone.
+    func sweep(_ container: ContainerID, _ sandboxes: [String], for agent: AgentProcess) {
         let wanted = Set(sandboxes)
-        for (pid, entry) in Array(table) {
+        var last: Int64 = 20 * Span.millisecond
+        for (pid, entry) in Array(table) where world.bug != .orphansNotSwept {
             guard case .task(let task) = entry.content, wanted.contains(task.sandbox) else {
                 continue
             }
-            endLater(
-                pid, entry.startTicks,
-                after: 20 * Span.millisecond + task.behavior.endsAfterKill.inNanoseconds,
-                exit: TaskExit(signal: 9))
+            let span = 20 * Span.millisecond + task.behavior.endsAfterKill.inNanoseconds
+            last = max(last, span)
+            endLater(pid, entry.startTicks, after: span, exit: TaskExit(signal: 9))
+        }
+        let incarnation = agent.incarnation
+        world.after(last) {
+            if agent.incarnation == incarnation { agent.post(.tasksSwept(container.value)) }
+        }
+    }
+
+    /// Kills every task: an agent that has lost its records does so before it says who it is.
+    func sweepAll() {
+        for (pid, entry) in Array(table) where world.bug != .orphansNotSwept {
+            if case .task = entry.content { endTask(pid, TaskExit(signal: 9)) }
         }
     }
 
@@ -228,6 +238,9 @@ final class Node {
             if case .task(let task) = entry.content { (pid, task) } else { nil }
         }
     }
+
+    /// Forgets every process; the run is over.
+    func clear() { table.removeAll() }
 
     // MARK: Power
 

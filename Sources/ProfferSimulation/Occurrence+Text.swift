@@ -161,6 +161,7 @@ extension AgentInput {
         case .master(.acknowledge(_, let uuid), _): "\(uuid.low)"
         case .executorStarted(let container, let pid, _): "\(container)\(pid)"
         case .executorExited(let container, let status): "\(container)\(status)"
+        case .tasksSwept(let container): "\(container)t"
         default: nil
         }
     }

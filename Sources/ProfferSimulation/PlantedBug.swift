@@ -33,6 +33,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case orphansNotSwept
     /// Offers hold a thousandth of a CPU more than there is.
     case offersTooMuch
+    /// Offers of ports hold all ports of the agent, whoever else has some.
+    case portsOfferedTwice
     /// Refusals last for no time.
     case refusalsForgotten
     /// Suppression is not passed on.
@@ -79,6 +81,43 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case lostAgentsOffered
     /// Always found, whatever happens.
     case canary
+
+    /// The invariants that may break first in a run with it; another one would be found by accident.
+    package var invariants: Set<String> {
+        switch self {
+        case .acknowledgedBeforeSync, .effectsBeforeCommit, .frameworksNotKept, .agentsNotKept:
+            ["S21"]
+        case .failedCommitIgnored: ["S21", "S23"]
+        case .epochNotChecked, .epochNotRaised: ["S18", "S19", "S20"]
+        case .deposedMasterWrites, .leaseNotWatched: ["S18", "S19", "S20", "S22"]
+        case .staleReadBelieved: ["S22"]
+        case .recordsNotReplayed: ["S2", "S3", "S10", "S11", "S12", "S16", "S17"]
+        case .masterForgetsNoPeer: ["L1", "L2", "L6", "S28"]
+        case .orphansNotSwept: ["S2", "S3", "S10", "S16", "S17"]
+        case .offersTooMuch: ["S1"]
+        case .portsOfferedTwice: ["S2"]
+        case .refusalsForgotten, .suppressionForgotten: ["S7"]
+        case .killsLost: ["S16"]
+        case .launchRepeated: ["S2", "S3", "S11", "S12", "S16"]
+        case .acknowledgementsLost: ["L4", "L5", "S12", "S35"]
+        case .acknowledgedForFramework: ["S14"]
+        case .runningDropped: ["L3", "L4", "L5", "S13"]
+        case .updateRenamed: ["S13"]
+        case .reconciliationLies: ["S17"]
+        case .resurrected: ["S12"]
+        case .keysIgnored: ["S32"]
+        case .tasksNotNamed: ["S1", "S2", "S15", "S17"]
+        case .acceptedTwice: ["S6"]
+        case .pongsLost: ["L2", "L12"]
+        case .chatter: ["L12"]
+        case .quotaIgnored: ["S25"]
+        case .resourcesLeak: ["L5", "S15"]
+        case .resourcesReturnedEarly: ["S1", "S2", "S3", "S15"]
+        case .constraintsIgnored: ["S27"]
+        case .lostAgentsOffered: ["S28"]
+        case .canary: ["M2"]
+        }
+    }
 
     // MARK: At the candidate
 
@@ -135,6 +174,15 @@ package enum PlantedBug: String, CaseIterable, Sendable {
             let more = offers.map { offer in
                 var offer = offer
                 offer.resources += Resources(cpus: Milli(thousandths: 1))
+                return offer
+            }
+            return [.tellFramework(.offers(more), peer)]
+        case (.portsOfferedTwice, .tellFramework(.offers(let offers), let peer)):
+            let more = offers.map { offer in
+                var offer = offer
+                if !offer.resources.ports.isEmpty {
+                    offer.resources += Resource("ports", .ranges(World.ports))
+                }
                 return offer
             }
             return [.tellFramework(.offers(more), peer)]

@@ -32,6 +32,7 @@ enum Mail {
     case executorFailed(String, message: String)
     case executorEnded(String, status: Int)
     case taskEnded(pid: Int)
+    case tasksSwept(String)
     case checked(number: Int, isHealthy: Bool?)
     case terminate
     case measured
@@ -57,6 +58,8 @@ class SimulatedProcess {
     var turnPause: Int64 = 0
     private var lastTurn: Int64 = 0
     var inbox: Deque<Arrival> = []
+    /// The connections that it has made, those that are closed included.
+    var dialed: [Int] = []
     /// The process dies after so many more effects.
     var effectsLeft: Int?
     /// What its other threads do when it goes on.
@@ -172,7 +175,11 @@ class SimulatedProcess {
 
     private func takeTurn() {
         lastTurn = world.now
-        turn(at: instant)
+        if isMeasured {
+            turnPause = world.measure { turn(at: instant) }
+        } else {
+            turn(at: instant)
+        }
         rearm()
     }
 
@@ -204,6 +211,8 @@ class SimulatedProcess {
 
     // MARK: For subclasses
 
+    /// Whether its turns take the time that they take here.
+    var isMeasured: Bool { false }
     var nextDeadline: Instant? { nil }
     func boot() {}
     func turn(at now: Instant) {}

@@ -81,6 +81,7 @@ public struct Simulation: Sendable {
             world.run(until: plan.faultPhase + plan.quietPhase)
         }
         if world.judge.first == nil { world.judge.conclude(world) }
+        defer { world.dismantle() }
         return SimulationReport(
             seed: seed, violation: world.judge.first, faults: world.tally,
             plannedFaults: plan.faults.map(\.number), simulated: .nanoseconds(world.now),

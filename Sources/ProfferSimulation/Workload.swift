@@ -66,6 +66,8 @@ struct Workload: FrameworkPolicy {
     private var lookAt = Instant.zero
     private var isSubscribed = false
     private var isSuppressed = false
+    /// Whether the master pauses because so much was declined.
+    private var isBackedOff = false
     private var isResting = false
     private var claimCount = 0
     private var agents = OrderedTable<AgentID, AgentView>()
@@ -145,8 +147,9 @@ struct Workload: FrameworkPolicy {
             claim(into: &actions)
         case .inverseOffers(let offers):
             actions.append(.call(.acceptInverseOffers(offers.map(\.id), filters: nil)))
+        case .backedOff: isBackedOff = true
         case .rescinded, .message, .failure, .inverseRescinded, .operation, .claimAnswer,
-            .backedOff, .updateRefused, .ended:
+            .updateRefused, .ended:
             break
         case .command(.rest): isResting = true
         }
@@ -175,7 +178,13 @@ struct Workload: FrameworkPolicy {
     private mutating func take(
         _ status: TaskStatus, into actions: inout Outbox<FrameworkAction<Output>>
     ) {
-        guard let row = tasks[status.taskID] else { return }
+        guard let row = tasks[status.taskID] else {
+            // It was declared lost, something else does its work, and now it is back.
+            if status.state == .running {
+                actions.append(.call(.kill(status.taskID, agent: status.agentID, policy: nil)))
+            }
+            return
+        }
         tasks[status.taskID]?.isUnreachable = status.state == .unreachable
         if status.state.isTerminal || status.state == .unknown {
             tasks.remove(status.taskID)
@@ -188,6 +197,11 @@ struct Workload: FrameworkPolicy {
 
     /// Says whether offers are wanted.
     private mutating func want(into actions: inout Outbox<FrameworkAction<Output>>) {
+        // Who wants something after all has to say so, or waits for the end of the pause.
+        if isSubscribed, isBackedOff, missing > 0, !isSuppressed {
+            isBackedOff = false
+            actions.append(.call(.revive(roles: [])))
+        }
         guard isSubscribed, shape.suppresses, !shape.statesDemand else {
             if shape.statesDemand, isSubscribed { state(into: &actions) }
             return
@@ -315,7 +329,7 @@ struct Workload: FrameworkPolicy {
         if shape.ports > 0 {
             guard let item = left.items.first(where: { $0.name == "ports" }),
                 case .ranges(let set) = item.value,
-                let first = set.intervals.first, first.count >= shape.ports
+                let first = set.intervals.first(where: { $0.count >= shape.ports })
             else { return nil }
             var piece = item
             let low = first.lowerBound

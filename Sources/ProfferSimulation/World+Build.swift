@@ -28,6 +28,9 @@ extension World {
             origin: chance.plan.below(1000) * Span.second)
     }
 
+    /// The ports of an agent that has any.
+    static let ports = IntervalSet([31000...(31099 as UInt64)])
+
     private func addAgent(_ index: Int) {
         let node = nodes[plan.masters + index]
         // The first has room for all services, in the rack that some insist on.
@@ -35,8 +38,7 @@ extension World {
         var resources = Resources(
             cpus: Milli(cpus), mem: Milli(cpus * 512), disk: Milli(10_000))
         if chance.plan.hits(500) || index == 0 {
-            resources += Resource(
-                "ports", .ranges(IntervalSet([31000...(31009 as UInt64)])))
+            resources += Resource("ports", .ranges(Self.ports))
         }
         if chance.plan.hits(200) {
             var item = Resource("cpus", .scalar(Milli(1)))

@@ -33,6 +33,10 @@ extension World {
             index = network.connections.count
             network.connections.append(connection)
         }
+        process.dialed.removeAll {
+            network.connections[$0].dealer != process.index || network.connections[$0].isClosed
+        }
+        process.dialed.append(index)
         at(
             now + pathLatency(index),
             .connect(connection: index, generation: connection.generation))
@@ -150,7 +154,7 @@ extension World {
         _ index: Int, _ direction: Direction, _ envelope: Envelope, _ link: Link
     ) {
         let span = chance.network.span(around: link.latency)
-        let start = max(now, link.clogUntil)
+        let start = max(now + passedOfTurn, link.clogUntil)
         if direction == .up {
             let ready = max(network.connections[index].up.lastArrival, start + span)
             network.connections[index].up.frames.append(envelope)
@@ -295,7 +299,11 @@ extension World {
     ///
     /// A kernel that lives on says so to the other side; after a loss of power nobody does.
     func disconnectAll(of process: SimulatedProcess, isPowerLoss: Bool) {
-        for index in network.connections.indices {
+        // Who cannot be connected to has only what it has made itself.
+        let own = process.dialed.sorted()
+        process.dialed = []
+        let isServer = process.isListening(at: .executors) || process.isListening(at: .agents)
+        for index in isServer ? Array(network.connections.indices) : own {
             let row = network.connections[index]
             if row.isClosed { continue }
             if row.dealer == process.index {

@@ -53,6 +53,14 @@ final class World {
     var judge: Judge
     var tally = FaultTally()
     var eventCount: UInt64 = 0
+    /// Whether anybody looks at what happens.
+    var isWatched = true
+    /// Measures how long turns of the master take, when that counts.
+    var stopwatch: (@Sendable () -> Int64)?
+    /// What those turns have taken together.
+    var busy: Int64 = 0
+    /// When the turn that is measured began, by the stopwatch.
+    private var turnStart: Int64?
     /// Whether faults have stopped for good.
     var isQuiet = false
     private var sameInstant = 0
@@ -122,10 +130,34 @@ final class World {
         }
     }
 
+    // MARK: Processor time
+
+    /// Lets a turn of a master pass and says how long it took; no time at all without a stopwatch.
+    func measure(_ turn: () -> Void) -> Int64 {
+        guard let stopwatch else {
+            turn()
+            return 0
+        }
+        let start = stopwatch()
+        turnStart = start
+        turn()
+        turnStart = nil
+        let span = stopwatch() - start
+        busy += span
+        return span
+    }
+
+    /// How much of the turn that is being measured has passed.
+    var passedOfTurn: Int64 {
+        guard let turnStart, let stopwatch else { return 0 }
+        return stopwatch() - turnStart
+    }
+
     // MARK: Those who watch
 
     /// Tells what has crossed a boundary.
     func note(_ occurrence: @autoclosure () -> Occurrence) {
+        guard isWatched else { return }
         let occurrence = occurrence()
         transcript.append(occurrence, at: now)
         judge.observe(occurrence, in: self)
@@ -138,4 +170,12 @@ final class World {
     }
 
     func add(_ process: SimulatedProcess) { processes.append(process) }
+
+    /// Lets go of everything that refers back to the world, so that a run leaves no memory behind.
+    func dismantle() {
+        queue = Heap()
+        actions = []
+        freeActions = []
+        for node in nodes { node.clear() }
+    }
 }

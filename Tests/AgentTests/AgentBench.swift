@@ -18,6 +18,8 @@ struct AgentBench {
     var tokens: [ContainerID: String] = [:]
     var launches: [ExecutorLaunch] = []
     var nextPeer: UInt64 = 10
+    /// Whether nothing is ever left of a dead executor's tasks.
+    var isSwept = true
 
     static let configuration = AgentConfiguration(workDirectory: "/data")
     static let info = AgentInfo(
@@ -41,6 +43,15 @@ struct AgentBench {
         var outbox = Outbox<AgentEffect>()
         agent.handle(input, at: now, into: &outbox)
         keep(outbox.takeAll())
+        answerSweeps()
+    }
+
+    private mutating func answerSweeps() {
+        for case .sweepTasks(let container, _) in effects where isSwept {
+            let before = effects
+            give(.tasksSwept(container))
+            effects = before + effects
+        }
     }
 
     /// Moves on and wakes the agent at each of its deadlines on the way.
@@ -52,6 +63,7 @@ struct AgentBench {
             var outbox = Outbox<AgentEffect>()
             agent.wake(at: now, into: &outbox)
             keep(outbox.takeAll())
+            answerSweeps()
             all += effects
         }
         effects = all
@@ -155,6 +167,10 @@ struct AgentBench {
         toMaster.compactMap {
             if case .update(_, _, let position) = $0 { position } else { nil }
         }
+    }
+
+    var sweeps: [ContainerID] {
+        effects.compactMap { if case .sweepTasks(let container, _) = $0 { container } else { nil } }
     }
 
     var toExecutors: [ExecutorEvent] {

@@ -111,6 +111,62 @@ struct AgentExecutorTests {
         #expect(bench.toMaster.contains(.executorExited(key, status: 9)))
     }
 
+    @Test("what a dead executor's tasks hold is not free before their processes are gone")
+    func sweeping() {
+        var bench = launched()
+        bench.isSwept = false
+        bench.bringUp(peer)
+        bench.say(.update(update("t1", .running, 1)), from: peer)
+        bench.fromMaster(.acknowledge(TaskKey("f1", "t1"), uuid: uuid(1)))
+        bench.give(.executorClosed(peer))
+        let container = bench.launches[0].containerID
+        bench.give(.executorExited(container, status: 9))
+        #expect(bench.sweeps == [container])
+        #expect(bench.updates.isEmpty)
+        // Its words come too late, and what does not die is killed again.
+        bench.subscribe(PeerID(7), bench.launches[0])
+        #expect(bench.toExecutors == [.shutdown])
+        bench.fromMaster(run("t2"))
+        #expect(bench.launches.count == 1)
+        bench.ping()
+        bench.pass(.seconds(20))
+        #expect(bench.sweeps.contains(container))
+        #expect(bench.updates.isEmpty)
+
+        bench.give(.tasksSwept("another"))
+        #expect(bench.effects.isEmpty)
+        bench.give(.tasksSwept(container))
+        #expect(bench.updates.map(\.state) == [.failed])
+        #expect(bench.launches.count == 2)
+        bench.give(.tasksSwept(container))
+        #expect(bench.effects.isEmpty)
+    }
+
+    @Test("an agent that restarts while a dead executor's tasks are swept has them swept again")
+    func sweepingAnew() {
+        var bench = launched()
+        bench.isSwept = false
+        bench.bringUp(peer)
+        bench.say(.update(update("t1", .running, 1)), from: peer)
+        bench.give(.executorClosed(peer))
+        let container = bench.launches[0].containerID
+        bench.give(.executorExited(container, status: 9))
+        var again = AgentBench(replaying: bench.disk)
+        again.isSwept = false
+        again.give(.masterOpened(AgentBench.master))
+        #expect(again.sweeps == [container])
+        #expect(again.updates.allSatisfy { !$0.state.isTerminal })
+        again.give(.tasksSwept(container))
+        #expect(
+            again.disk.contains { record in
+                if case .update(_, _, let status?) = record {
+                    status.state == .failed
+                } else {
+                    false
+                }
+            })
+    }
+
     @Test("the last words of a dead executor still count")
     func lastWords() {
         var bench = launched()

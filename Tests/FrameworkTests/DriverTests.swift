@@ -199,6 +199,24 @@ struct DriverTests {
         #expect(bench.calls.count == 1)
     }
 
+    @Test("after the agent has said how a task ended, an answer from before does not revive it")
+    func lateAnswer() {
+        var bench = Bench()
+        bench.connect()
+        bench.event(.update(Bench.status(.running, uuid: 1)))
+        bench.event(.update(Bench.status(.finished, uuid: 2)))
+        bench.event(.update(Bench.status(.running)))
+        #expect(bench.driver.policy.updates.map(\.state) == [.running, .finished])
+        // The id may be used again, and what the master alone declares is not the end.
+        bench.event(.update(Bench.status(.running, uuid: 3)))
+        bench.event(.update(Bench.status(.running)))
+        bench.event(.update(Bench.status(.lost)))
+        bench.event(.update(Bench.status(.running)))
+        #expect(
+            bench.driver.policy.updates.map(\.state)
+                == [.running, .finished, .running, .running, .lost, .running])
+    }
+
     @Test("a kill is repeated until the end, also over a new session")
     func kills() {
         var bench = Bench()

@@ -371,6 +371,26 @@ struct ScenarioTests {
         #expect(stage.updates(kept).map(\.state) == [.unreachable])
     }
 
+    @Test("17b: a kill is carried out when a task that was declared lost comes back")
+    func killOfLost() throws {
+        var stage = Stage()
+        let agent = stage.addAgent(Resources(cpus: Milli(2), mem: Milli(256)))
+        let id = stage.subscribe(Stage.info("lost", checkpoint: false))
+        try stage.launch("t", by: id, refuse: .zero)
+        try stage.launch("u", by: id)
+        stage.call(.kill("t", agent: agent, policy: nil), by: id)
+        stage.disconnect(agent: agent)
+        stage.forget()
+        stage.comeBack(
+            agent,
+            tasks: ["t", "u"].map { Stage.agentTask($0, id, on: agent, .running) })
+        stage.pass(.milliseconds(1))
+        let kills = stage.messages(agent).filter { if case .kill = $0 { true } else { false } }
+        #expect(kills == [.kill(TaskKey(id, "t"), policy: nil)])
+        // Only once: what comes back again later was not to be killed then.
+        #expect(stage.master.agents[agent]?.owedKills.isEmpty == true)
+    }
+
     @Test("18: failover time-out zero ends at once, otherwise tasks live until it is over")
     func failoverTimeout() throws {
         var stage = Stage()

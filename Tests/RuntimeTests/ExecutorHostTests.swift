@@ -149,6 +149,31 @@ struct ExecutorHostTests {
         host.close()
     }
 
+    @Test("an agent without records kills what runs below its sandboxes, and nothing else")
+    func forgotten() async throws {
+        let host = try host()
+        for (container, sandbox) in [("c", "sandboxes/f/t"), ("d", "sandboxes-of-others/t")] {
+            try host.makeSandbox(scratch.file(sandbox))
+            host.launch(
+                launch(
+                    ContainerID(container), "exec sleep 600",
+                    environment: [
+                        EnvironmentVariable(
+                            name: "PROFFER_SANDBOX", value: scratch.file(sandbox))
+                    ]))
+        }
+        let pid = try await started("c").pid
+        let other = try await started("d")
+        host.settle(living: [], hasRecords: true)
+        #expect(ProcessTable.isAlive(pid))
+        host.settle(living: [], hasRecords: false)
+        #expect(!ProcessTable.isAlive(pid))
+        #expect(ProcessTable.isAlive(other.pid))
+        host.kill("d", pid: other.pid, startTicks: other.ticks)
+        _ = try await ended("d")
+        host.close()
+    }
+
     @Test("a sweep kills what carries the mark of the sandbox")
     func sweep() async throws {
         let host = try host()
@@ -159,9 +184,12 @@ struct ExecutorHostTests {
                 "c", "exec sleep 600",
                 environment: [EnvironmentVariable(name: "PROFFER_SANDBOX", value: sandbox)]))
         let pid = try await started("c").pid
-        host.sweep([sandbox])
-        _ = try await ended("c")
+        host.sweep("c", [sandbox])
+        try await eventually("the answer to the sweep; so far \(fates.all)") {
+            fates.all.contains(.swept("c")) ? () : nil
+        }
         #expect(!ProcessTable.isAlive(pid))
+        _ = try await ended("c")
         host.close()
     }
 }

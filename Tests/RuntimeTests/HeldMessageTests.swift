@@ -35,7 +35,7 @@ private struct NoExecutors: ExecutorHost {
     func makeSandbox(_ path: String) {}
     func launch(_ launch: ExecutorLaunch) {}
     func kill(_ container: ContainerID, pid: Int, startTicks: UInt64) {}
-    func sweep(_ sandboxes: [String]) {}
+    func sweep(_ container: ContainerID, _ sandboxes: [String]) {}
     func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool { false }
     func close() {}
 }

@@ -32,7 +32,7 @@ struct TurnCommitTests {
         func makeSandbox(_ path: String) { sandboxes.withLock { $0.append(path) } }
         func launch(_ launch: ExecutorLaunch) {}
         func kill(_ container: ContainerID, pid: Int, startTicks: UInt64) {}
-        func sweep(_ sandboxes: [String]) {}
+        func sweep(_ container: ContainerID, _ sandboxes: [String]) {}
         func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool { false }
         func close() {}
     }

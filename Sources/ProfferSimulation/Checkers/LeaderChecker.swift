@@ -11,12 +11,12 @@ final class LeaderChecker: Checker {
     /// False is one that was kept and given up in one transaction.
     private var keptAgents = OrderedTable<AgentID, Bool>()
     /// Ids that were given up: whoever claims one takes it from nobody.
-    private var removedAgents = LookupTable<AgentID, Bool>()
     private var keptFrameworks = OrderedTable<FrameworkID, Bool>()
     private var keptWeights = LookupTable<String, Int64>()
     private var strangers = LookupTable<PeerID, Bool>()
     private var orders = LookupTable<QueryID, OperatorCall>()
     private var strangersOf = -1
+    private var released = LookupTable<AgentID, Bool>()
     private var wanted = LookupTable<TaskKey, Bool>()
     private var notices = LookupTable<TaskKey, Instant>()
     private var framework = LookupTable<PeerID, FrameworkID>()
@@ -127,12 +127,13 @@ final class LeaderChecker: Checker {
             findings.expect(
                 strangers[peer] != true || index != strangersOf, "S32",
                 "a stranger is taken for \(id)")
-        case .tellAgent(.reregistered(let id, _, _), let peer):
-            findings.expect(
-                strangers[peer] != true || index != strangersOf || removedAgents[id] == true,
-                "S32", "a stranger is taken for \(id)")
         case .commit(let records):
-            for case .agent(let id, nil) in records { removedAgents[id] = true }
+            for case .agent(let id, nil) in records { released[id] = true }
+        case .tellAgent(.reregistered(let id, _, _), let peer):
+            // The id of an agent that was removed belongs to nobody.
+            findings.expect(
+                strangers[peer] != true || index != strangersOf || released[id] == true, "S32",
+                "a stranger is taken for \(id)")
         case .observe(.preempting(let tasks, _, _)):
             for key in tasks { notices[key] = world.processes[index].instant }
         case .tellAgent(.kill(let key, _), _):

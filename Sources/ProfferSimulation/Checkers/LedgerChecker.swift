@@ -227,7 +227,11 @@ final class LedgerChecker: Checker {
             guard status.uuid == nil, let id = models[index]?.frameworkOf[peer],
                 [.error, .dropped, .lost].contains(status.state)
             else { return }
-            step.unanswered.remove(TaskKey(id, status.taskID))
+            let key = TaskKey(id, status.taskID)
+            findings.expect(
+                status.reason != .invalidOffers || models[index]?.tasks[key] == nil, "S6",
+                "\(status.taskID) was launched and is refused now")
+            step.unanswered.remove(key)
         default: break
         }
     }
@@ -294,6 +298,7 @@ final class LedgerChecker: Checker {
             agent.info.resources.contains(held + offered), "S1",
             "of \(agent.info.resources) on \(offer.agentID) tasks hold \(held) and offers "
                 + "\(offered), with \(offer.id)")
+        if let problem = model.sharedPort(on: offer.agentID) { findings.report("S2", problem) }
         let top = LedgerModel.top(of: offer.role)
         // What is reserved counts, but is not held back.
         let open = offer.resources.unreserved
@@ -422,6 +427,7 @@ final class LedgerChecker: Checker {
         for summary in list {
             guard let id = summary.info.id, model.agents.contains(id) else { continue }
             let held = model.held(on: id)
+            if let problem = model.sharedPort(on: id) { findings.report("S2", problem) }
             findings.expect(
                 summary.allocated.contains(held) && held.contains(summary.allocated), "S15",
                 "on \(id) the master has \(summary.allocated) allocated, tasks hold \(held)")

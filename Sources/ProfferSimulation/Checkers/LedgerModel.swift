@@ -57,6 +57,31 @@ struct LedgerModel {
         }
     }
 
+    /// Everybody who has ports on an agent, with their ports.
+    func portHolders(on agent: AgentID) -> [(holder: String, ports: IntervalSet)] {
+        var list: [(holder: String, ports: IntervalSet)] = []
+        for (key, task) in tasks where task.agent == agent {
+            list.append(("the task \(key.task)", task.resources.ports))
+        }
+        for (id, offer) in offers where offer.agentID == agent {
+            list.append(("the offer \(id)", offer.resources.ports))
+        }
+        return list.filter { !$0.ports.isEmpty }
+    }
+
+    /// Two who have the same port on an agent, or `nil`.
+    func sharedPort(on agent: AgentID) -> String? {
+        let list = portHolders(on: agent)
+        for (place, one) in list.enumerated() {
+            for other in list[(place + 1)...]
+            where !one.ports.intersection(other.ports).isEmpty {
+                return "\(one.holder) and \(other.holder) both have ports "
+                    + "\(one.ports.intersection(other.ports)) of \(agent)"
+            }
+        }
+        return nil
+    }
+
     /// What a top-level role holds and is offered of one resource.
     func consumed(by top: String, of name: String) -> Milli {
         var sum = Milli.zero
@@ -73,5 +98,16 @@ struct LedgerModel {
 
     mutating func release(where isMeant: (TaskKey, Holding) -> Bool) {
         for (key, task) in Array(tasks) where isMeant(key, task) { tasks.remove(key) }
+    }
+}
+
+extension Resources {
+    /// The ports of all parts, whatever their reservations.
+    var ports: IntervalSet {
+        items.reduce(into: IntervalSet()) { set, item in
+            if item.name == "ports", case .ranges(let ranges) = item.value {
+                set.formUnion(ranges)
+            }
+        }
     }
 }

@@ -21,6 +21,7 @@ final class TruthChecker: Checker {
     private var running = LookupTable<TaskKey, Int>()
     private var killed = LookupTable<TaskKey, Int>()
     private var over = LookupTable<TaskKey, TaskState>()
+    private var heard = LookupTable<UpdateID, Bool>()
     private var awareness = LookupTable<FrameworkID, Bool>()
     private var notCheckpointing = LookupTable<FrameworkID, Bool>()
     private var removed = LookupTable<FrameworkID, Bool>()
@@ -41,12 +42,6 @@ final class TruthChecker: Checker {
             killList.append((key, index))
         case .agentEffect(let index, .tellExecutor(let event, _)):
             checkLaunch(event, index, world, findings)
-        case .masterInput(_, _, .framework(let call, _)):
-            guard case .subscribe(let subscription) = call.call,
-                let id = subscription.framework.id
-            else { return }
-            note(subscription.framework, id)
-        case .masterEffect(_, _, .tellFramework(.subscribed, _)): break
         case .masterEffect(let index, _, .tellFramework(.update(let status), let peer)):
             checkWord(status, peer, index, world, findings)
         case .masterEffect(_, _, .observe(.framework(let id, _, _, let isRemoved, _))):
@@ -92,11 +87,12 @@ final class TruthChecker: Checker {
         live[spot] = Live(key: key, resources: resources, since: world.now)
         var sum = Resources()
         for (other, row) in live where other.node == spot.node {
-            // Those of a framework that has ended, or of an executor that is dead, are let go
-            // before they are gone: nobody is left who could say when they are.
-            guard removed[row.key.framework] != true,
-                world.nodes[other.node].hasLivingExecutor(other.pid)
-            else { continue }
+            // Those of a framework that has ended are let go before they are gone.
+            guard removed[row.key.framework] != true else { continue }
+            let shared = row.resources.ports.intersection(resources.ports)
+            findings.expect(
+                other == spot || shared.isEmpty, "S2",
+                "\(key.task) and \(row.key.task) both use ports \(shared) of node \(spot.node)")
             sum += row.resources
         }
         guard let agent = world.agents.first(where: { $0.node == spot.node }),
@@ -166,6 +162,12 @@ final class TruthChecker: Checker {
     ) {
         guard let id else { return }
         let key = TaskKey(id, status.taskID)
+        if let uuid = status.uuid {
+            // What was not acknowledged comes again, in its order, to a process that was started
+            // anew: that says nothing new.
+            if heard[uuid] == true { return }
+            heard[uuid] = true
+        }
         if let end = over[key], !status.state.isTerminal, status.state != .unknown {
             findings.report(
                 "S12", "\(status.taskID) is \(status.state.name) after \(end.name)")

@@ -27,8 +27,10 @@ final class UpdateChecker: Checker {
         var isOver = false
     }
 
-    private var lines = LookupTable<Place, Line>()
+    private var lines = OrderedTable<Place, Line>()
     private var seen = LookupTable<Place, Seen>()
+    /// What the present process of each framework has heard.
+    private var heard = LookupTable<Int, Set<UpdateID>>()
     private var places = LookupTable<UpdateID, Place>()
     /// What frameworks have acknowledged.
     private var acknowledged = LookupTable<UpdateID, Bool>()
@@ -46,14 +48,28 @@ final class UpdateChecker: Checker {
         case .agentSent(let index, let message): check(message, index, findings)
         case .frameworkSent(_, let call):
             if case .acknowledge(_, _, let uuid) = call.call { acknowledged[uuid] = true }
-        case .policySaw(_, let id, let status): see(status, id, findings)
+        case .frameworkBoots(let index, _): heard.remove(index)
+        case .policySaw(let index, let id, let status):
+            if let uuid = status.uuid {
+                findings.expect(
+                    heard[index]?.contains(uuid) != true, "S13",
+                    "the update \(uuid) of \(status.taskID) came twice to one process")
+                heard[index, default: []].insert(uuid)
+            }
+            see(status, id, findings)
         default: break
         }
     }
 
-    private func wipe(_ index: Int) { wiped[index] = true }
-
-    private var wiped = LookupTable<Int, Bool>()
+    /// Nothing is on the disk any more, and nothing that was there is sent.
+    private func wipe(_ index: Int) {
+        for (place, line) in Array(lines) where place.agent == index {
+            var line = line
+            line.isTaskKept = false
+            line.kept = OrderedTable()
+            lines[place] = line
+        }
+    }
 
     // MARK: Disk
 
@@ -64,7 +80,9 @@ final class UpdateChecker: Checker {
             if checkpoint == nil, lines[place]?.isTaskKept == true {
                 checkForgotten(place, findings)
             }
-            lines[place, default: Line()].isTaskKept = checkpoint != nil
+            var line = lines[place] ?? Line()
+            line.isTaskKept = checkpoint != nil
+            lines[place] = line
         case .update(let key, let sequence, let status?):
             guard let uuid = status.uuid else { return }
             let place = Place(agent: index, key: key)
@@ -141,8 +159,7 @@ final class UpdateChecker: Checker {
             findings.expect(
                 lines[place]?.kept[item.sequence] == uuid
                     || (lines[place]?.kept.isEmpty == false
-                        && (removedAt[place] ?? 0) < item.sequence)
-                    || wiped[index] == true,
+                        && (removedAt[place] ?? 0) < item.sequence),
                 "S14", "\(status.state.name) of \(status.taskID) was sent after it was acknowledged"
             )
         case .executorEvent(.acknowledged(let task, let uuid)):
