@@ -33,6 +33,7 @@ public struct CollectionRule: Hashable, Sendable {
     /// How long directories are kept while so much of the disk is used.
     ///
     /// - Parameter use: From 0, all is free, to 1; what is no number counts as an empty disk.
+    /// - Returns: The longest age.
     public func longest(use: Double) -> Duration {
         let room = 1 - bounded(headroom) - bounded(use)
         return room > 0 ? delay * room : .zero
