@@ -1,5 +1,5 @@
 internal import ProfferContainers
-public import ProfferFetching
+internal import ProfferFetching
 
 extension FetchSettings {
     /// Reads what an operator has decided about files that tasks want to have fetched.
