@@ -46,7 +46,7 @@ public enum ArchiveItem: Hashable, Sendable {
     case hardLink([String], of: [String])
 }
 
-/// Decides what of an archive is made, entry by entry, and refuses the archive for what must not be.
+/// Decides what of an archive is made, entry by entry, and refuses it for what must not be.
 ///
 /// Refused are absolute paths, `..`, devices and pipes, symbolic links that could lead out of the
 /// sandbox, and archives with more entries or bytes than allowed. The bits for running as the
@@ -65,7 +65,8 @@ public struct ArchiveRule: Sendable {
 
     /// Whether archives of a format are unpacked.
     ///
-    /// - Parameter line: What `bsdtar` says last of an archive that it lists: `Archive Format: …`.
+    /// - Parameter line: What `bsdtar` says last of an archive: `Archive Format: …`.
+    /// - Returns: Whether it is a tar or zip archive.
     public static func allows(_ line: String) -> Bool {
         let formats = ["GNU tar", "POSIX pax", "POSIX ustar", "tar (non-POSIX)", "ZIP"]
         return formats.contains { line.hasPrefix("Archive Format: " + $0) }

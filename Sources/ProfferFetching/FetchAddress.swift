@@ -9,8 +9,8 @@ public struct FetchRefusal: Error, Hashable, CustomStringConvertible, Sendable {
 
 /// Where a file comes from, read from its URI.
 ///
-/// `http://`, `https://` and `file:` are known, and a plain absolute path. The fragment may hold the
-/// checksum that the file must have, `#sha256=` and 64 hexadecimal digits; servers never see it.
+/// `http://`, `https://` and `file:` are known, and a plain absolute path. The fragment may hold
+/// the checksum that the file must have, `#sha256=` and 64 hexadecimal digits; no server sees it.
 public struct FetchAddress: Hashable, Sendable {
     /// How the file is got.
     public enum Source: Hashable, Sendable {

@@ -112,7 +112,7 @@ public struct AgentDaemonConfiguration: Sendable {
             guard let part = Double(text), (0...1).contains(part) else {
                 throw settings.invalid("gc-disk-headroom", text, "a number from 0 to 1")
             }
-            collection.headroom = part
+            collection.headroom = Int64(part * 1000)
         }
         diskWatchInterval = try settings.duration(
             "disk-watch-interval", default: diskWatchInterval)

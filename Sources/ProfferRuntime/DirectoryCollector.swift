@@ -59,7 +59,7 @@ struct DirectoryCollector: Service {
         if removed > 0 {
             logger.info(
                 "removed directories of ended tasks and executors",
-                metadata: ["count": "\(removed)", "disk_use": "\(Int(use * 100))%"])
+                metadata: ["count": "\(removed)", "disk_use": "\(use / 10)%"])
         }
         for path in left {
             logger.warning("a directory cannot be removed", metadata: ["path": "\(path)"])

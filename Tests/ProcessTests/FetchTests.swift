@@ -30,7 +30,7 @@ struct FetchTests {
             #expect(starting.message == "fetching 1 file")
             try await probe.update("good", .running)
             let framework = try await probe.subscribed()
-            let sandbox = cluster.data("agent-0") + "/work/sandboxes/\(framework)/good"
+            let sandbox = cluster.data("agent-0/work") + "/sandboxes/\(framework)/good"
             try await eventually("the output") {
                 (try? String(contentsOfFile: sandbox + "/out", encoding: .utf8)) == "fetched\n"
             }

@@ -92,7 +92,8 @@ enum ImportRules {
         "proffer-agent": program.union(["ProfferRuntime"]),
         "proffer-fetcher": ["Glibc", "ProfferFetcher", "ProfferFetching", "ProfferIsolation"],
         "proffer-executor": [
-            "Glibc", "ProfferContainers", "ProfferExecutorShell", "ProfferIsolation", "ProfferModel", "ProfferZeroMQ",
+            "Glibc", "ProfferContainers", "ProfferExecutorShell", "ProfferIsolation",
+            "ProfferModel", "ProfferZeroMQ",
         ],
         "proffer-cli": ["ArgumentParser", "ProfferCommands"],
     ]
