@@ -43,6 +43,7 @@ let configuration = Target.Dependency.product(
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
@@ -72,11 +73,13 @@ let package = Package(
         .executable(name: "proffer-master", targets: ["proffer-master"]),
         .executable(name: "proffer-agent", targets: ["proffer-agent"]),
         .executable(name: "proffer-executor", targets: ["proffer-executor"]),
+        .executable(name: "proffer-fetcher", targets: ["proffer-fetcher"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.2.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.0.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", "3.0.0"..<"5.0.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
@@ -118,6 +121,10 @@ let package = Package(
             swiftSettings: pure),
         .target(
             name: "ProfferIsolation", dependencies: ["ProfferKernel", "ProfferModel"],
+            swiftSettings: pure),
+        // What may be fetched for tasks, and what of an archive is made.
+        .target(
+            name: "ProfferFetching", dependencies: ["ProfferModel", "ProfferIsolation"],
             swiftSettings: pure),
         // Whole clusters in virtual time, made of the modules above.
         .target(
@@ -164,8 +171,15 @@ let package = Package(
             name: "ProfferContainers",
             dependencies: [
                 "CLinux", "CSpawn", "ProfferKernel", "ProfferModel", "ProfferIsolation",
+                "ProfferFetching",
             ],
             swiftSettings: edge),
+        .target(
+            name: "ProfferFetcher",
+            dependencies: [
+                "CLinux", "ProfferModel", "ProfferIsolation", "ProfferFetching",
+                "ProfferContainers", httpClient, crypto, nioCore, nioHTTP1,
+            ], swiftSettings: edge),
         // The JSON objects of the operator API, shared by server and command line.
         .target(
             name: "ProfferAPI", dependencies: ["ProfferKernel", "ProfferModel"],
@@ -207,7 +221,9 @@ let package = Package(
                 "ProfferMaster", "ProfferAgent", "ProfferIsolation", "ProfferTransport",
                 "ProfferWire",
                 "ProfferRegistry",
-                "ProfferContainers", "ProfferHTTP", "ProfferAPI", "ProfferZeroMQ", "ProfferSession",
+                "ProfferContainers", "ProfferFetching", "ProfferHTTP", "ProfferAPI",
+                "ProfferZeroMQ",
+                "ProfferSession",
                 "ProfferFailpoints",
                 hummingbird, configuration, log, metrics, coreMetrics, lifecycle, unixSignals,
             ], swiftSettings: edge),
@@ -232,8 +248,13 @@ let package = Package(
         .executableTarget(
             name: "proffer-executor",
             dependencies: [
-                "ProfferExecutorShell", "ProfferIsolation", "ProfferModel", "ProfferZeroMQ",
+                "ProfferContainers", "ProfferExecutorShell", "ProfferIsolation", "ProfferModel",
+                "ProfferZeroMQ",
             ],
+            swiftSettings: edge),
+        .executableTarget(
+            name: "proffer-fetcher",
+            dependencies: ["ProfferFetcher", "ProfferFetching", "ProfferIsolation"],
             swiftSettings: edge),
         .executableTarget(
             name: "proffer-cli",
@@ -329,6 +350,16 @@ let package = Package(
             name: "IsolationTests", dependencies: ["ProfferIsolation", "ProfferModel"],
             swiftSettings: edge),
         .testTarget(
+            name: "FetchingTests",
+            dependencies: ["ProfferFetching", "ProfferIsolation", "ProfferModel"],
+            swiftSettings: edge),
+        .testTarget(
+            name: "FetcherTests",
+            dependencies: [
+                "ProfferFetcher", "ProfferFetching", "ProfferModel", crypto, hummingbird,
+                log,
+            ], swiftSettings: edge),
+        .testTarget(
             name: "FrameworkTests", dependencies: ["ProfferFramework"], swiftSettings: edge),
         .testTarget(
             name: "SimulationTests",
@@ -413,8 +444,9 @@ let package = Package(
             dependencies: [
                 "ClusterProbe", "ProcessProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ",
                 httpClient, log,
-                "proffer-master", "proffer-agent", "proffer-executor", "proffer-cli",
-                "HelloFramework", "scripted-executor", "warm-executor", "warm-framework",
+                "proffer-master", "proffer-agent", "proffer-executor", "proffer-fetcher",
+                "proffer-cli", "HelloFramework", "scripted-executor", "warm-executor",
+                "warm-framework",
             ], swiftSettings: edge),
         .testTarget(
             name: "BatchServerTests",

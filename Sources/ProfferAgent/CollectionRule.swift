@@ -7,11 +7,11 @@
 public struct CollectionRule: Hashable, Sendable {
     /// How long a directory is kept on an empty disk without headroom.
     public var delay: Duration
-    /// The part of the disk that is to stay free, from 0 to 1.
-    public var headroom: Double
+    /// The part of the disk that is to stay free, in thousandths.
+    public var headroom: Int64
 
     /// Sets every field; what is left out has the default shown.
-    public init(delay: Duration = .seconds(7 * 86_400), headroom: Double = 0.1) {
+    public init(delay: Duration = .seconds(7 * 86_400), headroom: Int64 = 100) {
         self.delay = delay
         self.headroom = headroom
     }
@@ -32,23 +32,22 @@ public struct CollectionRule: Hashable, Sendable {
 
     /// How long directories are kept while so much of the disk is used.
     ///
-    /// - Parameter use: From 0, all is free, to 1; what is no number counts as an empty disk.
-    public func longest(use: Double) -> Duration {
-        let room = 1 - bounded(headroom) - bounded(use)
-        return room > 0 ? delay * room : .zero
+    /// - Parameter use: The used part in thousandths.
+    /// - Returns: The longest age.
+    public func longest(use: Int64) -> Duration {
+        let room = 1000 - bounded(headroom) - bounded(use)
+        return room > 0 ? delay * Int(room) / 1000 : .zero
     }
 
     /// The directories to remove, the oldest first.
     ///
     /// - Complexity: O(n log n).
-    public func due(_ candidates: [Candidate], use: Double) -> [String] {
+    public func due(_ candidates: [Candidate], use: Int64) -> [String] {
         let longest = longest(use: use)
         return candidates.filter { $0.age >= longest }
             .sorted { ($1.age, $0.path) < ($0.age, $1.path) }
             .map(\.path)
     }
 
-    private func bounded(_ part: Double) -> Double {
-        part.isNaN ? 0 : min(1, max(0, part))
-    }
+    private func bounded(_ part: Int64) -> Int64 { min(1000, max(0, part)) }
 }

@@ -25,9 +25,8 @@ struct SandboxClient {
         path = "/v1/sandboxes/\(percentEncoded(task.framework))/\(percentEncoded(task.id))"
     }
 
-    /// The files of one directory, named from the top of the sandbox.
-    ///
-    /// - Parameter directory: Its path; the sandbox itself when empty.
+    /// The files of one directory, the sandbox itself when its path is empty; they are named from
+    /// the top of the sandbox.
     func list(_ directory: String, depth: Int = 1) async throws -> ObjectList<FileObject> {
         let query = "?depth=\(depth)&path=\(percentEncoded(directory))"
         let answer = try await client.send(.get, path + query)

@@ -44,10 +44,10 @@ public struct EndedDirectories: Sendable {
         _ = utimensat(AT_FDCWD, path, nil, AT_SYMLINK_NOFOLLOW)
     }
 
-    /// The used part of the disk, from 0 to 1; 0 when that cannot be found out.
-    public func diskUse() -> Double {
-        guard let disk = UsageProbe.disk(at: root), disk.total > 0 else { return 0 }
-        return 1 - Double(disk.free) / Double(disk.total)
+    /// The used part of the disk, in thousandths; 0 when that cannot be found out.
+    public func diskUse() -> Int64 {
+        guard let disk = UsageProbe.disk(at: root), disk.total > 1000 else { return 0 }
+        return min(1000, max(0, 1000 - disk.free / (disk.total / 1000)))
     }
 
     /// Moves directories out of the way, and removes those above them that are empty then.
@@ -85,7 +85,7 @@ public struct EndedDirectories: Sendable {
         }
     }
 
-    /// Removes what was discarded, also by an earlier run; no link is followed and no mount crossed.
+    /// Removes what was discarded, also by an earlier run; no link is followed, no mount crossed.
     ///
     /// - Returns: How many directories are gone, and the paths of those that are not.
     public func removeDiscarded() -> (removed: Int, left: [String]) {

@@ -31,10 +31,12 @@ enum Program {
     ///   - invocation: What to run.
     ///   - milliseconds: How long it may take.
     ///   - directory: Its working directory.
+    ///   - started: Told of its process.
     /// - Returns: How it ended and what it said.
     /// - Throws: ``SystemError`` when it cannot be started.
     static func run(
-        _ invocation: Invocation, within milliseconds: Int32, directory: String = "/"
+        _ invocation: Invocation, within milliseconds: Int32, directory: String = "/",
+        started: (ProcessIdentity) -> Void = { _ in }
     ) throws(SystemError) -> Result {
         let input = try file("input")
         let output = try file("output")
@@ -45,12 +47,13 @@ enum Program {
         let command = CommandInfo(
             value: invocation.arguments.first, shell: false, arguments: invocation.arguments)
         var watcher = try ProcessWatcher()
-        try watcher.watchChild(
-            ProcessLauncher.start(
-                ProcessPlan(
-                    command: command, environment: invocation.environment, directory: directory,
-                    output: .descriptors(output: output, error: error), input: input),
-                isExact: false), token: 1)
+        let process = try ProcessLauncher.start(
+            ProcessPlan(
+                command: command, environment: invocation.environment, directory: directory,
+                output: .descriptors(output: output, error: error), input: input),
+            isExact: false)
+        try watcher.watchChild(process, token: 1)
+        started(process)
         var end = watcher.takeEnds(within: milliseconds).first
         if end == nil {
             watcher.signalGroup(1, SIGKILL)

@@ -7,7 +7,7 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
     public var operation: String
     /// On what: a path, a command, a process.
     public var subject: String
-    /// The number of the error (`errno`).
+    /// The number of the error (`errno`); 0 when the hint is the whole reason.
     public var code: Int32
     /// What more is known.
     public var hint: String?
@@ -25,7 +25,8 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
 
     /// What failed, and because of what.
     public var description: String {
-        "cannot \(operation) '\(subject)': \(reason)" + (hint.map { " (\($0))" } ?? "")
+        if code == 0, let hint { return "cannot \(operation) '\(subject)': \(hint)" }
+        return "cannot \(operation) '\(subject)': \(reason)" + (hint.map { " (\($0))" } ?? "")
     }
 }
 

@@ -49,6 +49,10 @@ extension Executor {
             report(slot, .killing, at: now, into: &outbox)
         }
         if row.phase == .running { signalKilled(slot, at: now, into: &outbox) }
+        // What is fetched for it need not come any more.
+        if row.phase == .starting, row.info.command?.uris.isEmpty == false {
+            outbox.append(.signal(row.info.id, Signal.terminate))
+        }
     }
 
     /// Sends the first signal of a kill, once there is a process to send it to.

@@ -53,8 +53,12 @@ extension Executor {
             refuse(slot, .error, message, .taskInvalid, at: now, into: &outbox)
             return
         }
-        if configuration.reportsStarting {
-            report(slot, .starting, at: now, into: &outbox)
+        if configuration.reportsStarting || !command.uris.isEmpty {
+            let count = command.uris.count
+            report(
+                slot, .starting,
+                message: count == 0 ? nil : "fetching \(count) file\(count == 1 ? "" : "s")",
+                at: now, into: &outbox)
         }
         outbox.append(
             .start(

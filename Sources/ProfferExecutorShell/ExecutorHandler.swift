@@ -66,6 +66,13 @@ final class ExecutorHandler: ReactorHandler {
         for item in mail {
             switch item {
             case .terminate: inputs.append(.terminate)
+            case .fetching(let token, let process): tasks.noteFetch(token, process)
+            case .fetched(let token, let result):
+                guard let launch = tasks.takeFetch(token) else { continue }
+                switch result {
+                case .success: start(launch, at: now)
+                case .failure(let error): told(launch.id, .failure(error), at: now)
+                }
             case .contained(let token, let result):
                 if let (id, addresses, result) = tasks.take(token, result, at: now) {
                     told(id, result, addresses, at: now)

@@ -1,6 +1,6 @@
 internal import CLinux
 internal import Glibc
-internal import ProfferContainers
+public import ProfferContainers
 internal import ProfferExecutor
 internal import ProfferExecutorWire
 internal import ProfferFailpoints
@@ -33,6 +33,8 @@ public struct ExecutorShellConfiguration: Sendable {
     public var outputLimitBytes: Int
     /// How many files there may be of each, the one that is written to included; at least 1.
     public var outputFiles: Int
+    /// How the files of its tasks are fetched; `nil` refuses tasks that have any.
+    public var fetch: TaskFetch?
     /// How its tasks are kept apart.
     public var isolation: IsolationSettings
     /// Its run, which names what is made for its tasks.
@@ -54,6 +56,7 @@ public struct ExecutorShellConfiguration: Sendable {
         usageInterval: Duration = .seconds(5),
         outputLimitBytes: Int = 10 << 20,
         outputFiles: Int = 5,
+        fetch: TaskFetch? = nil,
         isolation: IsolationSettings = IsolationSettings(),
         containerID: ContainerID = "executor",
         plansDirectory: String? = nil,
@@ -69,6 +72,7 @@ public struct ExecutorShellConfiguration: Sendable {
         self.usageInterval = usageInterval
         self.outputLimitBytes = outputLimitBytes
         self.outputFiles = outputFiles
+        self.fetch = fetch
         self.isolation = isolation
         self.containerID = containerID
         self.plansDirectory = plansDirectory
@@ -91,6 +95,8 @@ public struct ExecutorShell: Sendable {
     /// What other threads can ask of an executor.
     enum Mail: Sendable {
         case terminate
+        case fetching(UInt64, ProcessIdentity)
+        case fetched(UInt64, Result<Void, SystemError>)
         case contained(UInt64, Result<ContainerStart.Outcome, SystemError>)
     }
 

@@ -67,6 +67,8 @@ struct TaskHost: ~Copyable {
     private let log: @Sendable (String) -> Void
     private let background = BackgroundWork(threads: 4)
     private let post: @Sendable (ExecutorShell.Mail) -> Void
+    private let fetch: TaskFetch?
+    private var fetches = TaskFetches()
     private var preparing: [UInt64: Preparing] = [:]
     private var groups: [UInt64: Group] = [:]
     private var watcher: ProcessWatcher
@@ -94,6 +96,7 @@ struct TaskHost: ~Copyable {
         runner = PlanRunner(
             directory: configuration.plansDirectory ?? configuration.directory)
         containerID = configuration.containerID
+        fetch = configuration.fetch
         self.post = post
         self.log = log
     }
@@ -113,13 +116,18 @@ struct TaskHost: ~Copyable {
 
     /// Makes what a task needs and starts its first process.
     ///
-    /// - Returns: The process; `nil` when a container is made first, which is told by mail.
+    /// - Returns: The process; `nil` when files are fetched or a container is made first, which is
+    ///   told by mail.
     /// - Throws: ``SystemError`` that says what failed; then nothing is left.
     mutating func start(
         _ launch: TaskLaunch, at now: Instant
     ) throws(SystemError) -> ProcessIdentity? {
         if let problem = planner.problem(with: launch.container) {
             throw SystemError("start", "task \(launch.id)", code: EPERM, hint: problem)
+        }
+        if !launch.command.uris.isEmpty {
+            try beginFetch(launch)
+            return nil
         }
         lastToken += 1
         let plan = planner.plan(
@@ -164,6 +172,36 @@ struct TaskHost: ~Copyable {
             isContained: ContainerStart.isWanted(by: launch, planner.settings))
         tokens[launch.id] = token
     }
+
+    /// Has the files of a task fetched, which is told by mail.
+    private mutating func beginFetch(_ launch: TaskLaunch) throws(SystemError) {
+        let uris = launch.command.uris
+        guard let fetch else {
+            throw SystemError(
+                "fetch", uris.first?.value ?? "", code: 0,
+                hint: "this executor fetches nothing; install proffer-fetcher beside it")
+        }
+        let user = try NodeUsers.find(launch.command.user ?? planner.settings.user)
+        let token = fetches.begin(launch)
+        background.submit { [post] in
+            let result: Result<Void, SystemError>
+            do throws(SystemError) {
+                try fetch.run(uris, into: launch.sandbox, for: user) { post(.fetching(token, $0)) }
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+            post(.fetched(token, result))
+        }
+    }
+
+    /// Takes note of the process of a fetch.
+    mutating func noteFetch(_ token: UInt64, _ process: ProcessIdentity) {
+        fetches.note(token, process)
+    }
+
+    /// The task of a fetch that has ended, now without files to be fetched.
+    mutating func takeFetch(_ token: UInt64) -> TaskLaunch? { fetches.end(token) }
 
     private mutating func contain(
         _ launch: TaskLaunch, _ plan: IsolationPlan, at now: Instant
@@ -239,6 +277,7 @@ struct TaskHost: ~Copyable {
     /// Sends a signal to a task; KILL reaches every process of it, wherever it has gone.
     mutating func signal(_ id: TaskID, _ number: Int32) {
         guard let token = tokens[id], let task = running[token] else {
+            fetches.kill(id)
             if number == SIGKILL { probe?.killAll(draining.filter { $0.end.id == id }.map(\.plan)) }
             return
         }
@@ -332,6 +371,7 @@ struct TaskHost: ~Copyable {
     /// Kills and undoes everything, because the executor ends; what is left then, the agent finds
     /// by the records of the plans.
     mutating func finish() {
+        fetches.killAll()
         sweeper.sweep()
         var plans = draining.map(\.plan) + running.values.map(\.plan)
         plans += groups.values.map(\.plan)

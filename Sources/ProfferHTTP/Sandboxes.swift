@@ -49,6 +49,7 @@ public struct Sandboxes: Sendable {
     ///     sandbox when empty. Names are relative to the sandbox in either case.
     ///   - depth: How many levels are looked at; 1 is the directory itself.
     /// - Returns: The files in the order of their names, and whether these are all.
+    /// - Throws: `ProblemObject` when there is no such directory, or it may not be looked into.
     public func list(
         framework: String, task: String, directory: String = "", depth: Int = 17
     ) async throws -> (files: [FileObject], isComplete: Bool) {

@@ -4,6 +4,7 @@ internal import Hummingbird
 public import Logging
 public import ProfferAgent
 internal import ProfferContainers
+public import ProfferFetching
 internal import ProfferHTTP
 public import ProfferIsolation
 internal import ProfferKernel
@@ -45,6 +46,8 @@ public struct AgentDaemonConfiguration: Sendable {
     public var collection = CollectionRule()
     /// From one look at ended directories and the disk to the next.
     public var diskWatchInterval = Duration.seconds(60)
+    /// What may be fetched for tasks; its directory is set from the data directory.
+    public var fetch = FetchSettings()
     /// How tasks are kept apart; without a root for their cgroups, one is made of the directory.
     public var isolation = IsolationSettings()
     /// How it behaves; its work directory is set from the data directory.
@@ -86,6 +89,7 @@ public struct AgentDaemonConfiguration: Sendable {
         agent.executorIdleTimeout = try settings.duration(
             "executor-idle-timeout", default: agent.executorIdleTimeout)
         try readFiles(settings)
+        fetch = try FetchSettings(settings)
         isolation = try IsolationSettings(settings)
         resources = try settings.text("resources").map(ResourcesFlag.read)
         do throws(ResourceTextProblem) {
@@ -108,7 +112,7 @@ public struct AgentDaemonConfiguration: Sendable {
             guard let part = Double(text), (0...1).contains(part) else {
                 throw settings.invalid("gc-disk-headroom", text, "a number from 0 to 1")
             }
-            collection.headroom = part
+            collection.headroom = Int64(part * 1000)
         }
         diskWatchInterval = try settings.duration(
             "disk-watch-interval", default: diskWatchInterval)
@@ -216,7 +220,7 @@ public struct AgentDaemon: Sendable {
             store: DurableStore(agent: store),
             host: ProcessExecutorHost(
                 root: work, program: try executorPath(), agentAddress: address,
-                isolation: isolation, variables: executorVariables,
+                isolation: isolation, variables: executorVariables(work),
                 complain: { [logger] problem in
                     logger.error("what a task has left stays", metadata: ["error": "\(problem)"])
                 }),
@@ -260,8 +264,11 @@ public struct AgentDaemon: Sendable {
             ])
     }
 
-    private var executorVariables: [EnvironmentVariable] {
-        [
+    private func executorVariables(_ work: String) -> [EnvironmentVariable] {
+        var fetch = configuration.fetch
+        fetch.directory = work + "/fetch"
+        return [
+            EnvironmentVariable(name: "PROFFER_FETCH", value: fetch.json.description),
             EnvironmentVariable(
                 name: "PROFFER_OUTPUT_LIMIT_BYTES", value: "\(configuration.taskOutputBytes)"),
             EnvironmentVariable(

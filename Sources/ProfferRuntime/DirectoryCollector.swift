@@ -19,6 +19,9 @@ struct DirectoryCollector: Service {
         await cancelWhenGracefulShutdown {
             var used: Set<String> = []
             while !Task.isCancelled {
+                // First of all: an agent that cannot start must not be waited for.
+                try? await Task.sleep(for: interval)
+                if Task.isCancelled { return }
                 do {
                     used = try await look(after: used)
                 } catch is NodeStopped {
@@ -27,7 +30,6 @@ struct DirectoryCollector: Service {
                     logger.error(
                         "ended directories cannot be collected", metadata: ["error": "\(error)"])
                 }
-                try? await Task.sleep(for: interval)
             }
         }
     }
@@ -36,6 +38,7 @@ struct DirectoryCollector: Service {
     ///
     /// - Parameter before: What was in use at the look before.
     /// - Returns: What is in use now.
+    /// - Throws: What the agent throws when it is asked.
     func look(after before: Set<String>) async throws -> Set<String> {
         // The directories come first: one that is made after the question is not among them.
         let entries = await onOwnThread { directories.entries() }
@@ -56,7 +59,7 @@ struct DirectoryCollector: Service {
         if removed > 0 {
             logger.info(
                 "removed directories of ended tasks and executors",
-                metadata: ["count": "\(removed)", "disk_use": "\(Int(use * 100))%"])
+                metadata: ["count": "\(removed)", "disk_use": "\(use / 10)%"])
         }
         for path in left {
             logger.warning("a directory cannot be removed", metadata: ["path": "\(path)"])

@@ -178,6 +178,41 @@ struct AgentCommand: AsyncParsableCommand {
     var diskWatchInterval: String?
 
     @Option(
+        name: .customLong("fetch-size"),
+        help: "MiB that a file fetched for a task may have (default: 2048).")
+    var fetchSize: String?
+
+    @Option(
+        name: .customLong("fetch-unpacked-size"),
+        help: "MiB that a fetched archive may unpack to (default: 8192).")
+    var fetchUnpackedSize: String?
+
+    @Option(
+        name: .customLong("fetch-entries"),
+        help: "Files and directories that a fetched archive may have (default: 200000).")
+    var fetchEntries: String?
+
+    @Option(
+        name: .customLong("fetch-cache"),
+        help: "MiB that the cache of fetched files may take (default: 2048).")
+    var fetchCache: String?
+
+    @Option(
+        name: .customLong("fetch-stall-timeout"),
+        help: "After so long without a byte, a server is given up (default: 60s).")
+    var fetchStallTimeout: String?
+
+    @Option(
+        name: .customLong("fetch-roots"),
+        help: "Directories from which tasks may have files of the node, separated by colons.")
+    var fetchRoots: String?
+
+    @Option(
+        name: .customLong("fetch-networks"),
+        help: "Networks to fetch from, separated by commas (default: all but local ones).")
+    var fetchNetworks: String?
+
+    @Option(
         name: .customLong("log-level"),
         help: "trace, debug, info, notice, warning, error or critical (default: info).")
     var logLevel: String?
@@ -208,6 +243,13 @@ struct AgentCommand: AsyncParsableCommand {
             "registry-credentials": registryCredentials, "image-cache": imageCache,
             "network-config-dir": networkConfigDir, "network-plugin-dir": networkPluginDir,
             "task-output": taskOutput, "task-output-files": taskOutputFiles,
+            "fetch-size": fetchSize,
+            "fetch-unpacked-size": fetchUnpackedSize,
+            "fetch-entries": fetchEntries,
+            "fetch-cache": fetchCache,
+            "fetch-stall-timeout": fetchStallTimeout,
+            "fetch-roots": fetchRoots,
+            "fetch-networks": fetchNetworks,
             "gc-delay": gcDelay, "gc-disk-headroom": gcDiskHeadroom,
             "disk-watch-interval": diskWatchInterval, "log-level": logLevel,
         ]

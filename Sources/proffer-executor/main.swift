@@ -1,4 +1,5 @@
 internal import Glibc
+internal import ProfferContainers
 internal import ProfferExecutorShell
 internal import ProfferIsolation
 internal import ProfferModel
@@ -15,6 +16,8 @@ internal import ProfferZeroMQ
 //   PROFFER_SHUTDOWN_GRACE_MS                   from SHUTDOWN to its end; 5000 if unset
 //   PROFFER_OUTPUT_LIMIT_BYTES                  size of a task's stdout and stderr; 10 MiB if unset
 //   PROFFER_OUTPUT_FILES                        how many there may be of each; 5 if unset
+//   PROFFER_FETCH                               what may be fetched for tasks, see FetchSettings;
+//                                               nothing if unset
 //   PROFFER_CONTAINER_ID                        its run, which names what is made for its tasks
 //   PROFFER_PLANS                               where it keeps what has to be undone for them
 //   PROFFER_ISOLATION and others                see IsolationSettings
@@ -60,6 +63,19 @@ let limit = variable("PROFFER_OUTPUT_LIMIT_BYTES")
 guard let outputLimit = limit.map({ Int($0) }) ?? (10 << 20), outputLimit > 0 else {
     fail("PROFFER_OUTPUT_LIMIT_BYTES is '\(limit ?? "")', which is no positive number")
 }
+/// How files are fetched, if the agent says so and the program for it is beside this one.
+func fetch() -> TaskFetch? {
+    guard let settings = variable("PROFFER_FETCH") else { return nil }
+    var buffer = [CChar](repeating: 0, count: 4096)
+    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+    let path = String(
+        decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    guard let slash = path.lastIndex(of: "/") else { return nil }
+    let program = String(path[...slash]) + "proffer-fetcher"
+    return access(program, X_OK) == 0
+        ? TaskFetch(program: program, settings: settings) : nil
+}
+
 let files = variable("PROFFER_OUTPUT_FILES")
 guard let outputFiles = files.map({ Int($0) }) ?? 5, (1...1000).contains(outputFiles) else {
     fail("PROFFER_OUTPUT_FILES is '\(files ?? "")', which is no number from 1 to 1000")
@@ -72,7 +88,7 @@ let configuration = ExecutorShellConfiguration(
     directory: variable("PROFFER_DIRECTORY") ?? ".",
     shutdownGrace: milliseconds("PROFFER_SHUTDOWN_GRACE_MS", default: .seconds(5)),
     recoveryTimeout: milliseconds("PROFFER_RECOVERY_TIMEOUT_MS", default: .seconds(900)),
-    outputLimitBytes: outputLimit, outputFiles: outputFiles,
+    outputLimitBytes: outputLimit, outputFiles: outputFiles, fetch: fetch(),
     isolation: IsolationSettings(environment: variable),
     containerID: ContainerID(variable("PROFFER_CONTAINER_ID") ?? "executor"),
     plansDirectory: variable("PROFFER_PLANS"), log: log)

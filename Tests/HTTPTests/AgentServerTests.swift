@@ -104,7 +104,10 @@ struct AgentServerTests {
     @Test("each access is told, one that is repeated once in a while")
     func audit() async throws {
         let told = Mutex<[SandboxAccess]>([])
-        try await withServer(audit: { access in told.withLock { $0.append(access) } }) { get in
+        let audit: @Sendable (SandboxAccess) -> Void = { access in
+            told.withLock { $0.append(access) }
+        }
+        try await withServer(audit: audit) { get in
             for _ in 0..<3 { _ = try await get("/v1/sandboxes/f/t/stdout") }
             _ = try await get("/v1/sandboxes/f/t?path=dir")
             _ = try await get("/v1/sandboxes/f/t/dir/file?download=true")

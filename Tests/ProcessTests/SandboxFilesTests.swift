@@ -70,7 +70,7 @@ struct SandboxFilesTests {
                     + "head -c 300000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); sleep 0.4; done; "
                     + "exec sleep 600")
             let framework = try await probe.subscribed()
-            let sandbox = cluster.data("agent-0") + "/work/sandboxes/\(framework)/t"
+            let sandbox = cluster.data("agent-0/work") + "/sandboxes/\(framework)/t"
             let follower = try cluster.start(
                 "proffer", ["logs", "-f", "t"],
                 environment: ["PROFFER_CONTEXT": cluster.data("context.json")], log: "follower")
@@ -104,7 +104,7 @@ struct SandboxFilesTests {
             try await probe.run("lives", "echo alive; exec sleep 600")
             try await probe.run("ends", "echo done; exec sleep 600")
             let framework = try await probe.subscribed()
-            let sandboxes = cluster.data("agent-0") + "/work/sandboxes/\(framework)"
+            let sandboxes = cluster.data("agent-0/work") + "/sandboxes/\(framework)"
             #expect(FileManager.default.fileExists(atPath: sandboxes + "/ends/stdout"))
             probe.call(.kill("ends", agent: nil, policy: nil))
             try await probe.update("ends", .killed)

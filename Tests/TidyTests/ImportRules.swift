@@ -22,6 +22,7 @@ enum ImportRules {
         "ProfferExecutorDriver": ["ProfferKernel", "ProfferModel"],
         "ProfferFramework": ["ProfferKernel", "ProfferModel"],
         "ProfferIsolation": ["ProfferKernel", "ProfferModel"],
+        "ProfferFetching": ["ProfferModel", "ProfferIsolation"],
         "ProfferSimulation": [
             "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
             "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
@@ -43,7 +44,13 @@ enum ImportRules {
             "ProfferElection", "ProfferWire", "GRDB", "GRDBSQLite", "Dispatch",
             "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL",
         ]),
-        "ProfferContainers": kernel.union(system).union(["CLinux", "CSpawn", "ProfferIsolation"]),
+        "ProfferContainers": kernel.union(system).union([
+            "CLinux", "CSpawn", "ProfferIsolation", "ProfferFetching",
+        ]),
+        "ProfferFetcher": kernel.union(system).union([
+            "CLinux", "ProfferIsolation", "ProfferFetching", "ProfferContainers",
+            "AsyncHTTPClient", "Crypto", "NIOCore", "NIOHTTP1",
+        ]),
         "ProfferFailpoints": system,
         "ProfferAPI": kernel.union(foundation),
         "ProfferHTTP": kernel.union(system).union(foundation).union(logging).union(server)
@@ -67,7 +74,7 @@ enum ImportRules {
                 "ProfferAllocation", "ProfferElection", "ProfferSession", "ProfferMaster",
                 "ProfferAgent", "ProfferFailpoints", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
-                "ProfferHTTP",
+                "ProfferHTTP", "ProfferFetching",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
                 "SystemPackage", "UnixSignals",
             ]),
@@ -83,8 +90,10 @@ enum ImportRules {
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),
+        "proffer-fetcher": ["Glibc", "ProfferFetcher", "ProfferFetching", "ProfferIsolation"],
         "proffer-executor": [
-            "Glibc", "ProfferExecutorShell", "ProfferIsolation", "ProfferModel", "ProfferZeroMQ",
+            "Glibc", "ProfferContainers", "ProfferExecutorShell", "ProfferIsolation",
+            "ProfferModel", "ProfferZeroMQ",
         ],
         "proffer-cli": ["ArgumentParser", "ProfferCommands"],
     ]
