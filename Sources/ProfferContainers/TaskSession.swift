@@ -43,8 +43,8 @@ public final class TaskSession: Sendable {
     ///   - entry: The task.
     ///   - size: That of a terminal; without one the streams are pipes.
     ///   - kind: The kind of terminal, for `TERM`.
-    ///   - take: Is given what happens, on the session's thread, which waits for it; `false` ends the
-    ///     session. `ended` comes last, also then.
+    ///   - take: Is given what happens, on the session's thread, which waits for it; `false` ends
+    ///     the session. `ended` comes last, also then.
     /// - Throws: ``SystemError`` that names the program.
     public init(
         _ words: [String], _ entry: TaskEntry, size: Size?, kind: String?,

@@ -1,5 +1,4 @@
-internal import Dispatch
-internal import Glibc
+internal import Foundation
 internal import Logging
 internal import ProfferAPI
 internal import ProfferAgent

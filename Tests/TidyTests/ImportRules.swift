@@ -67,7 +67,7 @@ enum ImportRules {
                 "ProfferAllocation", "ProfferElection", "ProfferSession", "ProfferMaster",
                 "ProfferAgent", "ProfferFailpoints", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
-                "ProfferHTTP",
+                "ProfferHTTP", "ProfferAPI",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
                 "SystemPackage", "UnixSignals",
             ]),
