@@ -463,7 +463,8 @@ let package = Package(
         .testTarget(
             name: "DocumentTests",
             dependencies: [
-                "ClusterProbe", "Proffer", "ProfferKernel", "ProfferZeroMQ", log, "proffer-cli",
+                "ClusterProbe", "Proffer", "ProfferExecutorSDK", "ProfferKernel", "ProfferZeroMQ",
+                log, "proffer-cli",
                 "proffer-master", "proffer-agent", "proffer-executor", "service-scheduler",
                 "batch-scheduler", "HelloFramework",
             ],

@@ -66,6 +66,11 @@ static inline int linux_adopt_orphans(void) {
     return (int)syscall(SYS_prctl, 36 /* PR_SET_CHILD_SUBREAPER */, 1, 0, 0, 0);
 }
 
+// Takes the calling thread into a namespace (Linux 3.0).
+static inline int linux_enter_namespace(int descriptor) {
+    return (int)syscall(SYS_setns, descriptor, 0);
+}
+
 // A file that is in memory only and goes with its last descriptor (Linux 3.17).
 static inline int linux_memory_file(const char *name) {
     return (int)syscall(SYS_memfd_create, name, 1u /* close on exec */);

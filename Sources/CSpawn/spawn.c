@@ -86,6 +86,7 @@ static int prepare(struct child *child) {
     if (redirect(plan->input, 0) < 0) return fail(child, PROFFER_SPAWN_FILES, 0);
     if (redirect(plan->output, 1) < 0) return fail(child, PROFFER_SPAWN_FILES, 1);
     if (redirect(plan->error, 2) < 0) return fail(child, PROFFER_SPAWN_FILES, 2);
+    if (plan->takes_terminal) syscall(SYS_ioctl, 0, 0x540E /* TIOCSCTTY */, 0);
     close_from_three();
     for (size_t i = 0; i < plan->limit_count; i++) {
         struct rlimit limit = {plan->limits[i].soft, plan->limits[i].hard};

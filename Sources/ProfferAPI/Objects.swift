@@ -263,6 +263,8 @@ public struct TaskObject: Codable, Sendable {
     public var message: String?
     /// Whether its health check is content.
     public var healthy: Bool?
+    /// The last result of its check; absent without one.
+    public var check: CheckObject?
     /// When it began to run, RFC 3339.
     public var created: String?
     /// What it holds.
@@ -284,12 +286,37 @@ public struct TaskObject: Codable, Sendable {
         reason = summary.lastStatus?.reason?.name
         message = summary.lastStatus?.message
         healthy = summary.lastStatus?.healthy
+        check = summary.lastStatus?.checkResult.map { CheckObject($0) }
         created = summary.startedAt.map(timestamp)
         resources = decimals(summary.resources)
         pid = summary.lastStatus?.containerStatus?.pid
         labels = Dictionary(
             summary.labels.map { ($0.key, $0.value ?? "") }, uniquingKeysWith: { first, _ in first }
         )
+    }
+}
+
+/// The last result of a task's check.
+///
+/// All of `exitCode`, `status` and `connected` are absent when the check could not be done, or had
+/// no answer in time.
+public struct CheckObject: Codable, Hashable, Sendable {
+    /// `command`, `http` or `tcp`.
+    public var kind: String
+    /// With what the command exited.
+    public var exitCode: Int?
+    /// The status code of the answer.
+    public var status: Int?
+    /// Whether the connection was made.
+    public var connected: Bool?
+
+    /// Describes a result.
+    public init(_ result: CheckResult) {
+        switch result {
+        case .command(let code): (kind, exitCode) = ("command", code)
+        case .http(let code): (kind, status) = ("http", code)
+        case .tcp(let succeeded): (kind, connected) = ("tcp", succeeded)
+        }
     }
 }
 

@@ -77,6 +77,14 @@ struct Client: Sendable {
 
     /// Carries out an order that needs the operator's token.
     func order(_ method: Method, _ path: String, body: String? = nil) async throws {
+        _ = try await send(
+            method, path, body: body.map { Data($0.utf8) }, token: try token())
+    }
+
+    /// The operator's token.
+    ///
+    /// - Throws: ``CommandProblem`` when it cannot be read.
+    func token() throws -> String {
         guard let file = tokenFile,
             let token = try? String(contentsOfFile: file, encoding: .utf8)
         else {
@@ -85,9 +93,33 @@ struct Client: Sendable {
                 because: "the cluster file names no token file that can be read",
                 try: "run it as the user who started the master")
         }
-        _ = try await send(
-            method, path, body: body.map { Data($0.utf8) },
-            token: token.trimmingCharacters(in: .whitespacesAndNewlines))
+        return token.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// Has a conversation with a server: what comes is handed to `take` while `body` is sent.
+    ///
+    /// - Throws: ``CommandProblem`` when the server cannot be reached or answers 400 or more.
+    func converse(
+        _ path: String, token: String, body: AsyncStream<ByteBuffer>,
+        take: (ByteBuffer) async throws -> Void
+    ) async throws {
+        var request = HTTPClientRequest(url: base + path)
+        request.method = .POST
+        request.headers.add(name: "Authorization", value: "Bearer \(token)")
+        request.body = .stream(body, length: .unknown)
+        let response: HTTPClientResponse
+        do {
+            response = try await Self.http.execute(request, deadline: .distantFuture)
+        } catch {
+            throw CommandProblem(
+                .unreachable, "\(base) cannot be reached", because: "\(error)",
+                try: "look whether the agent runs, with 'proffer agents'")
+        }
+        guard response.status.code < 400 else {
+            let data = Data(try await response.body.collect(upTo: 1 << 20).readableBytesView)
+            throw Self.problem(Int(response.status.code), data, base + path)
+        }
+        for try await buffer in response.body { try await take(buffer) }
     }
 
     /// - Throws: ``CommandProblem`` when the server cannot be reached or answers 400 or more.

@@ -33,8 +33,9 @@ public struct ProfferCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Work",
                 subcommands: [
-                    RunCommand.self, PsCommand.self, LogsCommand.self, FilesCommand.self,
-                    CopyCommand.self, StopCommand.self, KillCommand.self,
+                    RunCommand.self, PsCommand.self, TaskCommand.self, LogsCommand.self,
+                    FilesCommand.self, CopyCommand.self, ExecCommand.self, StopCommand.self,
+                    KillCommand.self,
                 ]),
             CommandGroup(
                 name: "Cluster",

@@ -29,14 +29,21 @@ public struct CheckPlan: Hashable, Sendable {
     public var user: String?
     /// What a command is kept to: the task's own.
     public var confinement: Confinement
+    /// A namespace, such as `/proc/1/ns/net`, from which a server is asked; the node's when absent.
+    public var network: String?
+    /// The container in which a command runs; none when absent.
+    public var container: ContainerEntry?
     /// When it is given up.
     public var deadline: Instant
 
     /// Sets every field.
     public init(
         kind: CheckKind, directory: String, environment: [EnvironmentVariable],
-        user: String? = nil, confinement: Confinement = Confinement(), deadline: Instant
+        user: String? = nil, confinement: Confinement = Confinement(), network: String? = nil,
+        container: ContainerEntry? = nil, deadline: Instant
     ) {
+        self.container = container
+        self.network = network
         self.user = user
         self.confinement = confinement
         self.kind = kind
@@ -48,8 +55,10 @@ public struct CheckPlan: Hashable, Sendable {
 
 /// Runs checks side by side without blocking.
 ///
-/// HTTP and TCP checks go to 127.0.0.1. A redirect is an answer and is not followed; of an answer
-/// only the first line is read, at most 4 KiB. `https` is not supported and fails.
+/// HTTP and TCP checks go to 127.0.0.1, of the task's own network if it has one. A redirect is an
+/// answer and is not followed; of an answer only the first line is read, at most 4 KiB. `https` is
+/// asked by the node's `curl` as the task, which does not look at the certificate and reads at most
+/// 1 MiB.
 public struct CheckRunner: ~Copyable, Sendable {
     private enum Phase {
         case connecting
@@ -61,6 +70,8 @@ public struct CheckRunner: ~Copyable, Sendable {
         var plan: CheckPlan
         var phase: Phase
         var socket: Int32 = -1
+        /// What curl writes.
+        var output: Int32 = -1
     }
 
     /// The number that stands for the commands among the sockets.
@@ -82,7 +93,10 @@ public struct CheckRunner: ~Copyable, Sendable {
     }
 
     deinit {
-        for run in runs.values where run.socket >= 0 { close(run.socket) }
+        for run in runs.values {
+            if run.socket >= 0 { close(run.socket) }
+            if run.output >= 0 { close(run.output) }
+        }
     }
 
     /// Becomes readable when ``takeAnswers(at:within:)`` has something to do.
@@ -108,6 +122,12 @@ public struct CheckRunner: ~Copyable, Sendable {
         _ plan: CheckPlan, token: UInt64
     ) throws(SystemError) -> Run? {
         switch plan.kind {
+        case .command(let command) where plan.container != nil:
+            if let entry = plan.container?.plan(command) {
+                let process = try ProcessLauncher.start(entry, isExact: false)
+                try watcher.watchChild(process, token: token)
+            }
+            return Run(plan: plan, phase: .command)
         case .command(var command):
             // Another user would be given the task's sandbox, and none is the executor's, who may
             // be root.
@@ -121,24 +141,53 @@ public struct CheckRunner: ~Copyable, Sendable {
             return Run(plan: plan, phase: .command)
         case .http(let scheme, let port, let path):
             let isPrintable = path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
-            guard scheme.lowercased() == "http", isPrintable else {
+            let scheme = scheme.lowercased()
+            guard scheme == "http" || scheme == "https", isPrintable else {
                 let problem = isPrintable ? "'\(scheme)' is not supported" : "the path is not valid"
                 finished.append((token, .failed(problem)))
                 return nil
             }
-            return Run(plan: plan, phase: .connecting, socket: try connect(port, token))
+            if scheme == "https" { return try beginCurl(plan, port, path, token) }
+            return Run(plan: plan, phase: .connecting, socket: try connect(port, plan, token))
         case .tcp(let port):
-            return Run(plan: plan, phase: .connecting, socket: try connect(port, token))
+            return Run(plan: plan, phase: .connecting, socket: try connect(port, plan, token))
         }
     }
 
-    private func connect(_ port: Int, _ token: UInt64) throws(SystemError) -> Int32 {
+    private mutating func beginCurl(
+        _ plan: CheckPlan, _ port: Int, _ path: String, _ token: UInt64
+    ) throws(SystemError) -> Run {
+        let request = try CurlRequest(port: port, path: path)
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw SystemError("open", "pipe", code: errno) }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        defer { close(ends[1]) }
+        var confinement = plan.confinement
+        if let network = plan.network { confinement.namespaces.append(network) }
+        var command = request.command
+        command.user = plan.user
+        do throws(SystemError) {
+            let process = try ProcessLauncher.start(
+                ProcessPlan(
+                    command: command, environment: [], directory: plan.directory,
+                    output: .descriptors(output: ends[1], error: ends[1]),
+                    confinement: confinement), isExact: false)
+            try watcher.watchChild(process, token: token)
+        } catch {
+            close(ends[0])
+            throw error
+        }
+        return Run(plan: plan, phase: .command, output: ends[0])
+    }
+
+    private func connect(
+        _ port: Int, _ plan: CheckPlan, _ token: UInt64
+    ) throws(SystemError) -> Int32 {
         guard let port = UInt16(exactly: port), port > 0 else {
             throw SystemError("connect to", "port \(port)", code: EINVAL)
         }
-        let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(AF_INET, flags, 0)
-        guard descriptor >= 0 else { throw SystemError("open", "socket", code: errno) }
+        let descriptor = try TaskNetwork.openSocket(in: plan.network)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
@@ -196,7 +245,11 @@ public struct CheckRunner: ~Copyable, Sendable {
                 continue
             }
             let code = exit.code ?? exit.signal.map { 128 + $0 } ?? 0
-            end(finished.token, .command(exitCode: code))
+            if let output = runs[finished.token]?.output, output >= 0 {
+                end(finished.token, CurlRequest.answer(code, output))
+            } else {
+                end(finished.token, .command(exitCode: code))
+            }
         }
     }
 
@@ -280,10 +333,12 @@ public struct CheckRunner: ~Copyable, Sendable {
 
     private mutating func drop(_ token: UInt64) {
         guard let run = runs.removeValue(forKey: token) else { return }
+        if run.output >= 0 { close(run.output) }
         if run.socket >= 0 {
             events.remove(run.socket)
             close(run.socket)
         } else {
+            run.plan.container?.leave()
             // Its end is awaited still, so that it is reaped.
             watcher.signalGroup(token, SIGKILL)
         }

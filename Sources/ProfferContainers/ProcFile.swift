@@ -30,6 +30,14 @@ enum ProcFile {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// Where a link of the kernel leads.
+    static func link(_ path: String) -> String? {
+        var buffer = [CChar](repeating: 0, count: 256)
+        let count = readlink(path, &buffer, buffer.count)
+        guard count > 0 else { return nil }
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// Calls `body` with the id of every process there is, in no order.
     static func forEachProcess(_ body: (_ pid: Int32, _ directory: Int32) -> Void) {
         guard let stream = opendir("/proc") else { return }

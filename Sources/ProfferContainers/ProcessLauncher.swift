@@ -27,6 +27,11 @@ public struct ProcessPlan: Hashable, Sendable {
     public var output: Output
     /// A descriptor to read from, which stays the caller's; `nil` is `/dev/null`.
     public var input: Int32?
+    /// Whether `input` is a terminal that becomes that of its session.
+    public var hasTerminal = false
+    /// Whom it becomes, in place of the user that the command names; its directory and files stay
+    /// whose they are.
+    public var identity: ContainerUser?
     /// What it does to itself before it becomes the program.
     public var confinement: Confinement
 
@@ -70,14 +75,20 @@ public enum ProcessLauncher {
         _ plan: ProcessPlan, isExact: Bool = true
     ) throws(SystemError) -> ProcessIdentity {
         let arguments = try argumentVector(of: plan)
-        let user = try User(named: plan.command.user)
+        let user =
+            if let identity = plan.identity {
+                User(identity)
+            } else {
+                try User(named: plan.command.user)
+            }
         var files = Descriptors()
         let (output, error) = try openOutput(of: plan, &files)
-        if let user { try user.own(plan.directory, output, error) }
+        if let user, plan.identity == nil { try user.own(plan.directory, output, error) }
         let nothing = output < 0 || plan.input == nil ? try files.open("/dev/null", O_RDWR) : -1
 
         var request = proffer_spawn_request()
         request.input = plan.input ?? nothing
+        request.takes_terminal = plan.hasTerminal ? 1 : 0
         request.output = output < 0 ? nothing : output
         request.error = output < 0 ? nothing : error
         request.no_new_privileges =
@@ -265,6 +276,11 @@ private struct User {
         let user = try NodeUsers.find(name)
         if user.id == geteuid() { return nil }
         guard geteuid() == 0 else { throw SystemError("run as", name, code: EPERM) }
+        (uid, gid, groups) = (user.id, user.group, user.groups)
+    }
+
+    init?(_ user: ContainerUser) {
+        if user.id == geteuid() { return nil }
         (uid, gid, groups) = (user.id, user.group, user.groups)
     }
 

@@ -2,7 +2,7 @@ internal import Glibc
 public import Logging
 public import ProfferExecutorDriver
 internal import ProfferKernel
-public import ProfferModel
+internal import ProfferModel
 internal import ProfferTransport
 internal import Synchronization
 
@@ -26,6 +26,7 @@ public protocol CustomExecutor: Sendable {
     ///   - task: What its framework says of it, and its directory.
     ///   - reporter: Says more about it.
     /// - Returns: Bytes for the framework, in `data` of the last update; empty for none.
+    /// - Throws: Why the task has failed.
     func run(_ task: LaunchedTask, _ reporter: TaskReporter) async throws -> [UInt8]
 
     /// Bytes from the framework; one after another, in their order.

@@ -1,6 +1,6 @@
 internal import Glibc
 public import ProfferExecutorDriver
-public import ProfferModel
+internal import ProfferModel
 public import ProfferZeroMQ
 
 /// How an executor reaches its agent.

@@ -221,20 +221,15 @@ final class ExecutorHandler: ReactorHandler {
             inputs.append(.checkFinished(reference, .failed("the task has no process")))
             return
         }
-        if case .command = kind, task.isContained {
-            inputs.append(
-                .checkFinished(
-                    reference,
-                    .failed(
-                        "a command cannot be run in a task's container; check it by HTTP or TCP"
-                    )))
-            return
-        }
         lastCheck += 1
         references[lastCheck] = reference
         let plan = CheckPlan(
             kind: kind, directory: task.sandbox, environment: task.environment, user: task.user,
-            confinement: task.plan.confinement, deadline: deadline)
+            confinement: task.plan.confinement,
+            network: task.isContained ? "/proc/\(task.process.pid)/ns/net" : nil,
+            container: tasks.entry(
+                task, numberFile: "\(configuration.directory)/check-\(lastCheck).pid"),
+            deadline: deadline)
         checks.start(plan, token: lastCheck)
     }
 

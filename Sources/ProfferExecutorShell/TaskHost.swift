@@ -112,6 +112,16 @@ struct TaskHost: ~Copyable {
     /// The running task.
     func task(_ id: TaskID) -> Running? { tokens[id].flatMap { running[$0] } }
 
+    /// How a further program gets into a task's container; `nil` when it has none.
+    func entry(_ task: Running, numberFile: String) -> ContainerEntry? {
+        guard task.isContained else { return nil }
+        let containers = planner.settings.containers
+        return ContainerEntry(
+            runtime: ContainerRuntime(
+                program: containers.runtime, stateDirectory: containers.bundles + "/runtime"),
+            name: task.plan.name, process: task.process.pid, numberFile: numberFile)
+    }
+
     // MARK: Start
 
     /// Makes what a task needs and starts its first process.

@@ -16,19 +16,22 @@ public struct AgentServer: Sendable {
     private let sandboxes: Sandboxes
     private let metrics: PrometheusRegistry
     private let accesses: AccessLog
+    private let sessions: TaskSessions?
 
     /// Makes a server over the sandboxes below a directory.
     ///
     /// - Parameters:
     ///   - sandboxes: Whom it serves.
     ///   - metrics: What it tells of the agent.
+    ///   - sessions: Programs in tasks; without it nobody may run any.
     ///   - audit: Told of every access to a sandbox; `nil` for nobody.
     public init(
-        sandboxes: Sandboxes, metrics: PrometheusRegistry,
+        sandboxes: Sandboxes, metrics: PrometheusRegistry, sessions: TaskSessions? = nil,
         audit: (@Sendable (SandboxAccess) -> Void)? = nil
     ) {
         self.sandboxes = sandboxes
         self.metrics = metrics
+        self.sessions = sessions
         accesses = AccessLog(audit)
     }
 
@@ -45,6 +48,17 @@ public struct AgentServer: Sendable {
         }
         router.get("/v1/sandboxes/:framework/:task/**") { request, context in
             try await read(request, context)
+        }
+        router.post("/v1/sessions/:framework/:task") { request, context in
+            guard let sessions else {
+                throw ProblemObject(
+                    status: 403, title: "not allowed",
+                    detail: "nobody may run programs in the tasks of this agent",
+                    advice: "start the agent with --operator-token-file")
+            }
+            return try await sessions.answer(
+                request, framework: context.parameters.require("framework"),
+                task: context.parameters.require("task"))
         }
         refuseOtherMethods(router)
         return router

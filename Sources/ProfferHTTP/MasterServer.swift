@@ -295,20 +295,7 @@ public struct MasterServer: Sendable {
     }
 
     func authorize(_ request: Request) throws {
-        let given = Array((request.headers[.authorization] ?? "").utf8)
-        let wanted = Array("Bearer \(token)".utf8)
-        // Every byte is looked at, so that the time taken tells nothing about the token.
-        var difference = UInt8(given.count == wanted.count ? 0 : 1)
-        for index in wanted.indices {
-            difference |= wanted[index] ^ (index < given.count ? given[index] : 0)
-        }
-        guard difference == 0 else {
-            throw ProblemObject(
-                status: 401, title: "not authorized",
-                detail: "this order needs the operator's token",
-                advice: "send 'Authorization: Bearer <token>' with the text of the master's"
-                    + " operator.token file")
-        }
+        try ProfferHTTP.authorize(request, token, file: "the master's operator.token file")
     }
 
     func carryOut(_ call: OperatorCall, advice: String? = nil) async throws -> Response {

@@ -36,6 +36,8 @@ public struct AgentDaemonConfiguration: Sendable {
     public var domain: FaultDomain?
     /// The path of `proffer-executor`; beside the running program when absent.
     public var executor: String?
+    /// A file with a token; whoever has it may run programs in tasks, nobody when absent.
+    public var operatorTokenFile: String?
     /// From one report of what the node uses to the next.
     public var usageInterval = AgentNode.usageInterval
     /// The most that each file of a task's output has, in bytes.
@@ -85,6 +87,7 @@ public struct AgentDaemonConfiguration: Sendable {
         httpPort = try settings.port("http-port", default: httpPort)
         hostname = settings.text("hostname")
         executor = settings.text("executor")
+        operatorTokenFile = settings.text("operator-token-file")
         usageInterval = try settings.duration("usage-interval", default: usageInterval)
         agent.executorIdleTimeout = try settings.duration(
             "executor-idle-timeout", default: agent.executorIdleTimeout)
@@ -153,7 +156,8 @@ public struct AgentDaemon: Sendable {
         let metrics = PrometheusRegistry()
         let node = try makeNode(directory, work, keys, metrics)
         let server = AgentServer(
-            sandboxes: Self.sandboxes(work, node), metrics: metrics, audit: audit)
+            sandboxes: Self.sandboxes(work, node), metrics: metrics,
+            sessions: try sessions(node, work), audit: audit)
         let port = PortPromise()
         let host = configuration.host
         var quiet = logger
@@ -285,6 +289,20 @@ public struct AgentDaemon: Sendable {
                 return Set(report.tasks.map(\.sandbox) + report.executors.map(\.directory))
             },
             discard: { _ = try await node.answer(.discard(paths: $0)) })
+    }
+
+    /// Programs in tasks, for whoever has the token of the file that was named; `nil` without one.
+    private func sessions(_ node: AgentNode, _ work: String) throws -> TaskSessions? {
+        guard let path = configuration.operatorTokenFile else { return nil }
+        guard let token = try DataDirectory.secret(at: path) else {
+            throw DaemonProblem(
+                .configuration, "--operator-token-file is not valid",
+                because: "there is no text in a file \(path)",
+                try: "copy the master's operator.token there, with mode 0600")
+        }
+        let sessions = AgentSessions(
+            node: node, isolation: configuration.isolation, directory: work, logger: logger)
+        return TaskSessions(token: token) { try await sessions.open($0) }
     }
 
     private static func sandboxes(_ work: String, _ node: AgentNode) -> Sandboxes {

@@ -83,10 +83,13 @@ public struct DataDirectory: Sendable {
     ///
     /// - Throws: ``DaemonProblem`` when others than its owner can read it.
     public func existingSecret(_ name: String) throws -> String? {
-        try Self.existingSecret(at: file(name))
+        try Self.secret(at: file(name))
     }
 
-    private static func existingSecret(at path: String) throws -> String? {
+    /// The secret text in a file; `nil` when there is none.
+    ///
+    /// - Throws: ``DaemonProblem`` when others than its owner can read it.
+    static func secret(at path: String) throws -> String? {
         guard FileManager.default.fileExists(atPath: path) else { return nil }
         if let reason = danger(path) {
             throw DaemonProblem(
@@ -123,7 +126,7 @@ public struct DataDirectory: Sendable {
         let name = "cluster.id"
         guard let path else { return try secret(name) }
         let place = URL(fileURLWithPath: path).deletingLastPathComponent().path + "/" + name
-        if let text = try Self.existingSecret(at: place) { return text }
+        if let text = try Self.secret(at: place) { return text }
         // Masters of before kept it here wherever the registry was.
         let text = try secret(name)
         if place != file(name) { try Self.keep(secret: text, at: place) }

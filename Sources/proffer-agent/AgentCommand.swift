@@ -70,6 +70,14 @@ struct AgentCommand: AsyncParsableCommand {
     var executor: String?
 
     @Option(
+        name: .customLong("operator-token-file"),
+        help: """
+            A file with the master's operator token (mode 0600): whoever has it may run programs \
+            in tasks with 'proffer exec' (default: nobody may).
+            """)
+    var operatorTokenFile: String?
+
+    @Option(
         name: .customLong("usage-interval"),
         help: "Pause between two reports of what the node uses (default: 5s).")
     var usageInterval: String?
@@ -235,6 +243,7 @@ struct AgentCommand: AsyncParsableCommand {
             "data-dir": dataDir, "master": master, "master-key": masterKey, "host": host,
             "http-port": httpPort, "hostname": hostname, "resources": resources,
             "attributes": attributes, "domain": domain, "executor": executor,
+            "operator-token-file": operatorTokenFile,
             "usage-interval": usageInterval, "executor-idle-timeout": executorIdleTimeout,
             "isolation": isolation, "cgroup-root": cgroupRoot, "cpu-limit": cpuLimit,
             "task-swap": taskSwap, "task-processes": taskProcesses, "task-cores": taskCores,

@@ -65,12 +65,13 @@ private final class OneAnswerServer: Sendable {
 @Suite("Check runner")
 struct CheckRunnerTests {
     private func answer(
-        to kind: CheckKind, in scratch: Scratch, timeout: Duration = .seconds(20)
+        to kind: CheckKind, in scratch: Scratch, timeout: Duration = .seconds(20),
+        network: String? = nil
     ) throws -> CheckAnswer? {
         var runner = try CheckRunner()
         let plan = CheckPlan(
             kind: kind, directory: scratch.path, environment: scratch.standardEnvironment,
-            deadline: monotonicNow() + timeout)
+            network: network, deadline: monotonicNow() + timeout)
         runner.start(plan, token: 5)
         while let deadline = runner.nextDeadline {
             let wait = max(.zero, deadline - monotonicNow())
@@ -122,10 +123,64 @@ struct CheckRunnerTests {
         #expect(try answer(to: kind, in: try Scratch()) == .failed("the path is not valid"))
     }
 
-    @Test("HTTPS is said not to be supported")
+    @Test("a scheme that is neither HTTP nor HTTPS is refused")
+    func scheme() throws {
+        let kind = CheckKind.http(scheme: "ftp", port: 1, path: "/")
+        #expect(try answer(to: kind, in: try Scratch()) == .failed("'ftp' is not supported"))
+    }
+
+    @Test(
+        "an HTTPS check gives the status code, whoever signed the certificate",
+        .enabled(if: SecureServer.isPossible, "needs curl and openssl"))
     func https() throws {
-        let kind = CheckKind.http(scheme: "https", port: 443, path: "/")
-        #expect(try answer(to: kind, in: try Scratch()) == .failed("'https' is not supported"))
+        let scratch = try Scratch()
+        let server = try SecureServer(scratch)
+        let kind = CheckKind.http(scheme: "HTTPS", port: server.port, path: "/")
+        #expect(try answer(to: kind, in: scratch) == .http(status: 200))
+        server.end()
+        guard case .failed(let why) = try answer(to: kind, in: scratch) else {
+            Issue.record("a closed port gave an answer")
+            return
+        }
+        #expect(why.contains("onnect"), "\(why)")
+    }
+
+    @Test(
+        "HTTPS that is answered with something else is a failure",
+        .enabled(if: SecureServer.isPossible, "needs curl and openssl"))
+    func notSecure() throws {
+        let server = try OneAnswerServer("HTTP/1.1 200 OK\r\n\r\n")
+        let kind = CheckKind.http(scheme: "https", port: server.port, path: "/")
+        guard case .failed = try answer(to: kind, in: try Scratch()) else {
+            Issue.record("an answer without TLS was taken")
+            return
+        }
+    }
+
+    @Test(
+        "a task with a network of its own is asked there, and the next one on the node again",
+        .enabled(if: geteuid() == 0, "needs root"))
+    func network() throws {
+        let scratch = try Scratch()
+        let server = try OneAnswerServer(nil)
+        let ready = "echo >up; mv up ready; exec sleep 1000"
+        let process = try ProcessLauncher.start(
+            scratch.plan("exec unshare --net sh -c '\(ready)'"))
+        var watcher = try ProcessWatcher()
+        try watcher.watchChild(process, token: 1)
+        #expect(eventually { access(scratch.path + "/ready", F_OK) == 0 })
+        let kind = CheckKind.tcp(port: server.port)
+        let away = "/proc/\(process.pid)/ns/net"
+        #expect(try answer(to: kind, in: scratch, network: away) != .tcp(succeeded: true))
+        #expect(try answer(to: kind, in: scratch) == .tcp(succeeded: true))
+        let own = try answer(to: kind, in: scratch, network: "/proc/self/ns/net")
+        #expect(own == .tcp(succeeded: true))
+        guard case .failed = try answer(to: kind, in: scratch, network: "/proc/0/ns/net") else {
+            Issue.record("a network that there is not was entered")
+            return
+        }
+        watcher.signalGroup(1, SIGKILL)
+        _ = watcher.takeEnds(within: 10_000)
     }
 
     @Test("a TCP check tells an open port from a closed one")

@@ -144,6 +144,48 @@ struct IsolationShellTests {
         #expect(await bench.finish())
     }
 
+    // MARK: Checks
+
+    @Test(
+        "a command check runs as the task's user, whatever it says itself, and in its cgroup",
+        .enabled(if: canLimit, "needs root and writable cgroups"))
+    func check() async throws {
+        let bench = try Bench()
+        #expect(chmod(bench.scratch.path, 0o711) == 0)
+        let tell = "(id -u; cat /proc/self/cgroup)"
+        let info = TaskInfo(
+            name: "a", id: "a", agentID: "agent",
+            resources: Resources(cpus: Milli(1), mem: Milli(48)),
+            command: CommandInfo(
+                value: tell + " >task; exec sleep 1000", user: "nobody"),
+            check: CheckInfo(
+                kind: .command(
+                    CommandInfo(value: tell + " >check; cmp task check", user: "root")),
+                delay: .zero, interval: .milliseconds(20)))
+        bench.agent.tell(.launch(info, sandbox: bench.scratch.makeDirectory("a")))
+        #expect(
+            eventually {
+                bench.agent.updates(of: "a").last?.checkResult == .command(exitCode: 0)
+            })
+        #expect(bench.scratch.text("a/check").hasPrefix("65534\n"))
+        #expect(bench.scratch.text("a/check").contains(bench.planner.root + "/run."))
+        #expect(await bench.finish())
+    }
+
+    @Test(
+        "a task may not put itself before all others",
+        arguments: [.realTimePriority, .realTime, .nice] as [ProcessLimit.Kind])
+    func greed(kind: ProcessLimit.Kind) async throws {
+        let bench = try Bench(IsolationSettings())
+        bench.launch("a", "true", processes: [ProcessLimit(kind, soft: 1, hard: 1)])
+        let last = try #require(bench.end(of: "a"))
+        #expect(last.state == .failed)
+        #expect(last.message?.contains("RLIMIT_\(kind.name)") == true)
+        bench.launch("b", "true", processes: [ProcessLimit(kind, soft: 0, hard: 0)])
+        #expect(bench.end(of: "b")?.state == .finished)
+        _ = await bench.finish()
+    }
+
     // MARK: How processes end
 
     @Test("every exit code is reported as it is", arguments: [0, 1, 2, 42, 126, 127, 128, 255])

@@ -185,6 +185,16 @@ public func get(_ url: String) async throws -> (status: Int, body: String) {
     return (Int(response.status.code), String(buffer: body))
 }
 
+/// Sends an order without a body to an HTTP server.
+public func post(_ url: String, token: String?) async throws -> Int {
+    var request = HTTPClientRequest(url: url)
+    request.method = .POST
+    if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
+    let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+    _ = try await response.body.collect(upTo: 16 << 20)
+    return Int(response.status.code)
+}
+
 extension Optional {
     /// What is there; otherwise a test's failure that names what is missing.
     public func orThrow(_ what: String) throws -> Wrapped {

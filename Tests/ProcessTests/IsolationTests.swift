@@ -226,6 +226,50 @@ struct IsolationTests {
     }
 
     @Test(
+        "checks of a task in a container are made in it",
+        .enabled(if: canContain, "needs root, cgroups, busybox-static and runc or crun"))
+    func containedChecks() async throws {
+        let root = Root()
+        defer { root.discard() }
+        try await withProcesses { cluster in
+            _ = try await cluster.startMaster()
+            let image = try makeImage(cluster.directory)
+            _ = try await cluster.startAgent(
+                0,
+                [
+                    "--isolation", "oci", "--cgroup-root", root.path, "--allowed-host-paths",
+                    image,
+                ])
+            let probe = try cluster.probe()
+            let offer = try await probe.offer("an offer") { $0.resources.cpus >= Milli(1) }
+            var task = TaskInfo(
+                "serves",
+                "echo hello >/tmp/index.html; exec busybox httpd -f -p 127.0.0.1:8080 -h /tmp",
+                on: offer)
+            task.resources = Resources(cpus: Milli(thousandths: 100), mem: Milli(48))
+            task.container = ContainerInfo(image: image, network: .none)
+            task.healthCheck = HealthCheck(
+                kind: .http(scheme: "http", port: 8080, path: "/index.html"), delay: .zero,
+                interval: .milliseconds(100), gracePeriod: .seconds(60))
+            task.check = CheckInfo(
+                kind: .command(
+                    CommandInfo(value: "busybox grep -q hello /tmp/index.html && exit 42")),
+                delay: .zero, interval: .milliseconds(100))
+            probe.launch([task], on: offer)
+            try await probe.update("serves", .running) {
+                $0.healthy == true && $0.checkResult == .command(exitCode: 42)
+            }
+            let shown = try await get("\(cluster.master.http)/v1/tasks").body
+            #expect(shown.contains("\"exit_code\":42"), "\(shown)")
+            probe.call(.kill("serves", agent: nil, policy: nil))
+            try await probe.update("serves", .killed)
+            await probe.stop(teardown: true)
+            try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
+            Root.discardBundles(cluster)
+        }
+    }
+
+    @Test(
         "the tasks of a group share a network and a directory, which go with the last of them",
         .enabled(if: canContain, "needs root, cgroups, busybox-static and runc or crun"))
     func group() async throws {

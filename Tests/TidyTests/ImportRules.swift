@@ -74,7 +74,7 @@ enum ImportRules {
                 "ProfferAllocation", "ProfferElection", "ProfferSession", "ProfferMaster",
                 "ProfferAgent", "ProfferFailpoints", "ProfferIsolation",
                 "ProfferTransport", "ProfferWire", "ProfferRegistry", "ProfferContainers",
-                "ProfferHTTP", "ProfferFetching",
+                "ProfferHTTP", "ProfferAPI", "ProfferFetching",
                 "ProfferZeroMQ", "Configuration", "Hummingbird", "ServiceLifecycle",
                 "SystemPackage", "UnixSignals",
             ]),

@@ -1,7 +1,9 @@
 import ProfferExecutorSDK
 
-/// Counts primes. What takes long is done once, when the program starts; every job after that is
-/// quick, because they all run in this one process.
+/// Counts primes.
+///
+/// What takes long is done once, when the program starts; every job after that is quick, because
+/// they all run in this one process.
 @main
 struct WarmExecutor: CustomExecutor {
     private static let limit = 2_000_000

@@ -47,6 +47,8 @@ struct proffer_spawn_request {
     uint32_t user, group;
     const uint32_t *groups;
     size_t group_count;
+    // Whether `input` is a terminal that becomes the session's own; a failure is ignored.
+    int takes_terminal;
     // Whether executing a program can never give privileges.
     int no_new_privileges;
     // Written to oom_score_adj if `has_oom_score`; a failure is ignored.

@@ -256,6 +256,7 @@ final class DevCluster: Sendable {
                     "--master", address, "--master-key", key, "--host", host, "--http-port",
                     "\(port)", "--hostname", host, "--resources", share.flag, "--attributes",
                     "rack:r\(offset + 1)", "--executor", programs + "/proffer-executor",
+                    "--operator-token-file", "\(directory.path)/\(masterNames[0])/operator.token",
                 ])
             started.append((daemon, share))
         }
