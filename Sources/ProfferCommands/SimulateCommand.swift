@@ -134,8 +134,8 @@ struct SimulateCommand: AsyncParsableCommand {
 
 /// Runs of one seed after the other, by several threads.
 ///
-/// Seeds are begun in order, and none after one has failed: the lowest that has failed is the lowest
-/// there is, however many threads there are.
+/// Seeds are begun in order, and none after one has failed: the lowest that has failed is the
+/// lowest there is, however many threads there are.
 final class SeedSweep: Sendable {
     private struct State {
         var next: UInt64

@@ -24,7 +24,12 @@ struct FetchCache {
         let key = Self.key(address)
         let lock = try open("\(directory)/\(key).lock", O_RDWR | O_CREAT)
         defer { close(lock) }
-        guard flock(lock, LOCK_EX) == 0 else { throw TreeProblem("lock", [key]) }
+        // Tried again and again: the kernel tells nobody when a lock is free but a thread that is
+        // blocked for it, and one of those that run tasks must not be.
+        while flock(lock, LOCK_EX | LOCK_NB) != 0 {
+            guard errno == EWOULDBLOCK || errno == EINTR else { throw TreeProblem("lock", [key]) }
+            try await Task.sleep(for: .milliseconds(20))
+        }
         let path = "\(directory)/\(key)"
         if let file = try? open(path, O_RDONLY) {
             flock(file, LOCK_SH)

@@ -118,8 +118,10 @@ public struct DataDirectory: Sendable {
         try Self.keep(secret: text, at: file(name))
     }
 
-    /// The name of the cluster whose registry is the file `path`, made when there is none; it lies
-    /// beside that file, so that both move together. `nil` is the registry in this directory.
+    /// The name of the cluster whose registry is the file `path`, made when there is none.
+    ///
+    /// It lies beside that file, so that both move together; `nil` is the registry in this
+    /// directory.
     ///
     /// - Throws: ``DaemonProblem`` when others can read it, or it cannot be written.
     func clusterID(ofRegistry path: String?) throws -> String {

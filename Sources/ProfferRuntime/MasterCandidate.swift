@@ -295,7 +295,8 @@ struct MasterCandidate: ReactorHandler, ~Copyable {
         case .staleRead(let wanted, let found):
             "etcd answered as of revision \(found), though \(wanted) was wanted; asking again"
         case .termFailed(let because):
-            "this master took over and could not lead: \(because); trying again, less and less often"
+            "this master took over and could not lead: \(because); trying again, less and less"
+                + " often"
         }
     }
 }

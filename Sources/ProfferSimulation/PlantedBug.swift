@@ -251,8 +251,10 @@ package enum PlantedBug: String, CaseIterable, Sendable {
             status.uuid = UpdateID(high: uuid.high, low: uuid.low &+ 1)
             return [event, .update(status)]
         case (.resurrected, .update(var status)) where status.state == .finished:
+            // As news: the driver passes over answers that are older than the end.
+            guard let uuid = status.uuid else { return [event] }
             status.state = .running
-            status.uuid = nil
+            status.uuid = UpdateID(high: uuid.high &+ 1, low: uuid.low)
             return [event, .update(status)]
         default: return [event]
         }

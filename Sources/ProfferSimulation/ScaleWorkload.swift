@@ -8,7 +8,7 @@ struct ScaleWorkload: FrameworkPolicy {
     enum Command: Sendable { case none }
     enum Output: Sendable { case none }
 
-    private struct Task {
+    private struct Launch {
         var launchedAt: Instant
         var duration: Duration
     }
@@ -24,7 +24,7 @@ struct ScaleWorkload: FrameworkPolicy {
     /// How long its only task runs; `nil` for one that always wants more, of random length.
     private let probe: Duration?
     private var generator: SeededGenerator
-    private var tasks = LookupTable<TaskID, Task>()
+    private var tasks = LookupTable<TaskID, Launch>()
     private var launched = 0
     private(set) var overheads: [Overhead] = []
     /// From the start of its process to the end of its only task, without the task's own time.
@@ -65,7 +65,7 @@ struct ScaleWorkload: FrameworkPolicy {
             let duration = probe ?? nextDuration()
             let id = TaskID("\(prefix)-\(launched)-\(duration.inNanoseconds / Span.millisecond)")
             launched += 1
-            tasks[id] = Task(launchedAt: now, duration: duration)
+            tasks[id] = Launch(launchedAt: now, duration: duration)
             let info = TaskInfo(
                 name: "task", id: id, agentID: offer.agentID, resources: Self.resources,
                 command: CommandInfo(value: "compute"))

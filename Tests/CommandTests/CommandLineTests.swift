@@ -27,11 +27,11 @@ struct CommandLineTests {
         }
         #expect(
             names.sorted() == [
-                "agent", "agents", "cp", "demo", "dev", "files", "frameworks", "keygen", "kill",
-                "logs",
+                "agent", "agents", "cp", "demo", "dev", "exec", "files", "frameworks", "keygen",
+                "kill", "logs",
                 "maintenance", "offers", "priority", "ps", "quota", "rebind", "registry",
-                "reserve", "roles", "run", "simulate", "status", "stop", "unreserve", "weight",
-                "whitelist", "why",
+                "reserve", "roles", "run", "simulate", "status", "stop", "task", "unreserve",
+                "weight", "whitelist", "why",
             ])
     }
 

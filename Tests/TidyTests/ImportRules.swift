@@ -26,6 +26,7 @@ enum ImportRules {
         "ProfferSimulation": [
             "ProfferKernel", "ProfferModel", "ProfferSession", "ProfferAllocation",
             "ProfferMaster", "ProfferAgent", "ProfferExecutor", "ProfferFramework",
+            "ProfferElection",
         ],
     ]
 
@@ -86,7 +87,7 @@ enum ImportRules {
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
             "CLinux", "ProfferAPI", "ProfferRegistry", "ProfferSimulation", "ProfferTransport",
             "ProfferWire", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
-            "NIOHTTP1",
+            "NIOHTTP1", "NIOPosix",
         ]),
         "proffer-master": program.union(["ProfferRuntime"]),
         "proffer-agent": program.union(["ProfferRuntime"]),
