@@ -193,6 +193,9 @@ struct Client: Sendable {
         if let error = error as? HTTPClientError {
             return error != .connectTimeout && error != .tlsHandshakeTimeout
         }
+        if let error = error as? IOError {
+            return ![ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains(error.errnoCode)
+        }
         return !(error is NIOConnectionError)
     }
 
@@ -219,6 +222,8 @@ struct Client: Sendable {
         var configuration = HTTPClient.Configuration.singletonConfiguration
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .seconds(5)
+        // A refused connection is told at once, and as such: then nothing was heard there.
+        configuration.connectionPool.retryConnectionEstablishment = false
         configuration.timeout.read = .seconds(30)
         return HTTPClient(
             eventLoopGroupProvider: .singleton, configuration: configuration)

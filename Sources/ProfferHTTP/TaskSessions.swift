@@ -45,6 +45,8 @@ public struct OpenSession: Sendable {
 /// Programs in tasks, for those who have the token.
 public struct TaskSessions: Sendable {
     private static let wordLimit = 1000
+    /// How long whoever asked may take to hear the end.
+    private static let patience = Duration.seconds(30)
     private let token: String
     private let open: @Sendable (SessionRequest) async throws -> OpenSession
 
@@ -74,6 +76,10 @@ public struct TaskSessions: Sendable {
                         try await writer.write(ByteBuffer(bytes: frame.bytes))
                         if frame != .alive { session.consumed() }
                     }
+                    // The connection is closed after an answer whose question has not ended, with
+                    // what is still to be sent: whoever asked ends it when all has come.
+                    group.addTask { try? await Task.sleep(for: Self.patience) }
+                    try await group.next()
                     group.cancelAll()
                 }
                 try await writer.finish(nil)

@@ -82,7 +82,7 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     /// Always found, whatever happens.
     case canary
 
-    /// The invariants that may break first in a run with it; another one would be found by accident.
+    /// The invariants that may break first in a run with it; others would be found by accident.
     package var invariants: Set<String> {
         switch self {
         case .acknowledgedBeforeSync, .effectsBeforeCommit, .frameworksNotKept, .agentsNotKept:

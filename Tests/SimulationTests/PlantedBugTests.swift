@@ -53,7 +53,7 @@ struct PlantedBugTests {
         return seeds
     }
 
-    /// The kept seed finds it at once; when a change of the machines has made that seed another run,
+    /// The kept seed finds it at once; when a change of the machines has made it another run,
     /// the first ones are tried.
     @Test(
         "a planted bug is found, and by the invariants that it breaks",

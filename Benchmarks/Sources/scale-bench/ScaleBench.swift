@@ -65,9 +65,9 @@ struct Run: ParsableCommand {
             Each agent has room for two tasks, which run for 30 s with a standard deviation of \
             10 s; each framework launches one task on every agent that it is offered. When all is \
             full, new frameworks come one after the other, each with a single task of 10 s. \
-            Printed is what tasks took beyond their own time. The turns of the master take as long in \
-            virtual time as their processor time is here, a simulated network included; encoding \
-            and sockets are not in it.
+            Printed is what tasks took beyond their own time. The turns of the master take as long \
+            in virtual time as their processor time is here, a simulated network included; \
+            encoding and sockets are not in it.
             """)
 
     @Option(help: "Numbers of agents, with commas between them.")
