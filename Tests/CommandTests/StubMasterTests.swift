@@ -63,7 +63,7 @@ private final class MuteServer: Sendable {
 
     var connections: Int { count.withLock { $0 } }
 
-    /// - Parameter isListening: Whether connections are taken; otherwise the port is only kept.
+    // Connections are taken; or the port is only kept, so that nobody else has it.
     init(isListening: Bool = true) throws {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
