@@ -104,7 +104,7 @@ package enum PlantedBug: String, CaseIterable, Sendable {
         case .runningDropped: ["L3", "L4", "L5", "S13"]
         case .updateRenamed: ["S13"]
         case .reconciliationLies: ["S17"]
-        case .resurrected: ["S12"]
+        case .resurrected: ["S12", "S13"]
         case .keysIgnored: ["S32"]
         case .tasksNotNamed: ["S1", "S2", "S15", "S17"]
         case .acceptedTwice: ["S6"]

@@ -152,7 +152,7 @@ struct QuickReader {
             }
             guard seen & 0x8080_8080_8080_8080 == 0 else { return nil }
             return String(unsafeUninitializedCapacity: part.count) { buffer in
-                _ = UnsafeMutableRawBufferPointer(buffer).copyMemory(from: part)
+                UnsafeMutableRawBufferPointer(buffer).copyMemory(from: part)
                 return part.count
             }
         }
