@@ -10,6 +10,11 @@ extern long syscall(long number, ...);
 // Descriptors that become readable when a process ends (Linux 5.3).
 static inline int linux_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
+// A pipe whose ends no other program inherits, whichever thread starts one meanwhile.
+static inline int linux_pipe(int *ends) {
+    return (int)syscall(SYS_pipe2, ends, 02000000 /* close on exec */);
+}
+
 // Sends a signal to the very process behind the descriptor.
 static inline int linux_pidfd_send_signal(int descriptor, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, descriptor, signal, (void *)0, 0);

@@ -56,6 +56,7 @@ public struct ProcessSweeper: Sendable {
         let end = ContinuousClock.now + limit
         while killed.contains(where: { ProcessStat(pid: $0)?.isRunning == true }) {
             if ContinuousClock.now >= end { return false }
+            // They are not children of this process, so nobody tells it of their ends.
             usleep(2000)
         }
         return true

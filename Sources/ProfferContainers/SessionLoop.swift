@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 internal import ProfferModel
 
@@ -60,8 +61,7 @@ struct Streams: Sendable {
 
     private static func pipe() throws(SystemError) -> (read: Int32, write: Int32) {
         var ends: [Int32] = [-1, -1]
-        guard Glibc.pipe(&ends) == 0 else { throw SystemError("open", "pipe", code: errno) }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        guard linux_pipe(&ends) == 0 else { throw SystemError("open", "pipe", code: errno) }
         return (ends[0], ends[1])
     }
 
@@ -97,6 +97,10 @@ final class SessionLoop: @unchecked Sendable {
     private let flag: SessionFlag
     private let take: @Sendable (TaskSession.Event) -> Bool
     private var buffer = [UInt8](repeating: 0, count: 32 << 10)
+    /// Streams that nobody has open to write.
+    private var isOver: Set<Int32> = []
+    /// The kernel's largest pipe that needs no privilege, in bytes.
+    private static let pipeLimit = 1 << 20
 
     init(
         streams: Streams, entry: TaskEntry, flag: SessionFlag, watcher: consuming ProcessWatcher,
@@ -110,23 +114,7 @@ final class SessionLoop: @unchecked Sendable {
     }
 
     func start() {
-        var thread = pthread_t()
-        let box = Unmanaged.passRetained(self)
-        let code = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument {
-                    Unmanaged<SessionLoop>.fromOpaque(argument).takeRetainedValue().run()
-                }
-                return nil
-            }, box.toOpaque())
-        if code == 0 {
-            pthread_detach(thread)
-        } else {
-            box.release()
-            flag.close()
-            run()
-        }
+        DetachedThread.run { self.run() }
     }
 
     private func run() {
@@ -140,31 +128,48 @@ final class SessionLoop: @unchecked Sendable {
                 break
             }
             var waiting = [streams.output, streams.error, watcher.fileDescriptor].map {
-                pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+                pollfd(fd: isOver.contains($0) ? -1 : $0, events: Int16(POLLIN), revents: 0)
             }
-            _ = poll(&waiting, 3, 200)
+            // A terminal that nobody has open can be opened again; it is looked at now and then.
+            if poll(&waiting, 3, 200) == 0 { isOver.removeAll() }
             let isQuiet = waiting[0].revents == 0 && waiting[1].revents == 0
-            if waiting[0].revents != 0, !read(streams.output, { .output($0) }) {
-                // Nobody has the terminal or the pipe open any more; the end is to come.
-                usleep(1000)
-            }
-            if waiting[1].revents != 0, !read(streams.error, { .error($0) }) { usleep(1000) }
+            if waiting[0].revents != 0 { pass(streams.output) { .output($0) } }
+            if waiting[1].revents != 0 { pass(streams.error) { .error($0) } }
             if isQuiet || waiting[2].revents != 0 { ends = watcher.takeEnds() }
         }
-        // What was written before the end; others that still write are not waited for.
-        while !flag.isClosed, read(streams.output, { .output($0) }) {}
-        while !flag.isClosed, read(streams.error, { .error($0) }) {}
+        drain(streams.output) { .output($0) }
+        drain(streams.error) { .error($0) }
         streams.closeOutputs()
         entry.leave()
         _ = take(.ended(ends.first?.exit ?? TaskExit()))
     }
 
-    /// - Returns: Whether there was something.
-    private func read(_ descriptor: Int32, _ event: ([UInt8]) -> TaskSession.Event) -> Bool {
-        guard descriptor >= 0 else { return false }
-        let count = Glibc.read(descriptor, &buffer, buffer.count)
-        guard count > 0 else { return false }
-        if !take(event(Array(buffer[..<count]))) { flag.close() }
-        return true
+    /// Hands on what was written before the end.
+    ///
+    /// That is at most what fits into a pipe: what others that still write add meanwhile is not
+    /// waited for.
+    private func drain(_ descriptor: Int32, _ event: ([UInt8]) -> TaskSession.Event) {
+        var left = Self.pipeLimit
+        while !flag.isClosed, left > 0 {
+            let count = pass(descriptor, event)
+            if count <= 0 { return }
+            left -= count
+        }
+    }
+
+    /// Hands on what there is, as far as it fits into the buffer; notes the end of a stream, which
+    /// would look readable for ever.
+    ///
+    /// - Returns: How many bytes there were; none or less when there was nothing.
+    @discardableResult
+    private func pass(_ descriptor: Int32, _ event: ([UInt8]) -> TaskSession.Event) -> Int {
+        guard descriptor >= 0 else { return 0 }
+        let count = read(descriptor, &buffer, buffer.count)
+        if count > 0 {
+            if !take(event(Array(buffer[..<count]))) { flag.close() }
+        } else if count == 0 || errno != EAGAIN && errno != EINTR {
+            isOver.insert(descriptor)
+        }
+        return count
     }
 }

@@ -183,22 +183,7 @@ final class BackgroundWork: @unchecked Sendable {
         if isFresh { threads += 1 }
         pthread_mutex_unlock(lock)
         guard isFresh else { return }
-        var thread = pthread_t()
-        let box = Unmanaged.passRetained(self)
-        let code = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument {
-                    Unmanaged<BackgroundWork>.fromOpaque(argument).takeRetainedValue().work()
-                }
-                return nil
-            }, box.toOpaque())
-        if code == 0 {
-            pthread_detach(thread)
-        } else {
-            box.release()
-            work()
-        }
+        DetachedThread.run { self.work() }
     }
 
     private func work() {

@@ -59,6 +59,19 @@ struct SessionTests {
         }
     }
 
+    @Test("what writes on after a program has ended is not waited for, and silence is no end")
+    func writers() async throws {
+        try await withTask { cluster, _ in
+            let left = try await cluster.proffer(
+                "exec", "t", "--", "sh", "-c", "yes & sleep 0.1; exit 3")
+            #expect(left.code == 3)
+            let closed = try await cluster.proffer(
+                "exec", "t", "--", "sh", "-c", "echo said; exec >&- 2>&-; sleep 0.5; exit 4")
+            #expect(closed.code == 4)
+            #expect(closed.output == "said\n")
+        }
+    }
+
     @Test(
         "a terminal is one: it has a size and hands lines on",
         .enabled(if: access("/usr/bin/script", X_OK) == 0, "needs script"))
