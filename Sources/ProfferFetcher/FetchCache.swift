@@ -22,14 +22,8 @@ struct FetchCache {
         _ address: String, fetch: (Int32) async throws -> Void
     ) async throws -> (file: Int32, wasThere: Bool) {
         let key = Self.key(address)
-        let lock = try open("\(directory)/\(key).lock", O_RDWR | O_CREAT)
+        let lock = try await self.lock(key)
         defer { close(lock) }
-        // Tried again and again: the kernel tells nobody when a lock is free but a thread that is
-        // blocked for it, and one of those that run tasks must not be.
-        while flock(lock, LOCK_EX | LOCK_NB) != 0 {
-            guard errno == EWOULDBLOCK || errno == EINTR else { throw TreeProblem("lock", [key]) }
-            try await Task.sleep(for: .milliseconds(20))
-        }
         let path = "\(directory)/\(key)"
         if let file = try? open(path, O_RDONLY) {
             flock(file, LOCK_SH)
@@ -51,6 +45,34 @@ struct FetchCache {
         return (file, false)
     }
 
+    /// The lock on an address.
+    private func lock(_ key: String) async throws -> Int32 {
+        while true {
+            let lock = try open("\(directory)/\(key).lock", O_RDWR | O_CREAT)
+            // Tried again and again: the kernel tells nobody when a lock is free but a thread that
+            // is blocked for it, and one of those that run tasks must not be.
+            if flock(lock, LOCK_EX | LOCK_NB) == 0 {
+                var status = stat()
+                // One that was removed before it was taken keeps nobody else away.
+                if fstat(lock, &status) == 0, status.st_nlink > 0 { return lock }
+                close(lock)
+                continue
+            }
+            let code = errno
+            close(lock)
+            guard code == EWOULDBLOCK || code == EINTR else { throw TreeProblem("lock", [key]) }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// Removes a file, and the lock on its address unless somebody has it.
+    private func remove(_ key: String) {
+        unlink("\(directory)/\(key)")
+        guard let lock = try? open("\(directory)/\(key).lock", O_RDWR) else { return }
+        defer { close(lock) }
+        if flock(lock, LOCK_EX | LOCK_NB) == 0 { unlink("\(directory)/\(key).lock") }
+    }
+
     private func keep(_ file: Int32, _ part: String, as path: String) throws {
         let lock = try open("\(directory)/lock", O_RDWR | O_CREAT)
         defer { close(lock) }
@@ -62,10 +84,7 @@ struct FetchCache {
             unlink(part)
             return
         }
-        for key in victims {
-            unlink("\(directory)/\(key)")
-            unlink("\(directory)/\(key).lock")
-        }
+        for key in victims { remove(key) }
         flock(file, LOCK_SH)
         guard rename(part, path) == 0 else { throw TreeProblem("rename", [part]) }
     }
