@@ -107,19 +107,26 @@ struct Client: Sendable {
         request.method = .POST
         request.headers.add(name: "Authorization", value: "Bearer \(token)")
         request.body = .stream(body, length: .unknown)
+        for try await buffer in try await stream(request) { try await take(buffer) }
+    }
+
+    /// The body of an answer, however long it takes.
+    private func stream(
+        _ request: HTTPClientRequest
+    ) async throws -> HTTPClientResponse.Body {
         let response: HTTPClientResponse
         do {
             response = try await Self.http.execute(request, deadline: .distantFuture)
         } catch {
             throw CommandProblem(
                 .unreachable, "\(base) cannot be reached", because: "\(error)",
-                try: "look whether the agent runs, with 'proffer agents'")
+                try: "look whether that agent runs, with 'proffer agents'")
         }
-        guard response.status.code < 400 else {
+        guard response.status == .ok else {
             let data = Data(try await response.body.collect(upTo: 1 << 20).readableBytesView)
-            throw Self.problem(Int(response.status.code), data, base + path)
+            throw Self.problem(Int(response.status.code), data, request.url)
         }
-        for try await buffer in response.body { try await take(buffer) }
+        return response.body
     }
 
     /// - Throws: ``CommandProblem`` when the server cannot be reached or answers 400 or more.
@@ -262,19 +269,9 @@ struct Client: Sendable {
     func download(_ path: String, _ take: (Data) throws -> Void) async throws {
         var request = HTTPClientRequest(url: bases[0] + path)
         request.headers.add(name: "From", value: Self.user)
-        let response: HTTPClientResponse
-        do {
-            response = try await Self.http.execute(request, deadline: .distantFuture)
-        } catch {
-            throw CommandProblem(
-                .unreachable, "\(base) cannot be reached", because: "\(error)",
-                try: "look whether that agent runs")
+        for try await buffer in try await stream(request) {
+            try take(Data(buffer.readableBytesView))
         }
-        guard response.status == .ok else {
-            let body = Data(try await response.body.collect(upTo: 1 << 20).readableBytesView)
-            throw Self.problem(Int(response.status.code), body, bases[0] + path)
-        }
-        for try await buffer in response.body { try take(Data(buffer.readableBytesView)) }
     }
 
     /// Who asks, for the logs of servers; they cannot check it.

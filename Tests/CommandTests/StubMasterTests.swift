@@ -58,7 +58,7 @@ private final class StubMaster: ClusterView {
 private final class MuteServer: Sendable {
     private let descriptor: Int32
     private let count = Mutex(0)
-    private let ended = Mutex(false)
+    private let isListening: Bool
     let base: String
 
     var connections: Int { count.withLock { $0 } }
@@ -80,12 +80,10 @@ private final class MuteServer: Sendable {
         try #require(isBound)
         descriptor = socket
         base = "http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))"
+        self.isListening = isListening
+        guard isListening else { return }
         let thread = Thread { [self] in
             while case let connection = accept(descriptor, nil, nil), connection >= 0 {
-                guard !ended.withLock({ $0 }) else {
-                    close(connection)
-                    break
-                }
                 var buffer = [UInt8](repeating: 0, count: 4096)
                 _ = read(connection, &buffer, buffer.count)
                 count.withLock { $0 += 1 }
@@ -96,9 +94,10 @@ private final class MuteServer: Sendable {
         thread.start()
     }
 
+    /// Once; the number of the descriptor is another's afterwards.
     func end() {
-        ended.withLock { $0 = true }
-        shutdown(descriptor, Int32(SHUT_RDWR))
+        // The thread that accepts closes it, when it has seen the end.
+        if isListening { shutdown(descriptor, Int32(SHUT_RDWR)) } else { close(descriptor) }
     }
 }
 
