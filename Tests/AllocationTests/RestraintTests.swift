@@ -25,18 +25,25 @@ struct RestraintTests {
         }
     }
 
+    /// Sixteen agents, "f" of the role "r" that takes any, and eight of the role "s" that no agent
+    /// does for.
+    private func nineWait(_ subject: Subject) -> Cluster {
+        var cluster = Cluster(subject) { $0.offeredLimitThousandths = 500 }
+        cluster.framework("f", ["r"])
+        let rule = AttributeConstraint(selector: .hostname, predicate: .textEquals("x"))
+        for number in 0..<8 {
+            cluster.framework(
+                FrameworkID("g\(number)"), ["s"],
+                constraints: [OfferConstraint(role: "s", groups: [[rule]])])
+        }
+        cluster.agents(16, size(1, 100))
+        return cluster
+    }
+
     @Test("the more wait, the less one may hold in offers; room comes back as they leave")
     func offeredLimitOfMany() {
         for subject in Subject.with(.restraint) {
-            var cluster = Cluster(subject) { $0.offeredLimitThousandths = 500 }
-            cluster.framework("f", ["r"])
-            let rule = AttributeConstraint(selector: .hostname, predicate: .textEquals("x"))
-            for number in 0..<8 {
-                cluster.framework(
-                    FrameworkID("g\(number)"), ["s"],
-                    constraints: [OfferConstraint(role: "s", groups: [[rule]])])
-            }
-            cluster.agents(16, size(1, 100))
+            var cluster = nineWait(subject)
             // Nine wait, and count as sixteen: two sixteenths.
             #expect(cluster.round().count("f") == 2, "\(subject)")
             cluster.allocator.suppress("g0", roles: ["s"])
@@ -66,15 +73,7 @@ struct RestraintTests {
     @Test("a guarantee is not kept back because its framework holds many offers")
     func offeredLimitAndGuarantee() {
         for subject in Subject.with([.restraint, .quota]) {
-            var cluster = Cluster(subject) { $0.offeredLimitThousandths = 500 }
-            cluster.framework("f", ["r"])
-            let rule = AttributeConstraint(selector: .hostname, predicate: .textEquals("x"))
-            for number in 0..<8 {
-                cluster.framework(
-                    FrameworkID("g\(number)"), ["s"],
-                    constraints: [OfferConstraint(role: "s", groups: [[rule]])])
-            }
-            cluster.agents(16, size(1, 100))
+            var cluster = nineWait(subject)
             #expect(cluster.round().count("f") == 2, "\(subject)")
             cluster.allocator.setQuota(Quota(role: "r", guarantees: amounts(["cpus": 5])))
             #expect(cluster.round().count("f") == 3, "\(subject)")

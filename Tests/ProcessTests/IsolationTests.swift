@@ -178,10 +178,10 @@ struct IsolationTests {
         return root
     }
 
-    @Test(
-        "a task in a container ends as it would outside, and leaves nothing",
-        .enabled(if: canContain, "needs root, cgroups, busybox-static and runc or crun"))
-    func container() async throws {
+    /// A master, and an agent that runs tasks in containers and may use an image.
+    private func withImage(
+        _ body: (ProcessCluster, Root, _ image: String) async throws -> Void
+    ) async throws {
         let root = Root()
         defer { root.discard() }
         try await withProcesses { cluster in
@@ -193,6 +193,15 @@ struct IsolationTests {
                     "--isolation", "oci", "--cgroup-root", root.path, "--allowed-host-paths",
                     image,
                 ])
+            try await body(cluster, root, image)
+        }
+    }
+
+    @Test(
+        "a task in a container ends as it would outside, and leaves nothing",
+        .enabled(if: canContain, "needs root, cgroups, busybox-static and runc or crun"))
+    func container() async throws {
+        try await withImage { cluster, root, image in
             let probe = try cluster.probe()
             func launch(_ id: TaskID, _ command: String) async throws {
                 let offer = try await probe.offer("an offer for \(id)") {
@@ -229,17 +238,7 @@ struct IsolationTests {
         "checks of a task in a container are made in it",
         .enabled(if: canContain, "needs root, cgroups, busybox-static and runc or crun"))
     func containedChecks() async throws {
-        let root = Root()
-        defer { root.discard() }
-        try await withProcesses { cluster in
-            _ = try await cluster.startMaster()
-            let image = try makeImage(cluster.directory)
-            _ = try await cluster.startAgent(
-                0,
-                [
-                    "--isolation", "oci", "--cgroup-root", root.path, "--allowed-host-paths",
-                    image,
-                ])
+        try await withImage { cluster, root, image in
             let probe = try cluster.probe()
             let offer = try await probe.offer("an offer") { $0.resources.cpus >= Milli(1) }
             var task = TaskInfo(
@@ -273,17 +272,7 @@ struct IsolationTests {
         "the tasks of a group share a network and a directory, which go with the last of them",
         .enabled(if: canContain, "needs root, cgroups, busybox-static and runc or crun"))
     func group() async throws {
-        let root = Root()
-        defer { root.discard() }
-        try await withProcesses { cluster in
-            _ = try await cluster.startMaster()
-            let image = try makeImage(cluster.directory)
-            _ = try await cluster.startAgent(
-                0,
-                [
-                    "--isolation", "oci", "--cgroup-root", root.path, "--allowed-host-paths",
-                    image,
-                ])
+        try await withImage { cluster, root, image in
             let probe = try cluster.probe()
             let offer = try await probe.offer("an offer") { $0.resources.cpus >= Milli(1) }
             let tasks = ["a", "b"].map { name in
