@@ -64,7 +64,7 @@ extension FrameworkDriver {
     private mutating func use(_ part: OfferAcceptance) {
         guard isSubscribed else { return }
         let launched = Self.launched(part.operations)
-        for task in launched { tasks[task.id] = LiveTask(agent: task.agentID) }
+        for task in launched { noteLaunch(task) }
         let demand = part.offers.compactMap { offerDemands.remove($0) }.first
         if let demand { demands.launched(launched.count, of: demand) }
     }
@@ -72,8 +72,14 @@ extension FrameworkDriver {
     private mutating func note(_ claim: Claim) {
         guard isSubscribed else { return }
         let launched = claim.parts.flatMap { Self.launched($0.operations) }
-        for task in launched { tasks[task.id] = LiveTask(agent: task.agentID) }
+        for task in launched { noteLaunch(task) }
         claims[claim.id] = (claims[claim.id] ?? []) + launched.map(\.id)
+    }
+
+    private mutating func noteLaunch(_ task: TaskInfo) {
+        tasks[task.id] = LiveTask(agent: task.agentID)
+        // How an earlier task of that id ended says nothing about this one.
+        ended.remove(task.id)
     }
 
     /// What the next subscription says.

