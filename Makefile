@@ -31,7 +31,7 @@ test: setup ## Run all tests
 	@.build/debug/proffer simulate --seeds 20 --hashes > .build/hashes-of-debug
 	@.build/release/proffer simulate --seeds 20 --hashes > .build/hashes-of-release
 	@diff .build/hashes-of-debug .build/hashes-of-release
-	@.build/release/proffer simulate --seeds 900
+	@.build/release/proffer simulate --seeds 2000
 	@swift test --skip-build --disable-xctest --filter CrashTests
 
 simulate: build ## Let 2,000 simulated clusters run in which things go wrong

@@ -71,9 +71,9 @@ extension FrameworkDriver {
 
     private mutating func note(_ claim: Claim) {
         guard isSubscribed else { return }
-        let launched = claim.parts.flatMap { Self.launched($0.operations) }
-        for task in launched { noteLaunch(task) }
-        claims[claim.id] = (claims[claim.id] ?? []) + launched.map(\.id)
+        for part in claim.parts {
+            for task in Self.launched(part.operations) { noteLaunch(task) }
+        }
     }
 
     private mutating func noteLaunch(_ task: TaskInfo) {

@@ -35,8 +35,6 @@ extension FrameworkDriver {
             phase = .disconnected
             reconcileAt = nil
             offerDemands = [:]
-            // Whether they were committed is not known; reconciliation tells of their tasks.
-            claims = [:]
             clusterSerial = nil
             outbox.append(.observe(.disconnected(reason)))
             tell(.disconnected, at: now, into: &outbox)
@@ -90,14 +88,8 @@ extension FrameworkDriver {
     ) {
         switch event {
         case .claimAnswer(let id, let outcome):
-            let launched = claims.remove(id) ?? []
-            // Nobody has heard of these tasks, so nobody is to be asked about them.
-            if case .conflict = outcome {
-                for task in launched {
-                    tasks.remove(task)
-                    unanswered.remove(task)
-                }
-            }
+            // Updates tell of each task of a conflict. They may be lost with this session, so the
+            // tasks are asked about until then.
             tell(.claimAnswer(id: id, outcome), at: now, into: &outbox)
         case .cluster(let step): take(step, at: now, into: &outbox)
         case .backedOff(let role, let declines, let pause):
@@ -197,7 +189,6 @@ extension FrameworkDriver {
             kills = [:]
             killTimes = DeadlineQueue()
             unanswered = []
-            claims = [:]
             lose(peer, message, at: now, into: &outbox)
             // They were killed with the framework, and nobody else will say so.
             for (task, row) in ended {

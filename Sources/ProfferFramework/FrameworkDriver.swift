@@ -85,8 +85,6 @@ public struct FrameworkDriver<Policy: FrameworkPolicy>: Machine {
     var subscribedDemands: [Demand]?
     /// For which demand each offer was made that is not answered.
     var offerDemands: OrderedTable<OfferID, String> = [:]
-    /// The tasks of each claim without an answer.
-    var claims: OrderedTable<String, [TaskID]> = [:]
     /// Whether the framework wants to see the cluster's state.
     var isWatching = false
     /// The last step of it that was handed on; `nil` until a stream has begun.

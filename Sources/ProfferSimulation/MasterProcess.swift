@@ -253,7 +253,6 @@ final class MasterProcess: SimulatedProcess {
 
     private func forget(_ peer: PeerID, reason: String, at now: Instant) {
         guard sides.remove(peer) != nil else { return }
-        if world.bug == .masterForgetsNoPeer { return }
         give(.peerClosed(peer, reason: reason), at: now)
     }
 

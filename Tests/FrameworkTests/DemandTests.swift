@@ -266,7 +266,7 @@ struct ClaimTests {
         #expect(bench.driver.tasks.isEmpty)
     }
 
-    @Test("the tasks of a claim are asked about, unless it met with a conflict")
+    @Test("the tasks of a claim are asked about until an update tells of their end")
     func claimTasks() {
         var bench = Bench()
         bench.connect()
@@ -278,10 +278,18 @@ struct ClaimTests {
         ])
         bench.event(.claimAnswer(id: "c", conflict))
         bench.event(.claimAnswer(id: "d", .committed))
-        #expect(Array(bench.driver.tasks.keys) == ["v"])
         #expect(answers(bench).map(\.0) == ["c", "d"])
         #expect(answers(bench).map(\.1) == [conflict, .committed])
-        #expect(bench.driver.claims.isEmpty)
+        var lost = Bench.status(.lost)
+        lost.taskID = "t"
+        bench.event(.update(lost))
+        #expect(Array(bench.driver.tasks.keys) == ["u", "v"])
+        // The update of the other one is lost with the session.
+        bench.give(.closed(Bench.peer, reason: "x"))
+        bench.forget()
+        bench.connect(PeerID(2))
+        let asked = ["u", "v"].map { ReconcileTask(taskID: $0, agentID: "n") }
+        #expect(bench.calls.contains(.reconcile(asked)))
     }
 
     @Test("a claim without a master is answered with a conflict, and its tasks are TASK_DROPPED")
@@ -313,9 +321,6 @@ struct ClaimTests {
         bench.connect(PeerID(2))
         #expect(
             bench.calls.contains(.reconcile([ReconcileTask(taskID: "t", agentID: "n")])))
-        // An answer to a claim of an earlier session would be about nothing that is kept.
-        bench.event(.claimAnswer(id: "c", .conflict([])), from: PeerID(2))
-        #expect(Array(bench.driver.tasks.keys) == ["t"])
     }
 }
 

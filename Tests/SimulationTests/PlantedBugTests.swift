@@ -24,10 +24,6 @@ struct PlantedBugTests {
             configuration.agents = 4...4
             configuration.frameworks = 3...3
             configuration.faults = []
-        case .masterForgetsNoPeer:
-            configuration.faults = [
-                .frameworkKilled, .agentKilled, .nodeRebooted, .frameworkPaused, .agentDiskWiped,
-            ]
         default: break
         }
         return configuration
@@ -43,9 +39,6 @@ struct PlantedBugTests {
         return bug.invariants.contains(violation.invariant)
     }
 
-    /// Shown by a rare coincidence only, for which minutes are needed.
-    private static let rare: Set<PlantedBug> = [.masterForgetsNoPeer]
-
     private static func keptSeeds() throws -> [String: UInt64] {
         var seeds: [String: UInt64] = [:]
         for line in try Support.text("planted.txt").split(separator: "\n")
@@ -60,7 +53,7 @@ struct PlantedBugTests {
     /// the first ones are tried.
     @Test(
         "a planted bug is found, and by the invariants that it breaks",
-        arguments: PlantedBug.allCases.filter { !rare.contains($0) })
+        arguments: PlantedBug.allCases)
     func found(bug: PlantedBug) throws {
         if let seed = try Self.keptSeeds()[bug.rawValue], Self.finds(bug, seed) { return }
         let limit: UInt64 = Support.isRewriting ? 2000 : 100

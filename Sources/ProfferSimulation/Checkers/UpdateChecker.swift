@@ -159,7 +159,9 @@ final class UpdateChecker: Checker {
             findings.expect(
                 lines[place]?.kept[item.sequence] == uuid
                     || (lines[place]?.kept.isEmpty == false
-                        && (removedAt[place] ?? 0) < item.sequence),
+                        && (removedAt[place] ?? 0) < item.sequence)
+                    // Its updates are forgotten at once, also those that are about to leave.
+                    || endedFrameworks[framework] == true,
                 "S14", "\(status.state.name) of \(status.taskID) was sent after it was acknowledged"
             )
         case .executorEvent(.acknowledged(let task, let uuid)):
