@@ -198,6 +198,13 @@ extension Master {
             refuse(peer, problem, into: &outbox)
             return
         }
+        if let current = known?.peer, peer < current {
+            // What a process that has died said of its tasks arrives after what its successor
+            // says; and is older.
+            outbox.append(
+                .closePeer(peer, reason: "the agent has come back over a later session"))
+            return
+        }
         var row = known ?? AgentRow(id: id, info: body.info, state: .active)
         row.info = body.info
         row.info.resources = resources(body.info.resources, of: known)

@@ -13,6 +13,8 @@ struct Chance {
     var seeds: SeededGenerator
     /// For the plan of a run: sizes, rates, mixes.
     var plan: SeededGenerator
+    /// For what operators withdraw and give back.
+    var withdrawals: SeededGenerator
 
     init(seed: UInt64) {
         var root = SeededGenerator(seed: seed)
@@ -24,6 +26,7 @@ struct Chance {
         faults = root.split()
         coordinator = root.split()
         seeds = root.split()
+        withdrawals = root.split()
     }
 }
 

@@ -103,6 +103,10 @@ public enum FaultKind: Int, CaseIterable, Sendable {
     case operatorTearsDown
     /// A stranger claims the id of a framework or agent.
     case impostor
+    /// An operator drains an agent, and takes it into use again later.
+    case operatorDrains
+    /// An operator takes an agent out of use, and into use again later.
+    case operatorDeactivates
 
     // MARK: By themselves
 
@@ -171,9 +175,11 @@ public enum FaultKind: Int, CaseIterable, Sendable {
     public var name: String { "\(self)" }
 
     /// Whether a run plans it; otherwise it happens by itself.
-    public var isPlanned: Bool { rawValue <= FaultKind.impostor.rawValue }
+    public var isPlanned: Bool { rawValue <= FaultKind.operatorDeactivates.rawValue }
 
     static let planned = allCases.filter(\.isPlanned)
+    /// Those that take agents out of use.
+    static let withdrawals: [FaultKind] = [.operatorDrains, .operatorDeactivates]
 
     /// Whether it needs several masters.
     var needsStandby: Bool {

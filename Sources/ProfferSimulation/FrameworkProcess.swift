@@ -10,6 +10,8 @@ class FrameworkShell: SimulatedProcess {
     var keptID: FrameworkID?
     var behavior: (@Sendable (TaskID, inout SeededGenerator) -> SimulatedTask)?
     var complaint: (@Sendable (FrameworkShell) -> String?)?
+    /// Whether it gives back whatever it does not want and may be offered it again at once.
+    var isEager = false
     var hasEnded: Bool { false }
     /// The tasks that its driver knows to live.
     var info: FrameworkInfo { FrameworkInfo(name: name) }

@@ -79,6 +79,10 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case constraintsIgnored
     /// Agents without a session are offered.
     case lostAgentsOffered
+    /// That an agent is out of use is not kept.
+    case withdrawalsNotKept
+    /// A drain takes an agent out of use and leaves its tasks.
+    case drainsKillNothing
     /// Always found, whatever happens.
     case canary
 
@@ -114,7 +118,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
         case .resourcesLeak: ["L5", "S15"]
         case .resourcesReturnedEarly: ["S1", "S2", "S3", "S15"]
         case .constraintsIgnored: ["S27"]
-        case .lostAgentsOffered: ["S28"]
+        case .lostAgentsOffered, .withdrawalsNotKept: ["S28"]
+        case .drainsKillNothing: ["L9"]
         case .canary: ["M2"]
         }
     }
@@ -156,6 +161,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
         case (.pongsLost, .agent(.pong, _)), (.pongsLost, .agent(.usage, _)),
             (.masterForgetsNoPeer, .peerClosed):
             return []
+        case (.drainsKillNothing, .operation(.drainAgent(let id, _, _), let query)):
+            return [.operation(.deactivateAgent(id), query)]
         case (
             .resourcesReturnedEarly, .agent(.update(let framework, let status, _), let peer)
         ) where status.state == .running:
@@ -205,6 +212,16 @@ package enum PlantedBug: String, CaseIterable, Sendable {
                 .commit(
                     records.filter { record in
                         if case .agent = record { false } else { true }
+                    })
+            ]
+        case (.withdrawalsNotKept, .commit(let records)):
+            return [
+                .commit(
+                    records.map { record in
+                        guard case .agent(let id, var entry?) = record else { return record }
+                        entry.isDeactivated = false
+                        entry.drain = nil
+                        return .agent(id, entry)
                     })
             ]
         default: return [effect]

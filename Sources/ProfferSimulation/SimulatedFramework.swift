@@ -59,6 +59,8 @@ public struct SimulatedFramework: Sendable {
     let behavior: (@Sendable (TaskID, inout SeededGenerator) -> SimulatedTask)?
     /// What is not as it should be at the end of a run, or `nil`.
     var complaint: (@Sendable (FrameworkShell) -> String?)?
+    /// Whether it gives back whatever it does not want and may be offered it again at once.
+    var isEager = false
 
     /// Describes a framework.
     ///

@@ -23,6 +23,7 @@ enum Swarm {
         chooseNetwork(&plan, &chance)
         chooseRates(&plan, configuration, &chance)
         plan.faults = chooseFaults(plan, configuration, &chance)
+        plan.faults += chooseWithdrawals(plan, configuration, &chance)
         if let only = configuration.onlyFaults {
             plan.faults.removeAll { !only.contains($0.number) }
         }
@@ -85,12 +86,33 @@ enum Swarm {
         choose(.taskUnhealthy, 300, &chance)
     }
 
+    /// In a third of the runs agents are taken out of use; what else goes wrong is the same with
+    /// and without.
+    private static func chooseWithdrawals(
+        _ plan: Plan, _ configuration: SimulationConfiguration, _ chance: inout Chance
+    ) -> [PlannedFault] {
+        guard chance.withdrawals.hits(330) else { return [] }
+        var faults: [PlannedFault] = []
+        var at = 2 * Span.second
+        while true {
+            at += chance.withdrawals.below(30 * Span.second)
+            guard at < plan.faultPhase else { return faults }
+            let kind = FaultKind.withdrawals[chance.withdrawals.below(2)]
+            let fault = PlannedFault(
+                number: plan.faults.count + faults.count, at: at, kind: kind,
+                first: chance.withdrawals.below(1 << 30),
+                second: chance.withdrawals.below(1 << 30),
+                span: Span.second + chance.withdrawals.below(60 * Span.second))
+            if configuration.allows(kind) { faults.append(fault) }
+        }
+    }
+
     private static func chooseFaults(
         _ plan: Plan, _ configuration: SimulationConfiguration, _ chance: inout Chance
     ) -> [PlannedFault] {
         // About a third of the kinds, each from rarely to often.
         var kinds: [(kind: FaultKind, weight: Int)] = []
-        for kind in FaultKind.planned {
+        for kind in FaultKind.planned where !FaultKind.withdrawals.contains(kind) {
             let isChosen = chance.faults.hits(330)
             let weight = 1 << chance.faults.below(4)
             if kind.needsStandby, plan.masters < 2 { continue }

@@ -328,12 +328,12 @@ struct Workload: FrameworkPolicy {
         }
         if shape.ports > 0 {
             guard let item = left.items.first(where: { $0.name == "ports" }),
-                case .ranges(let set) = item.value,
-                let first = set.intervals.first(where: { $0.count >= shape.ports })
+                case .ranges(let set) = item.value
             else { return nil }
+            let ports = set.prefix(shape.ports)
+            guard ports.count == shape.ports else { return nil }
             var piece = item
-            let low = first.lowerBound
-            piece.value = .ranges(IntervalSet([low...(low + UInt64(shape.ports) - 1)]))
+            piece.value = .ranges(IntervalSet(ports.map { $0...$0 }))
             taken += piece
         }
         return taken

@@ -64,6 +64,7 @@ extension World {
         let process = framework.make(self, framework.name, node, "kf\(index)", nextClock())
         process.behavior = framework.behavior
         process.complaint = framework.complaint
+        process.isEager = framework.isEager
         frameworks.append(process)
         add(process)
     }
@@ -91,9 +92,11 @@ extension World {
         if chance.hits(150) { shape.rack = "a" }
         let failover = Duration.seconds(chance.pick([0, 40, 600, 600]) ?? 600)
         let checkpoint = !chance.hits(100)
-        return workload(
+        var framework = workload(
             shape, name: "framework\(index)", failover: failover, checkpoint: checkpoint,
             restAt: restAt, seed: chance.next())
+        framework.isEager = !shape.suppresses && !shape.statesDemand && shape.refusal == .zero
+        return framework
     }
 
     static func workload(

@@ -42,6 +42,7 @@ extension World {
             return injureStorageOrTime(fault)
         case .operatorKills, .operatorWeighs, .operatorSetsQuota, .operatorTearsDown, .impostor:
             return operate(fault)
+        case .operatorDrains, .operatorDeactivates: return withdraw(fault)
         default: return false
         }
     }
@@ -326,29 +327,41 @@ extension World {
         case .operatorKills:
             let all = nodes.flatMap { $0.tasks.map(\.task.key) }
             guard let key = pick(all, fault.first) else { return false }
-            leader.arrive(.mail(.wanted(.call(.kill(key)))))
+            leader.order(.kill(key))
         case .operatorWeighs:
-            leader.arrive(
-                .mail(
-                    .wanted(
-                        .call(
-                            .setWeight(
-                                role: pick(["prod", "dev", "*"], fault.first) ?? "*",
-                                thousandths: Int64(500 + fault.second % 4000))))))
+            leader.order(
+                .setWeight(
+                    role: pick(["prod", "dev", "*"], fault.first) ?? "*",
+                    thousandths: Int64(500 + fault.second % 4000)))
         case .operatorSetsQuota:
             let limit = Milli(thousandths: Int64(fault.second % 8) * 500)
             let quota = Quota(
                 role: fault.first % 2 == 0 ? "prod" : "dev",
                 limits: fault.second % 5 == 0 ? [] : [QuotaLimit(name: "cpus", amount: limit)])
-            leader.arrive(
-                .mail(.wanted(.call(.setQuotas([quota], isForced: fault.first % 3 != 0)))))
+            leader.order(.setQuotas([quota], isForced: fault.first % 3 != 0))
         case .operatorTearsDown:
             guard let id = pick(frameworks.compactMap(\.keptID), fault.first),
                 fault.second % 3 == 0
             else { return false }
-            leader.arrive(.mail(.wanted(.call(.teardown(id)))))
+            leader.order(.teardown(id))
         case .impostor: return sendImpostor(fault)
         default: return false
+        }
+        return true
+    }
+
+    /// Takes an agent out of use, and into use again after a while, unless that is forgotten.
+    private func withdraw(_ fault: PlannedFault) -> Bool {
+        guard let leader, let id = pick(agents.compactMap { $0.report?.info.id }, fault.first)
+        else { return false }
+        if fault.kind == .operatorDrains {
+            let grace: Duration? = fault.second % 2 == 0 ? nil : .seconds(1)
+            leader.order(.drainAgent(id, maxGrace: grace, marksGone: false))
+        } else {
+            leader.order(.deactivateAgent(id))
+        }
+        if fault.second % 3 != 0 {
+            after(fault.span) { [self] in self.leader?.order(.reactivateAgent(id)) }
         }
         return true
     }
@@ -401,7 +414,14 @@ extension World {
         // What operators have forbidden would hold up the work for ever.
         after(30 * Span.second) { [self] in
             let open = ["prod", "dev"].map { Quota(role: $0) }
-            leader?.arrive(.mail(.wanted(.call(.setQuotas(open, isForced: true)))))
+            leader?.order(.setQuotas(open, isForced: true))
+        }
+        // What is drained has had its time by then.
+        after(DrainChecker.patience + 2 * Span.second) { [self] in
+            guard let leader, case .agents(let list)? = leader.ask(.agents) else { return }
+            for agent in list where agent.state != .gone {
+                if let id = agent.info.id { leader.order(.reactivateAgent(id)) }
+            }
         }
     }
 }

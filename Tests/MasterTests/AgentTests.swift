@@ -273,6 +273,27 @@ struct AgentTests {
         #expect(stage.updates(id).isEmpty)
     }
 
+    @Test("what an agent said over an earlier session is not believed after a later one")
+    func earlierSession() throws {
+        var (stage, id, agent) = try running()
+        let late = stage.makePeer()
+        // The task ended between the two sessions, and its resources are free by now.
+        stage.comeBack(agent, tasks: [Stage.agentTask("t", id, on: agent, .finished)])
+        let current = try #require(stage.agentPeers[agent])
+        var info = try #require(stage.master.agents[agent]?.info)
+        info.id = agent
+        stage.give(
+            .agent(
+                .reregister(
+                    Reregistration(
+                        info: info, tasks: [Stage.agentTask("t", id, on: agent, .running)]),
+                    version: "1", bootID: "b"), from: late))
+        #expect(stage.closed.contains(late))
+        #expect(!stage.closed.contains(current))
+        #expect(stage.master.agents[agent]?.peer == current)
+        #expect(stage.master.tasks.values.allSatisfy { $0.state != .running })
+    }
+
     @Test("a known agent on another host is refused")
     func otherHost() throws {
         var (stage, _, agent) = try running()

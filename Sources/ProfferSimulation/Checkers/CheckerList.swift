@@ -3,7 +3,7 @@ enum CheckerList {
     static func make(_ plan: Plan) -> [any Checker] {
         [
             LedgerChecker(), UpdateChecker(), TruthChecker(), LeaderChecker(plan), BoundsChecker(),
-            RestChecker(),
+            RestChecker(), DrainChecker(),
         ]
     }
 }

@@ -12,7 +12,7 @@ final class LeaderChecker: Checker {
     private var keptAgents = OrderedTable<AgentID, Bool>()
     /// Ids that were given up: whoever claims one takes it from nobody.
     private var keptFrameworks = OrderedTable<FrameworkID, Bool>()
-    private var keptWeights = LookupTable<String, Int64>()
+    private var keptWeights = LookupTable<Weight, Bool>()
     private var strangers = LookupTable<PeerID, Bool>()
     private var orders = LookupTable<QueryID, OperatorCall>()
     private var strangersOf = -1
@@ -20,7 +20,21 @@ final class LeaderChecker: Checker {
     private var wanted = LookupTable<TaskKey, Bool>()
     private var notices = LookupTable<TaskKey, Instant>()
     private var framework = LookupTable<PeerID, FrameworkID>()
+    /// Agents that an operator has had drained at some time.
+    private var drained = LookupTable<AgentID, Bool>()
+    private var agentOf = LookupTable<Seat, AgentID>()
     private let notice: Duration
+
+    private struct Weight: Hashable {
+        var role: String
+        var thousandths: Int64?
+    }
+
+    /// A session of a master; each counts its own.
+    private struct Seat: Hashable {
+        var master: Int
+        var peer: PeerID
+    }
 
     init(_ plan: Plan) { notice = plan.master.preemptionNotice }
 
@@ -55,7 +69,7 @@ final class LeaderChecker: Checker {
         case .operatorAnswer(_, let query, .done):
             guard case .setWeight(let role, let weight)? = orders[query] else { return }
             findings.expect(
-                keptWeights[role] == weight, "S20",
+                keptWeights[Weight(role: role, thousandths: weight)] == true, "S20",
                 "the weight of \(role) was confirmed before it was kept")
         case .agentInput(let index, let epoch, .master(let message, _)):
             obey(message, index, epoch, findings)
@@ -76,7 +90,8 @@ final class LeaderChecker: Checker {
             case .framework(let id, _):
                 frameworks[id] = true
                 keptFrameworks[id] = true
-            case .weight(let role, let weight): keptWeights[role] = weight
+            case .weight(let role, let weight):
+                keptWeights[Weight(role: role, thousandths: weight)] = true
             case .quota, .epoch, .whitelist, .priorityLimit, .maintenance: break
             }
         }
@@ -108,7 +123,11 @@ final class LeaderChecker: Checker {
             if index == strangersOf { strangers[peer] = key?.hasPrefix("kx") == true ? true : nil }
         case .operation(let call, let query):
             orders[query] = call
-            if case .kill(let key) = call { wanted[key] = true }
+            switch call {
+            case .kill(let key): wanted[key] = true
+            case .drainAgent(let id, _, _): drained[id] = true
+            default: break
+            }
         case .framework(let call, _):
             guard let id = call.frameworkID, case .kill(let task, _, _) = call.call else {
                 return
@@ -129,15 +148,19 @@ final class LeaderChecker: Checker {
                 "a stranger is taken for \(id)")
         case .commit(let records):
             for case .agent(let id, nil) in records { released[id] = true }
+        case .tellAgent(.registered(let id, _), let peer):
+            agentOf[Seat(master: index, peer: peer)] = id
         case .tellAgent(.reregistered(let id, _, _), let peer):
+            agentOf[Seat(master: index, peer: peer)] = id
             // The id of an agent that was removed belongs to nobody.
             findings.expect(
                 strangers[peer] != true || index != strangersOf || released[id] == true, "S32",
                 "a stranger is taken for \(id)")
         case .observe(.preempting(let tasks, _, _)):
             for key in tasks { notices[key] = world.processes[index].instant }
-        case .tellAgent(.kill(let key, _), _):
+        case .tellAgent(.kill(let key, _), let peer):
             if wanted[key] == true { return }
+            if let agent = agentOf[Seat(master: index, peer: peer)], drained[agent] == true { return }
             guard let since = notices[key] else {
                 findings.report("S31", "\(key.task) is killed, and nobody has asked for it")
                 return

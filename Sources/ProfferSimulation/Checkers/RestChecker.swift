@@ -124,7 +124,10 @@ final class RestChecker: Checker {
         let executors = world.agents.reduce(0) { $0 + $1.home.executors.count }
         let tasks = world.agents.reduce(0) { $0 + $1.home.tasks.count }
         let parts = world.agents.count + world.frameworks.count * 4 + executors + tasks
-        let bound = 60 * (parts + 4)
+        // Each agent goes to each eager framework once a second and comes back, and who watches
+        // the cluster hears of both.
+        let eager = world.frameworks.count { $0.isEager } * world.agents.count
+        let bound = 60 * (parts + 4 + 2 * eager)
         findings.expect(
             last.count - before.count <= bound, "L12",
             "\(last.count - before.count) messages in half a minute of rest; \(bound) are enough")
