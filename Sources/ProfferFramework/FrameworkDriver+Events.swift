@@ -151,6 +151,8 @@ extension FrameworkDriver {
         _ id: FrameworkID, _ interval: Duration, _ master: MasterInfo, _ peer: PeerID,
         at now: Instant, into outbox: inout Outbox<Effect>
     ) {
+        // It had asked again before the first answer came.
+        let isRepetition = phase == .subscribed(peer) && options.info.id == id
         if interval > .zero { heartbeatInterval = interval }
         subscribePause = .milliseconds(500)
         phase = .subscribed(peer)
@@ -162,13 +164,14 @@ extension FrameworkDriver {
             stop(teardown: true, into: &outbox)
             return
         }
-        outbox.append(.observe(.subscribed(id)))
+        if !isRepetition { outbox.append(.observe(.subscribed(id))) }
         // The policy may have said something else meanwhile.
         let wanted = wantedDemands
         if wanted != subscribedDemands, wanted != [] {
             send(.demand(wanted ?? []), into: &outbox)
         }
         if isWatching { send(.watchCluster(true), into: &outbox) }
+        if isRepetition { return }
         tell(.subscribed(id, master: master), at: now, into: &outbox)
         for task in kills.keys { repeatKill(of: task, at: now, into: &outbox) }
         if options.reconciliation == .automatic {

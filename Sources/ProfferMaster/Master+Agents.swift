@@ -176,6 +176,17 @@ extension Master {
                 .agent(id, hostname: row.info.hostname, row.state, reason: reason)))
     }
 
+    /// Turns away what a process that has died said of its tasks, when it arrives after what its
+    /// successor says: it is older.
+    private func isLate(
+        _ peer: PeerID, after current: PeerID?, into outbox: inout Outbox<MasterEffect>
+    ) -> Bool {
+        guard let current, peer < current else { return false }
+        outbox.append(
+            .closePeer(peer, reason: "the agent has come back over a later session"))
+        return true
+    }
+
     private mutating func reregister(
         _ body: Reregistration, _ version: String, _ peer: PeerID, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
@@ -198,13 +209,7 @@ extension Master {
             refuse(peer, problem, into: &outbox)
             return
         }
-        if let current = known?.peer, peer < current {
-            // What a process that has died said of its tasks arrives after what its successor
-            // says; and is older.
-            outbox.append(
-                .closePeer(peer, reason: "the agent has come back over a later session"))
-            return
-        }
+        if isLate(peer, after: known?.peer, into: &outbox) { return }
         var row = known ?? AgentRow(id: id, info: body.info, state: .active)
         row.info = body.info
         row.info.resources = resources(body.info.resources, of: known)

@@ -87,6 +87,10 @@ extension Master {
         // A repetition over the same session means the framework that was made the first time.
         let id = id ?? peerFrameworks[peer] ?? makeFrameworkID()
         let known = frameworks[id]
+        if let known, says(subscription, nothingNewOf: known, peer) {
+            outbox.append(welcome(id, peer))
+            return
+        }
         var row = known ?? FrameworkRow(id: id, info: subscription.framework)
         row.info = subscription.framework
         row.info.id = id
@@ -117,10 +121,7 @@ extension Master {
         timers.set(.heartbeat(id), to: now + configuration.heartbeatInterval)
         tellAllocator(row, isActive: true)
         forgetWishes(id, at: now)
-        outbox.append(
-            .tellFramework(
-                .subscribed(
-                    id, heartbeatInterval: configuration.heartbeatInterval, master: info), peer))
+        outbox.append(welcome(id, peer))
         outbox.append(.tellFramework(.heartbeat, peer))
         begin(with: subscription.demands, id, isKnown: known != nil, at: now, into: &outbox)
         outbox.append(
@@ -130,6 +131,26 @@ extension Master {
                     reason: "subscribed")))
         tellAgents(of: row, .updateFramework(row.info), into: &outbox)
         repeatInverseOffers(id, at: now, into: &outbox)
+    }
+
+    private func welcome(_ id: FrameworkID, _ peer: PeerID) -> MasterEffect {
+        .tellFramework(
+            .subscribed(id, heartbeatInterval: configuration.heartbeatInterval, master: info),
+            peer)
+    }
+
+    /// Whether a framework that waited long for its answer has only asked again: what it was
+    /// offered since the first time stays its own.
+    private func says(
+        _ subscription: Subscription, nothingNewOf row: FrameworkRow, _ peer: PeerID
+    ) -> Bool {
+        guard row.peer == peer else { return false }
+        var info = subscription.framework
+        info.id = row.id
+        return info == row.info && subscription.suppressedRoles == row.suppressedRoles
+            && subscription.constraints == row.constraints
+            && subscription.takesBatches == row.takesBatches
+            && (subscription.demands ?? []) == row.demands
     }
 
     private func problem(_ subscription: Subscription, _ id: FrameworkID?, _ peer: PeerID?)
@@ -189,7 +210,9 @@ extension Master {
         from row: FrameworkRow, to peer: PeerID, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
-        for id in row.offers { end(offer: id, .discarded, at: now, into: &outbox) }
+        // Over the same session it may have heard of them.
+        let end: OfferEnd = row.peer == peer ? .rescinded : .discarded
+        for id in row.offers { self.end(offer: id, end, at: now, into: &outbox) }
         guard let old = row.peer, old != peer else { return }
         peerFrameworks.remove(old)
         outbox.append(.tellFramework(.error("Framework failed over"), old))

@@ -39,6 +39,8 @@ public struct ScaleReport: Sendable {
     public var tasks: [Duration]
     /// Tasks that did not finish for whatever reason.
     public var failures: Int
+    /// The same by state and reason, such as `TASK_LOST REASON_INVALID_OFFERS`.
+    public var failureReasons: [String: Int]
     /// Tasks that ran at the end.
     public var running: Int
     /// The processor time of the master's turns after the warm-up; zero without a stopwatch.
@@ -143,9 +145,17 @@ extension World {
                 spans.append(overhead.span)
             }
         }
+        var failures = 0
+        var reasons: [String: Int] = [:]
+        for workload in all {
+            for (reason, count) in workload.failures {
+                failures += count
+                reasons[reason, default: 0] += count
+            }
+        }
         return ScaleReport(
             probes: probes.compactMap { policy($0)?.probeOverhead }, tasks: spans.sorted(),
-            failures: all.reduce(0) { $0 + $1.failures },
+            failures: failures, failureReasons: reasons,
             running: nodes.reduce(0) { $0 + $1.tasks.count }, masterBusy: .nanoseconds(busy),
             measured: .nanoseconds(now - start), events: eventCount,
             lines: transcript.lines)

@@ -29,7 +29,8 @@ struct ScaleWorkload: FrameworkPolicy {
     private(set) var overheads: [Overhead] = []
     /// From the start of its process to the end of its only task, without the task's own time.
     private(set) var probeOverhead: Duration?
-    private(set) var failures = 0
+    /// How tasks ended that did not finish, and how often.
+    private(set) var failures = OrderedTable<String, Int>()
 
     init(_ prefix: String, probe: Duration?, seed: UInt64, at start: Instant) {
         self.prefix = prefix
@@ -83,7 +84,8 @@ struct ScaleWorkload: FrameworkPolicy {
     private mutating func take(_ status: TaskStatus, at now: Instant) {
         guard status.state.isTerminal, let task = tasks.remove(status.taskID) else { return }
         guard status.state == .finished else {
-            failures += 1
+            let reason = status.reason.map { " \($0.name)" } ?? ""
+            failures[status.state.name + reason] = (failures[status.state.name + reason] ?? 0) + 1
             return
         }
         overheads.append(

@@ -227,6 +227,19 @@ struct DriverTests {
         #expect(bench.driver.policy.updates.map(\.state) == [.finished, .staging])
     }
 
+    @Test("a second answer to a subscription that was asked for twice begins nothing anew")
+    func answeredTwice() {
+        var bench = Bench()
+        bench.connect()
+        bench.forget()
+        bench.event(
+            .subscribed(
+                "f", heartbeatInterval: .seconds(15),
+                master: MasterInfo(id: "m", hostname: "h", version: "1")))
+        #expect(bench.driver.policy.happenings.isEmpty)
+        #expect(bench.calls.isEmpty)
+    }
+
     @Test("a kill is repeated until the end, also over a new session")
     func kills() {
         var bench = Bench()

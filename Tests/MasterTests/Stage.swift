@@ -94,8 +94,9 @@ struct Stage {
     private mutating func note(_ event: SchedulerEvent, _ peer: PeerID) {
         #expect(!closed.contains(peer), "told after its session was closed")
         if case .subscribed(let id, _, _) = event {
+            // Over the same session it has its offers still.
+            if frameworkPeers[id] != peer { offers[id] = [] }
             frameworkPeers[id] = peer
-            offers[id] = []
         }
         guard let id = frameworkPeers.elements.first(where: { $0.value == peer })?.key else {
             return

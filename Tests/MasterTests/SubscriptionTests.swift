@@ -47,6 +47,30 @@ struct SubscriptionTests {
         #expect(stage.frameworkPeers[id] == peer)
     }
 
+    @Test("who asks again, because the answer was late, keeps what it was offered meanwhile")
+    func lateAnswer() throws {
+        var stage = Stage()
+        let id = stage.subscribe(Stage.info("a"))
+        let peer = try #require(stage.frameworkPeers[id])
+        stage.addAgent()
+        stage.pass(.seconds(1))
+        let offer = try stage.offer(id)
+        stage.forget()
+        stage.give(
+            .framework(
+                FrameworkCall(call: .subscribe(Subscription(framework: Stage.info("a")))),
+                from: peer))
+        #expect(stage.master.offers[offer.id] != nil)
+        #expect(stage.events(to: peer).count == 1)
+        // It wants something else by now: that is a new beginning, and it is told.
+        stage.forget()
+        var other = Subscription(framework: Stage.info("a"))
+        other.suppressedRoles = other.framework.roles
+        stage.give(.framework(FrameworkCall(call: .subscribe(other)), from: peer))
+        #expect(stage.master.offers[offer.id] == nil)
+        #expect(stage.events(to: peer).first == .rescind(offer.id))
+    }
+
     @Test(
         "a subscription that cannot be is answered with an error that says why, and ends",
         arguments: [

@@ -160,7 +160,8 @@ final class LeaderChecker: Checker {
             for key in tasks { notices[key] = world.processes[index].instant }
         case .tellAgent(.kill(let key, _), let peer):
             if wanted[key] == true { return }
-            if let agent = agentOf[Seat(master: index, peer: peer)], drained[agent] == true { return }
+            let agent = agentOf[Seat(master: index, peer: peer)]
+            if agent.map({ drained[$0] == true }) == true { return }
             guard let since = notices[key] else {
                 findings.report("S31", "\(key.task) is killed, and nobody has asked for it")
                 return

@@ -20,7 +20,9 @@ final class TruthChecker: Checker {
     private var starts = LookupTable<TaskKey, Int>()
     private var running = LookupTable<TaskKey, Int>()
     private var killed = LookupTable<TaskKey, Int>()
-    private var over = LookupTable<TaskKey, TaskState>()
+    private var over = OrderedTable<TaskKey, TaskState>()
+    /// Ends of which only an earlier process of the framework knows.
+    private var heardBefore = LookupTable<TaskKey, Bool>()
     private var heard = LookupTable<UpdateID, Bool>()
     private var awareness = LookupTable<FrameworkID, Bool>()
     private var notCheckpointing = LookupTable<FrameworkID, Bool>()
@@ -57,6 +59,7 @@ final class TruthChecker: Checker {
                 // What its earlier process has wished is gone with it.
                 for key in wishes where key.framework == id { unwanted.remove(key) }
                 wishes.removeAll { $0.framework == id }
+                for key in over.keys where key.framework == id { heardBefore[key] = true }
             }
         case .frameworkRegistered(let index, let id):
             note(world.frameworkInfo(index), id)
@@ -168,7 +171,10 @@ final class TruthChecker: Checker {
             if heard[uuid] == true { return }
             heard[uuid] = true
         }
-        if let end = over[key], !status.state.isTerminal, status.state != .unknown {
+        // A process that was started anew may be told what an earlier one has heard before the
+        // end: the agent, whose acknowledgement was lost, has begun to repeat it.
+        let isOfBefore = status.uuid == nil && heardBefore[key] == true
+        if let end = over[key], !status.state.isTerminal, status.state != .unknown, !isOfBefore {
             findings.report(
                 "S12", "\(status.taskID) is \(status.state.name) after \(end.name)")
         }
