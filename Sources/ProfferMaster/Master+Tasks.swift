@@ -231,7 +231,10 @@ extension Master {
         unreachableSince: WallTime? = nil, at now: Instant,
         into outbox: inout Outbox<MasterEffect>
     ) {
-        guard let task = tasks[key], !task.state.isTerminal else { return }
+        guard let task = tasks[key] else { return }
+        // An end that its agent knew and has not told yet may be lost with it: the framework
+        // would believe for ever that the task runs.
+        if task.state.isTerminal, task.lastStatus?.state.isTerminal == true { return }
         tasks[key]?.state = state
         var status = task.lastStatus ?? TaskStatus(taskID: key.task, state: state)
         status.state = state

@@ -6,9 +6,12 @@ internal import Synchronization
 /// of it.
 public final class EtcdCluster: Sendable {
     /// Where etcd is installed; `nil` when it is not, and tests of it are skipped.
-    public static let program: String? = ["/usr/bin/etcd", "/usr/local/bin/etcd"].first {
-        access($0, X_OK) == 0
-    }
+    ///
+    /// `PROFFER_ETCD` names another than the system's, to test with another version.
+    public static let program: String? = {
+        let named = ProcessInfo.processInfo.environment["PROFFER_ETCD"].map { [$0] }
+        return (named ?? ["/usr/bin/etcd", "/usr/local/bin/etcd"]).first { access($0, X_OK) == 0 }
+    }()
 
     /// What a member is started with.
     public struct Options: Sendable {

@@ -12,7 +12,7 @@ final class CrashBench {
     let cluster: ProcessCluster
     private let runs: String
     private let gate: String
-    private let journal: String
+    let journal: String
     private let keyFile: String
     private let marks: String
     private var frameworkStarts = 0

@@ -273,6 +273,22 @@ struct AgentTests {
         #expect(stage.updates(id).isEmpty)
     }
 
+    @Test("an end that an agent takes along untold does not leave its task running for ever")
+    func untoldEnd() throws {
+        var (stage, id, agent) = try running()
+        stage.disconnect(agent: agent)
+        stage.comeBack(
+            agent,
+            tasks: [
+                Stage.agentTask(
+                    "t", id, on: agent, .finished, last: TaskStatus(taskID: "t", state: .running))
+            ])
+        stage.disconnect(agent: agent)
+        stage.forget()
+        stage.pass(.seconds(3600))
+        #expect(stage.updates(id).map(\.state).last == .unreachable)
+    }
+
     @Test("what an agent said over an earlier session is not believed after a later one")
     func earlierSession() throws {
         var (stage, id, agent) = try running()
