@@ -262,8 +262,9 @@ let package = Package(
         .target(
             name: "ProfferCommands",
             dependencies: [
-                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferRegistry", "ProfferSimulation",
-                "ProfferTransport", "ProfferWire", "ProfferZeroMQ", arguments, httpClient,
+                "CLinux", "ProfferKernel", "ProfferAPI", "ProfferContainers", "ProfferIsolation",
+                "ProfferRegistry", "ProfferSimulation", "ProfferTransport", "ProfferWire",
+                "ProfferZeroMQ", arguments, httpClient,
                 nioCore, nioPosix, nioHTTP1,
             ],
             swiftSettings: edge),
@@ -387,7 +388,7 @@ let package = Package(
             name: "CommandTests",
             dependencies: [
                 "ProfferCommands", "ProfferAPI", "ProfferZeroMQ", "ProfferHTTP", "ProfferKernel",
-                "ProfferModel",
+                "ProfferIsolation", "ProfferModel",
                 arguments, hummingbird, log,
             ], swiftSettings: edge),
         .testTarget(

@@ -87,6 +87,29 @@ static inline int linux_mount(
     const char *data) {
     return (int)syscall(SYS_mount, source, target, kind, flags, data);
 }
+// Whether a file or directory is in memory only: on tmpfs or ramfs, by the first number of what
+// the kernel tells about a file system.
+static inline int linux_is_memory(long result, const long *numbers) {
+    unsigned long kind = (unsigned long)numbers[0] & 0xFFFFFFFFUL;
+    return result == 0 && (kind == 0x01021994UL || kind == 0x858458F6UL);
+}
+static inline int linux_directory_in_memory(const char *path) {
+    long numbers[64] = {0};
+    return linux_is_memory(syscall(SYS_statfs, path, numbers), numbers);
+}
+static inline int linux_file_in_memory(int file) {
+    long numbers[64] = {0};
+    return linux_is_memory(syscall(SYS_fstatfs, file, numbers), numbers);
+}
+// Whether the kernel counts its clock as synchronised: 1 yes, 0 no, -1 when it does not say.
+static inline int linux_clock_synchronised(void) {
+    // struct timex: its first number asks for nothing to be changed, its sixth has the flags.
+    long numbers[64] = {0};
+    long state = syscall(SYS_adjtimex, numbers);
+    if (state < 0) return -1;
+    int flags = (int)((unsigned long)numbers[5] & 0xFFFFFFFFUL);
+    return state != 5 /* error */ && (flags & 0x40 /* unsynchronised */) == 0;
+}
 static inline int linux_unmount(const char *target) {
     return (int)syscall(SYS_umount2, target, 2 /* detach */ | 8 /* no link */);
 }

@@ -64,7 +64,8 @@ extension Agent {
             environment: given.filter { variable in
                 !own.contains { $0.0 == variable.name }
             } + own.map { EnvironmentVariable(name: $0.0, value: $0.1) },
-            user: user.isEmpty ? nil : user, isCheckpointing: isCheckpointing)
+            user: user.isEmpty ? nil : user, isCheckpointing: isCheckpointing,
+            secrets: secrets(of: row, framework))
     }
 
     private static func milliseconds(_ span: Duration) -> String {
@@ -90,7 +91,7 @@ extension Agent {
         guard let slot = containers[container], executors[slot]?.phase != .sweeping else { return }
         executors[slot]?.cause = ExecutorRow.Cause(
             reason: .containerLaunchFailed, message: "the executor was not started: \(message)")
-        if executors[slot]?.isEnding == false { doomQueue(of: slot) }
+        if executors[slot]?.isEnding == false { doomQueue(of: slot, &turn) }
         remove(slot, status: -1, &turn)
     }
 
@@ -225,9 +226,7 @@ extension Agent {
             }
             guard row.phase == .sent else { continue }
             if row.kill != nil {
-                conclude(
-                    task, .killed, .taskKilledDuringLaunch, "killed before it was launched",
-                    &turn)
+                concludeUnlaunched(task, &turn)
                 continue
             }
             let index = row.groupID.flatMap { group in
@@ -302,7 +301,7 @@ extension Agent {
         guard let row = executors[slot], !row.isEnding else { return }
         turn.observe(.executorStopping(row.key, row.containerID, reason: reason))
         executors[slot]?.cause.message = "the executor was ended: \(reason)"
-        doomQueue(of: slot)
+        doomQueue(of: slot, &turn)
         if row.phase == .starting {
             kill(slot, &turn)
             return
@@ -314,10 +313,8 @@ extension Agent {
     }
 
     /// Ties the tasks that wait for an executor to its fate.
-    private mutating func doomQueue(of slot: Slot<ExecutorRow>) {
-        let units = executors[slot]?.queue ?? []
-        executors[slot]?.queue = []
-        for unit in units {
+    private mutating func doomQueue(of slot: Slot<ExecutorRow>, _ turn: inout Turn) {
+        for unit in takeQueue(of: slot, &turn) {
             for task in unit.tasks { tasks[task]?.phase = .sent }
         }
     }
@@ -347,7 +344,7 @@ extension Agent {
         }
         executors[slot]?.cause = ExecutorRow.Cause(reason: reason, message: message)
         turn.observe(.executorStopping(row.key, row.containerID, reason: message))
-        doomQueue(of: slot)
+        doomQueue(of: slot, &turn)
         kill(slot, &turn)
     }
 
@@ -390,7 +387,7 @@ extension Agent {
         else { return }
         if !row.isEnding {
             executors[slot]?.cause.message = "the executor ended with wait status \(status)"
-            doomQueue(of: slot)
+            doomQueue(of: slot, &turn)
         }
         let hasVictims = taskSlots(of: slot).contains { tasks[$0]?.phase != .queued }
         if row.peer != nil, hasVictims, row.exitStatus == nil {
@@ -458,7 +455,7 @@ extension Agent {
         }
         containers.remove(row.containerID)
         executorSlots.remove(row.key)
-        let waiting = executors[slot]?.queue ?? []
+        let waiting = takeQueue(of: slot, &turn)
         executors.remove(slot)
         succeed(row, waiting, &turn)
         release(row.key.framework, &turn)
@@ -483,7 +480,7 @@ extension Agent {
     }
 
     private mutating func succeed(
-        _ row: ExecutorRow, _ units: Deque<ExecutorRow.Unit>, _ turn: inout Turn
+        _ row: ExecutorRow, _ units: [ExecutorRow.Unit], _ turn: inout Turn
     ) {
         if units.isEmpty { return }
         let slot = startExecutor(row.key, row.info, role: row.role, &turn)

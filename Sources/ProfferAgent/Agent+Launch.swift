@@ -93,6 +93,7 @@ extension Agent {
         hold(framework)
         if let checkpoint = row.checkpoint { turn.records.append(.task(key, checkpoint)) }
         makeSandbox(of: row, run.framework, &turn)
+        armLaunch(slot, turn.now)
         turn.observe(.taskAccepted(key, row.executorID, sandbox: row.sandbox))
         return slot
     }
@@ -136,7 +137,17 @@ extension Agent {
         }
     }
 
+    /// Launches tasks, as soon as there is a value for each secret that they name.
     mutating func send(_ unit: ExecutorRow.Unit, to peer: PeerID, _ turn: inout Turn) {
+        if let request = secrets(of: unit) {
+            search(request, for: unit, &turn)
+        } else {
+            for event in launch(unit) { turn.effects.append(.tellExecutor(event, peer)) }
+        }
+    }
+
+    /// What launches tasks.
+    mutating func launch(_ unit: ExecutorRow.Unit) -> [ExecutorEvent] {
         var infos: [TaskInfo] = []
         var sandboxes: [String] = []
         for slot in unit.tasks {
@@ -145,13 +156,8 @@ extension Agent {
             sandboxes.append(row.sandbox)
             tasks[slot]?.phase = .sent
         }
-        if unit.isGroup {
-            turn.effects.append(.tellExecutor(.launchGroup(infos, sandboxes: sandboxes), peer))
-            return
-        }
-        for (info, sandbox) in zip(infos, sandboxes) {
-            turn.effects.append(.tellExecutor(.launch(info, sandbox: sandbox), peer))
-        }
+        if unit.isGroup { return [.launchGroup(infos, sandboxes: sandboxes)] }
+        return zip(infos, sandboxes).map { .launch($0, sandbox: $1) }
     }
 
     // MARK: Kill
@@ -177,10 +183,7 @@ extension Agent {
     }
 
     private mutating func killQueued(_ slot: Slot<TaskRow>, _ turn: inout Turn) {
-        guard let executor = tasks[slot]?.executor,
-            let index = executors[executor]?.queue.firstIndex(where: { $0.tasks.contains(slot) }),
-            let unit = executors[executor]?.queue.remove(at: index)
-        else { return }
+        guard let unit = takeQueued(slot, &turn) else { return }
         for member in unit.tasks {
             conclude(
                 member, .killed, .taskKilledDuringLaunch,
@@ -190,12 +193,39 @@ extension Agent {
         }
     }
 
+    /// Takes the tasks that were to be launched with one out of wherever they wait.
+    mutating func takeQueued(
+        _ slot: Slot<TaskRow>, _ turn: inout Turn
+    ) -> ExecutorRow.Unit? {
+        guard let executor = tasks[slot]?.executor, let row = executors[executor] else {
+            return nil
+        }
+        if let index = row.queue.firstIndex(where: { $0.tasks.contains(slot) }) {
+            return executors[executor]?.queue.remove(at: index)
+        }
+        guard let index = row.searches.firstIndex(where: { $0.unit.tasks.contains(slot) }) else {
+            return nil
+        }
+        turn.effects.append(.dropSecrets(row.searches[index].ticket))
+        return executors[executor]?.searches.remove(at: index).unit
+    }
+
+    /// Takes all tasks that wait for an executor or for secrets.
+    mutating func takeQueue(
+        of slot: Slot<ExecutorRow>, _ turn: inout Turn
+    ) -> [ExecutorRow.Unit] {
+        guard let row = executors[slot] else { return [] }
+        for search in row.searches { turn.effects.append(.dropSecrets(search.ticket)) }
+        executors[slot]?.searches = []
+        executors[slot]?.queue = []
+        return row.searches.map(\.unit) + row.queue
+    }
+
     /// Gives up tasks that wait for an executor which will not have them.
     mutating func dropQueue(
         of slot: Slot<ExecutorRow>, _ message: String, _ turn: inout Turn
     ) {
-        let units = executors[slot]?.queue ?? []
-        executors[slot]?.queue = []
+        let units = takeQueue(of: slot, &turn)
         for unit in units {
             for task in unit.tasks {
                 conclude(task, .dropped, .executorTerminated, message, &turn)

@@ -47,7 +47,7 @@ extension Agent {
             restore(key, update)
         }
         found.updates = updates.count
-        settle(&found)
+        settle(&found, now)
         leftovers = found
         timers.set(.recovery, to: now)
     }
@@ -111,7 +111,7 @@ extension Agent {
     }
 
     /// Counts what was rebuilt, and finds tasks that nobody runs.
-    private mutating func settle(_ found: inout Leftovers) {
+    private mutating func settle(_ found: inout Leftovers, _ now: Instant) {
         for slot in tasks.slots {
             guard let row = tasks[slot] else { continue }
             if row.state.isTerminal {
@@ -119,6 +119,7 @@ extension Agent {
                 continue
             }
             liveTaskCount += 1
+            if row.state == .staging || row.state == .starting { armLaunch(slot, now) }
             if let executor = row.executor {
                 executors[executor]?.taskCount += 1
             } else {

@@ -42,7 +42,7 @@ extension Agent {
             return
         }
         tasks[task]?.phase = .known
-        enqueue(complete(status, executor, turn.now), for: task, &turn)
+        enqueue(complete(judged(status, row), executor, turn.now), for: task, &turn)
         turn.effects.append(.tellExecutor(.acknowledged(status.taskID, uuid: uuid), peer))
         forward(task, &turn)
     }
@@ -137,6 +137,9 @@ extension Agent {
         turn.records.append(.update(row.key, sequence: sequence, status))
         turn.observe(
             .taskState(row.key, status.state, status.reason, message: status.message))
+        if status.state == .running || status.state.isTerminal {
+            timers.set(.launch(slot), to: nil)
+        }
         if status.state.isTerminal { end(slot, &turn) }
     }
 

@@ -22,6 +22,8 @@ public struct Agent: Machine {
         case executor(Slot<ExecutorRow>)
         /// An update was not acknowledged.
         case update(Slot<TaskRow>)
+        /// A task does not run yet.
+        case launch(Slot<TaskRow>)
     }
 
     /// Whether and how the agent is to end.
@@ -76,6 +78,8 @@ public struct Agent: Machine {
     /// Tasks that have not ended.
     var liveTaskCount = 0
     var launchCount: UInt64 = 0
+    /// Searches for secrets.
+    var searchCount: UInt64 = 0
     var timers = DeadlineQueue<Timer>()
 
     /// Makes an agent from what an earlier run has left.
@@ -133,6 +137,8 @@ public struct Agent: Machine {
         case .executorExited(let container, let status):
             noteExit(of: container, status: status, &turn)
         case .tasksSwept(let container): noteSweep(of: container, &turn)
+        case .secretsFound(let ticket): noteSecrets(ticket, &turn)
+        case .secretsMissing(let ticket, let message): missSecrets(ticket, message, &turn)
         case .usage(let usage): report(usage, &turn)
         case .operation(let operation, let query): answer(operation, query, &turn)
         case .stop(let unregister): stop(unregister: unregister, &turn)
@@ -153,6 +159,7 @@ public struct Agent: Machine {
             case .ping: missPing(&turn)
             case .executor(let slot): runOut(slot, &turn)
             case .update(let slot): repeatUpdates(slot, &turn)
+            case .launch(let slot): giveUpLaunch(slot, &turn)
             }
         }
         endIfDone(&turn)

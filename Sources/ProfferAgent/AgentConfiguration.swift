@@ -17,6 +17,9 @@ public struct AgentConfiguration: Hashable, Sendable {
     public var executorReregistrationTimeout: Duration
     /// From a broken session until a living executor must have come back.
     public var executorReconnectTimeout: Duration
+    /// From taking a task on until it must run, files and image included, unless the task says
+    /// otherwise; `nil` is any time.
+    public var launchTimeout: Duration?
     /// From SHUTDOWN until an executor is killed, unless it says otherwise itself.
     public var executorShutdownGrace: Duration
     /// Without a task for so long, the agent's own executor of a framework is shut down.
@@ -43,6 +46,7 @@ public struct AgentConfiguration: Hashable, Sendable {
         executorRegistrationTimeout: Duration = .seconds(60),
         executorReregistrationTimeout: Duration = .seconds(15),
         executorReconnectTimeout: Duration = .seconds(60),
+        launchTimeout: Duration? = .seconds(1800),
         executorShutdownGrace: Duration = .seconds(5),
         executorIdleTimeout: Duration = .seconds(300),
         executorRecoveryTimeout: Duration = .seconds(900),
@@ -59,6 +63,7 @@ public struct AgentConfiguration: Hashable, Sendable {
         self.executorRegistrationTimeout = executorRegistrationTimeout
         self.executorReregistrationTimeout = executorReregistrationTimeout
         self.executorReconnectTimeout = executorReconnectTimeout
+        self.launchTimeout = launchTimeout
         self.executorShutdownGrace = executorShutdownGrace
         self.executorIdleTimeout = executorIdleTimeout
         self.executorRecoveryTimeout = executorRecoveryTimeout
@@ -81,6 +86,7 @@ public struct AgentConfiguration: Hashable, Sendable {
             ("executorRegistrationTimeout", executorRegistrationTimeout),
             ("executorReregistrationTimeout", executorReregistrationTimeout),
             ("executorReconnectTimeout", executorReconnectTimeout),
+            ("launchTimeout", launchTimeout ?? .seconds(1)),
             ("executorShutdownGrace", executorShutdownGrace),
             ("executorIdleTimeout", executorIdleTimeout),
             ("executorRecoveryTimeout", executorRecoveryTimeout),

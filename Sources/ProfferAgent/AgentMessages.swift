@@ -21,6 +21,10 @@ public enum AgentInput: Sendable {
     case executorExited(ContainerID, status: Int)
     /// Of the tasks of an executor that is dead, no process is left.
     case tasksSwept(ContainerID)
+    /// The secrets that were asked for are there.
+    case secretsFound(SecretTicket)
+    /// The secrets that were asked for cannot be had, and why.
+    case secretsMissing(SecretTicket, message: String)
     /// What the node uses; the tasks' part comes from the executors.
     case usage(AgentUsage)
     /// Somebody asks through the agent's HTTP server.
@@ -39,6 +43,14 @@ public enum AgentEffect: Sendable {
     case tellMaster(AgentToMaster, PeerID)
     /// Say this to an executor; void when the session has ended.
     case tellExecutor(ExecutorEvent, PeerID)
+    /// Find secrets and keep their values outside of the agent's decisions; answered with
+    /// `secretsFound` or `secretsMissing`.
+    case findSecrets(SecretTicket, SecretRequest)
+    /// Say this to an executor, which is a launch, with the values of these secrets; void when the
+    /// session has ended. The values are of no more use then.
+    case handOver(SecretTicket, ExecutorEvent, PeerID)
+    /// Forget the values of these secrets.
+    case dropSecrets(SecretTicket)
     /// End a session; not answered by an input.
     case closePeer(PeerID, reason: String)
     /// Make this sandbox, with its parents, unless it is there; before the task is launched.
@@ -80,6 +92,8 @@ public struct ExecutorLaunch: Hashable, Sendable {
     public var user: String?
     /// Whether it outlives a restart of the agent.
     public var isCheckpointing: Bool
+    /// The secrets that its environment names, to be found before it is started; `nil` for none.
+    public var secrets: SecretRequest?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -90,7 +104,8 @@ public struct ExecutorLaunch: Hashable, Sendable {
         token: String,
         environment: [EnvironmentVariable] = [],
         user: String? = nil,
-        isCheckpointing: Bool = true
+        isCheckpointing: Bool = true,
+        secrets: SecretRequest? = nil
     ) {
         self.containerID = containerID
         self.key = key
@@ -100,6 +115,42 @@ public struct ExecutorLaunch: Hashable, Sendable {
         self.environment = environment
         self.user = user
         self.isCheckpointing = isCheckpointing
+        self.secrets = secrets
+    }
+}
+
+/// Names one search for secrets.
+public struct SecretTicket: Hashable, Sendable {
+    /// Counts the searches.
+    public var number: UInt64
+
+    /// Names a search.
+    public init(number: UInt64) { self.number = number }
+}
+
+/// Who wants which secrets.
+public struct SecretRequest: Hashable, Sendable {
+    /// The secrets, each once.
+    public var references: [SecretReference]
+    /// The role whose resources the tasks use.
+    public var role: String
+    /// Their framework.
+    public var framework: FrameworkID
+    /// The principal of their framework.
+    public var principal: String?
+    /// The tasks; empty for an executor.
+    public var tasks: [TaskID]
+
+    /// Sets every field; what is left out has the default shown.
+    public init(
+        references: [SecretReference], role: String, framework: FrameworkID,
+        principal: String? = nil, tasks: [TaskID] = []
+    ) {
+        self.references = references
+        self.role = role
+        self.framework = framework
+        self.principal = principal
+        self.tasks = tasks
     }
 }
 
@@ -117,6 +168,8 @@ public enum AgentObservation: Hashable, Sendable {
     case taskAccepted(TaskKey, ExecutorID, sandbox: String)
     /// A task was not taken on, and why.
     case taskRefused(TaskKey, reason: String)
+    /// A task did not run in this time and is killed.
+    case taskLate(TaskKey, after: Duration)
     /// The newest state of a task has changed.
     case taskState(TaskKey, TaskState, StatusReason?, message: String?)
     /// An update was sent again because nobody acknowledged it.

@@ -36,6 +36,12 @@ struct ExecutorRow: Sendable {
         var isGroup: Bool
     }
 
+    /// A search for the secrets of tasks that are to be launched when it ends.
+    struct Search: Sendable {
+        var ticket: SecretTicket
+        var unit: Unit
+    }
+
     /// What becomes of the tasks that are alive when the executor ends.
     struct Cause: Hashable, Sendable {
         var reason = StatusReason.executorTerminated
@@ -60,6 +66,8 @@ struct ExecutorRow: Sendable {
     var exitStatus: Int?
     /// What waits for the subscription or, when the executor is ending, for its successor.
     var queue = Deque<Unit>()
+    /// What waits for its secrets; its tasks count as queued.
+    var searches: [Search] = []
     /// Tasks that have not ended, queued ones included.
     var taskCount = 0
 
@@ -76,7 +84,7 @@ struct ExecutorRow: Sendable {
 struct TaskRow: Sendable {
     /// How far it is towards its executor.
     enum Phase: Hashable, Sendable {
-        /// It waits for its executor's subscription.
+        /// It waits for its executor's subscription, or for its secrets.
         case queued
         /// Its executor was told to launch it and has not mentioned it yet.
         case sent
@@ -112,6 +120,8 @@ struct TaskRow: Sendable {
     var state: TaskState
     /// The wish to kill it, once there is one.
     var kill: Kill?
+    /// After how long it was given up because it did not run.
+    var lateAfter: Duration?
     var usage: TaskUsage?
 
     var pending = Deque<Pending>()

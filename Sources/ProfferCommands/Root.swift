@@ -45,7 +45,7 @@ public struct ProfferCommand: AsyncParsableCommand {
                     QuotaCommand.self, WeightCommand.self, PriorityCommand.self,
                     WhitelistCommand.self, ReserveCommand.self, UnreserveCommand.self,
                     AgentCommand.self, MaintenanceCommand.self, RebindCommand.self,
-                    KeygenCommand.self, RegistryCommand.self,
+                    KeygenCommand.self, RegistryCommand.self, DoctorCommand.self,
                 ]),
             CommandGroup(name: "Proof", subcommands: [SimulateCommand.self]),
         ])

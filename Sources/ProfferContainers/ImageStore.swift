@@ -23,11 +23,22 @@ public struct LocalImage: Hashable, Sendable {
 /// that nobody uses, the one used longest ago first.
 public struct ImageStore: Sendable {
     private let settings: ContainerSettings
+    private let started: @Sendable (ProcessIdentity) -> Void
     private static let pullTimeout: Int32 = 1_800_000
     private static let toolTimeout: Int32 = 600_000
 
     /// Makes a store; its directory is made with the first image.
-    public init(_ settings: ContainerSettings) { self.settings = settings }
+    ///
+    /// - Parameters:
+    ///   - settings: Where it is, and from where images may be.
+    ///   - started: Told of each process of a tool, which may be killed to end a fetch.
+    public init(
+        _ settings: ContainerSettings,
+        started: @escaping @Sendable (ProcessIdentity) -> Void = { _ in }
+    ) {
+        self.settings = settings
+        self.started = started
+    }
 
     private var layout: String { settings.images + "/layout" }
     private var unpacked: String { settings.images + "/unpacked" }
@@ -40,10 +51,12 @@ public struct ImageStore: Sendable {
     ///   - text: Its name, see ``ImageName``.
     ///   - isFresh: Whether the registry is asked even if the image is there.
     ///   - report: Told what is being done, when it takes long.
+    ///   - claim: Makes a file in the image's directory of uses, before anybody can remove it.
     /// - Returns: The image.
     /// - Throws: ``SystemError`` that names the image, with what the tool said.
     public func find(
-        _ text: String, isFresh: Bool = false, report: (String) -> Void = { _ in }
+        _ text: String, isFresh: Bool = false, report: (String) -> Void = { _ in },
+        claim: (LocalImage) throws(SystemError) -> Void = { _ in }
     ) throws(SystemError) -> LocalImage {
         guard let name = ImageName(text) else {
             throw SystemError("use the image", text, code: EINVAL, hint: "this is no image name")
@@ -60,6 +73,15 @@ public struct ImageStore: Sendable {
         }
         let lock = try lock()
         defer { close(lock) }
+        let image = try find(name, text, isFresh: isFresh, report)
+        try claim(image)
+        return image
+    }
+
+    /// Finds an image that is kept here, with the lock held.
+    private func find(
+        _ name: ImageName, _ text: String, isFresh: Bool, _ report: (String) -> Void
+    ) throws(SystemError) -> LocalImage {
         let key = Self.key(text)
         let isPinned = text.contains("@sha256:")
         if !isFresh || isPinned, let digest = ProcFile.text("\(names)/\(key)", limit: 256),
@@ -152,7 +174,7 @@ public struct ImageStore: Sendable {
             ]
         let result = try Program.run(
             Invocation(arguments, environment: environment), within: timeout,
-            directory: settings.images)
+            directory: settings.images, started: started)
         guard result.exit?.code == 0 else {
             throw SystemError(operation, text, code: ECHILD, hint: result.problem)
         }

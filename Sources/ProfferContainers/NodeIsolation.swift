@@ -26,15 +26,19 @@ public enum NodeIsolation {
         return Capability.all.filter { bits & 1 << UInt64($0.number) != 0 }
     }
 
-    /// Makes the directory of the bundles of one agent: below `/run`, where everybody can walk but
-    /// only root can look around or write.
+    /// Makes the directory in memory of one agent, where everybody can walk but only its user can
+    /// look around or write: below `/run`, or below `/dev/shm` for an agent that is not root or on
+    /// a node whose `/run` is on a disk.
     ///
     /// - Parameter name: Tells the agent from others.
-    /// - Returns: Its path.
+    /// - Returns: Its path; what is in it is on a disk if there is nothing else on the node.
     /// - Throws: ``SystemError`` when it cannot be made, or is somebody else's.
-    public static func bundleDirectory(_ name: String) throws(SystemError) -> String {
-        var path = "/run"
-        for part in ["proffer", name] {
+    public static func memoryDirectory(_ name: String) throws(SystemError) -> String {
+        let shared = "/dev/shm"
+        let takesShared =
+            !isRoot || (!MemoryFile.isInMemory("/run") && MemoryFile.isInMemory(shared))
+        var path = takesShared ? shared : "/run"
+        for part in [isRoot ? "proffer" : "proffer-\(geteuid())", name] {
             path += "/" + part
             if mkdir(path, 0o711) != 0, errno != EEXIST {
                 throw SystemError("make", path, code: errno)

@@ -21,16 +21,20 @@ public struct NodeNetworks: Hashable, Sendable {
     /// - Returns: The first with this name.
     /// - Throws: ``SystemError`` when there is none.
     public func find(_ name: String) throws(SystemError) -> NetworkConfiguration {
-        for file in files() {
-            guard let bytes = ProcFile.bytes(file, limit: 1 << 20),
-                let json = try? JSON(text: String(decoding: bytes, as: UTF8.self)),
-                let network = NetworkConfiguration(json), network.name == name
-            else { continue }
-            return network
-        }
+        if let network = all().first(where: { $0.name == name }) { return network }
         throw SystemError(
             "join the network", name, code: ENOENT,
             hint: "no file in \(settings.networks) describes it")
+    }
+
+    /// All that are described, in the order of their files.
+    public func all() -> [NetworkConfiguration] {
+        files().compactMap { file in
+            guard let bytes = ProcFile.bytes(file, limit: 1 << 20),
+                let json = try? JSON(text: String(decoding: bytes, as: UTF8.self))
+            else { return nil }
+            return NetworkConfiguration(json)
+        }
     }
 
     /// The addresses of a container that has joined a network.

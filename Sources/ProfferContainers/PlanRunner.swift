@@ -70,16 +70,13 @@ public struct PlanRunner: Sendable {
             try Self.check(chmod(path, mode), "make", path)
         case .ensureDirectory(let path, let top, let owner):
             let names = path.dropFirst(top.utf8.count).split(separator: "/").map(String.init)
-            _ = try Sandbox.create(names, below: top)
-            for count in names.indices {
-                let made = names[...count].joined(separator: "/")
-                // Other tasks may write there: what was made may be a link by now.
-                let directory = try Self.openBelow(made, top, O_RDONLY | O_DIRECTORY)
-                defer { close(directory) }
-                try Self.check(fchown(directory, owner.id, owner.group), "give away", made)
-            }
+            try Self.ensureDirectories(names, below: top, owner)
         case .makeFile(let path, let contents, let mode):
             try Self.makeFile(path, contents, mode)
+        case .makeSecret(let path, let contents, let owner):
+            try MemoryFile.make(path, contents, for: owner)
+        case .makeLink(let path, let top, let target, let owner):
+            try Self.makeLink(path, below: top, to: target, owner)
         case .pinNamespace(let kind, let path):
             let number = kind == .network ? PROFFER_NAMESPACE_NETWORK : PROFFER_NAMESPACE_IPC
             try Self.check(
@@ -93,6 +90,33 @@ public struct PlanRunner: Sendable {
             let last = try Self.chain(calls)
             if let answer { try Self.makeFile(answer, last?.description ?? "", 0o600) }
         }
+    }
+
+    private static func ensureDirectories(
+        _ names: [String], below top: String, _ owner: ContainerUser
+    ) throws(SystemError) {
+        _ = try Sandbox.create(names, below: top)
+        for count in names.indices {
+            let made = names[...count].joined(separator: "/")
+            // Other tasks may write there: what was made may be a link by now.
+            let directory = try openBelow(made, top, O_RDONLY | O_DIRECTORY)
+            defer { close(directory) }
+            try check(fchown(directory, owner.id, owner.group), "give away", made)
+        }
+    }
+
+    private static func makeLink(
+        _ path: String, below top: String, to target: String, _ owner: ContainerUser
+    ) throws(SystemError) {
+        let names = path.dropFirst(top.utf8.count).split(separator: "/").map(String.init)
+        guard let name = names.last else { throw SystemError("link", path, code: EINVAL) }
+        try ensureDirectories(names.dropLast(), below: top, owner)
+        let place = try openBelow(
+            names.dropLast().joined(separator: "/"), top, O_RDONLY | O_DIRECTORY)
+        defer { close(place) }
+        try check(symlinkat(target, place, name), "link", path)
+        let flags = AT_SYMLINK_NOFOLLOW
+        try check(fchownat(place, name, owner.id, owner.group, flags), "give away", path)
     }
 
     private static func chain(_ calls: [Invocation]) throws(SystemError) -> JSON? {

@@ -31,7 +31,10 @@ public struct ProcessWatcher: ~Copyable, Sendable {
     public init() throws(SystemError) { events = try EventSet() }
 
     deinit {
-        for entry in entries.values { close(entry.descriptor) }
+        for entry in entries.values {
+            if entry.isChild { WatchedChildren.remove(entry.process.pid) }
+            close(entry.descriptor)
+        }
     }
 
     /// Becomes readable when ``takeEnds(within:)`` has something to say.
@@ -88,6 +91,7 @@ public struct ProcessWatcher: ~Copyable, Sendable {
             close(descriptor)
             throw error
         }
+        if isChild { WatchedChildren.insert(process.pid) }
         entries[token] = Entry(process: process, descriptor: descriptor, isChild: isChild)
         return true
     }
@@ -116,6 +120,7 @@ public struct ProcessWatcher: ~Copyable, Sendable {
     public mutating func forget(_ token: UInt64) {
         guard let entry = entries.removeValue(forKey: token) else { return }
         events.remove(entry.descriptor)
+        if entry.isChild { WatchedChildren.remove(entry.process.pid) }
         close(entry.descriptor)
     }
 

@@ -49,8 +49,11 @@ extension Executor {
             report(slot, .killing, at: now, into: &outbox)
         }
         if row.phase == .running { signalKilled(slot, at: now, into: &outbox) }
-        // What is fetched for it need not come any more.
-        if row.phase == .starting, row.info.command?.uris.isEmpty == false {
+        // What is fetched or made for it need not come any more.
+        let takesLong =
+            row.info.command?.uris.isEmpty == false
+            || row.info.container?.image?.isEmpty == false
+        if row.phase == .starting, takesLong {
             outbox.append(.signal(row.info.id, Signal.terminate))
         }
     }

@@ -3,13 +3,10 @@ internal import ProfferKernel
 internal import ProfferModel
 
 extension Executor {
-    /// How many ports of a task have variables of their own.
-    private static let portVariableLimit = 64
-
     /// Asks for the start of tasks that are not known yet.
     mutating func launch(
-        _ infos: [TaskInfo], sandboxes: [String], isGroup: Bool, at now: Instant,
-        into outbox: inout Outbox<ExecutorEffect>
+        _ infos: [TaskInfo], _ sandboxes: [String], _ secrets: [SecretValue], isGroup: Bool,
+        at now: Instant, into outbox: inout Outbox<ExecutorEffect>
     ) {
         groupCount += 1
         var fresh: [Slot<TaskRow>] = []
@@ -18,6 +15,10 @@ extension Executor {
             let slot = tasks.insert(
                 TaskRow(info: info, sandbox: sandbox, group: isGroup ? groupCount : nil))
             slots[info.id] = slot
+            if !secrets.isEmpty {
+                let named = info.secrets
+                tasks[slot]?.secrets = secrets.filter { named.contains($0.reference) }
+            }
             fresh.append(slot)
         }
         for slot in fresh { begin(slot, at: now, into: &outbox) }
@@ -27,6 +28,8 @@ extension Executor {
         _ slot: Slot<TaskRow>, at now: Instant, into outbox: inout Outbox<ExecutorEffect>
     ) {
         guard let row = tasks[slot], row.phase == .starting else { return }
+        // They are in what is started, or of no use any more.
+        tasks[slot]?.secrets = []
         // Another task of the group may have been refused meanwhile.
         if row.kill != nil {
             refuse(
@@ -53,6 +56,14 @@ extension Executor {
             refuse(slot, .error, message, .taskInvalid, at: now, into: &outbox)
             return
         }
+        let needs: Needs
+        do throws(SecretProblem) {
+            needs = try self.needs(of: row, command)
+        } catch {
+            refuse(
+                slot, .failed, error.description, .containerLaunchFailed, at: now, into: &outbox)
+            return
+        }
         if configuration.reportsStarting || !command.uris.isEmpty {
             let count = command.uris.count
             report(
@@ -63,10 +74,9 @@ extension Executor {
         outbox.append(
             .start(
                 TaskLaunch(
-                    id: row.info.id, command: command,
-                    environment: environment(of: row, command), sandbox: row.sandbox,
-                    resources: row.info.resources, limits: row.info.limits,
-                    container: row.info.container, group: row.group)))
+                    id: row.info.id, command: command, environment: needs.environment,
+                    sandbox: row.sandbox, resources: row.info.resources, limits: row.info.limits,
+                    container: needs.container, group: row.group, secretFiles: needs.files)))
     }
 
     /// Ends a task that was never started.
@@ -81,29 +91,6 @@ extension Executor {
 
     private func isName(_ text: String) -> Bool {
         !text.isEmpty && !text.utf8.contains(0x3D) && !text.utf8.contains(0)
-    }
-
-    /// The whole environment of a task: what every task has, its ports, what it was given.
-    ///
-    /// The sandbox comes last because the processes of a task are recognised by it.
-    private func environment(of row: TaskRow, _ command: CommandInfo) -> [EnvironmentVariable] {
-        var table: OrderedDictionary<String, String> = [
-            "PATH": configuration.searchPath,
-            "HOME": row.sandbox,
-            "PROFFER_FRAMEWORK_ID": configuration.frameworkID.value,
-            "PROFFER_EXECUTOR_ID": configuration.executorID.value,
-            "PROFFER_TASK_ID": row.info.id.value,
-            "MESOS_TASK_ID": row.info.id.value,
-            "MESOS_SANDBOX": row.sandbox,
-        ]
-        let ports = row.info.resources.ports.intervals.lazy.flatMap { $0 }
-            .prefix(Self.portVariableLimit)
-        for (index, port) in ports.enumerated() { table["PORT\(index)"] = "\(port)" }
-        if !ports.isEmpty { table["PORTS"] = ports.map { "\($0)" }.joined(separator: ",") }
-        for variable in command.environment { table[variable.name] = variable.value }
-        table["PROFFER_SANDBOX"] = nil
-        table["PROFFER_SANDBOX"] = row.sandbox
-        return table.map { EnvironmentVariable(name: $0.key, value: $0.value) }
     }
 
     // MARK: What the shell answers

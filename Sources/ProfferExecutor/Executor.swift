@@ -147,10 +147,10 @@ public struct Executor: Machine {
             agentID = agent.id
             containerID = container
             outbox.append(.observe(.subscribed))
-        case .launch(let info, let sandbox):
-            launch([info], sandboxes: [sandbox], isGroup: false, at: now, into: &outbox)
-        case .launchGroup(let infos, let sandboxes):
-            launch(infos, sandboxes: sandboxes, isGroup: true, at: now, into: &outbox)
+        case .launch(let info, let sandbox, let secrets):
+            launch([info], [sandbox], secrets, isGroup: false, at: now, into: &outbox)
+        case .launchGroup(let infos, let sandboxes, let secrets):
+            launch(infos, sandboxes, secrets, isGroup: true, at: now, into: &outbox)
         case .kill(let id, let policy): kill(id, policy: policy, at: now, into: &outbox)
         case .acknowledged(let id, let uuid): acknowledge(id, uuid, into: &outbox)
         case .shutdown: shutDown(at: now, into: &outbox)

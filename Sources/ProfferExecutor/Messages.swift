@@ -122,6 +122,11 @@ public struct TaskLaunch: Hashable, Sendable {
     public var container: ContainerInfo?
     /// Counts groups; `nil` for a task of its own.
     public var group: UInt64?
+    /// Secrets that it wants as files.
+    public var secretFiles: [SecretFileWish]
+
+    /// Whether a secret is in its environment.
+    public var hasSecretEnvironment: Bool { command.environment.contains { $0.secret != nil } }
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -132,7 +137,8 @@ public struct TaskLaunch: Hashable, Sendable {
         resources: Resources = Resources(),
         limits: [ResourceLimit] = [],
         container: ContainerInfo? = nil,
-        group: UInt64? = nil
+        group: UInt64? = nil,
+        secretFiles: [SecretFileWish] = []
     ) {
         self.id = id
         self.command = command
@@ -142,6 +148,21 @@ public struct TaskLaunch: Hashable, Sendable {
         self.limits = limits
         self.container = container
         self.group = group
+        self.secretFiles = secretFiles
+    }
+}
+
+/// A secret that a task wants as a file.
+public struct SecretFileWish: Hashable, Sendable {
+    /// Where: from the top of its root, or of its sandbox without a slash.
+    public var path: String
+    /// The secret.
+    public var value: SecretValue
+
+    /// Sets both.
+    public init(path: String, value: SecretValue) {
+        self.path = path
+        self.value = value
     }
 }
 

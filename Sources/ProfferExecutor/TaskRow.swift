@@ -59,6 +59,8 @@ struct TaskRow: Sendable {
     let sandbox: String
     /// Counts groups; `nil` for a task of its own.
     let group: UInt64?
+    /// The values of the secrets that it names, until it starts.
+    var secrets: [SecretValue] = []
     var phase = Phase.starting
     var state = TaskState.staging
     var kill: Kill?

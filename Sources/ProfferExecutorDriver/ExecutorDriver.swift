@@ -188,11 +188,11 @@ public struct ExecutorDriver<Policy: ExecutorPolicy>: Machine {
             self.subscription = subscription
             outbox.append(.observe(.subscribed))
             if !isEnding { tell(.subscribed(subscription), at: now, into: &outbox) }
-        case .launch(let info, let sandbox):
+        case .launch(let info, let sandbox, _):
             if let task = take([info], [sandbox], at: now, into: &outbox).first {
                 tell(.launch(task), at: now, into: &outbox)
             }
-        case .launchGroup(let infos, let sandboxes):
+        case .launchGroup(let infos, let sandboxes, _):
             let fresh = take(infos, sandboxes, at: now, into: &outbox)
             if !fresh.isEmpty { tell(.launchGroup(fresh), at: now, into: &outbox) }
         case .kill(let id, let policy): kill(id, policy, at: now, into: &outbox)

@@ -18,9 +18,11 @@ struct ContainerStart: Sendable {
     let plan: IsolationPlan
     let settings: IsolationSettings
     let runner: PlanRunner
-    /// The name of the group's plan, if it is in one.
-    let group: String?
+    /// What its group shares, if it is in one.
+    let group: SharedGroup?
     let log: @Sendable (String) -> Void
+    /// Told of processes that fetch and unpack images.
+    let started: @Sendable (ProcessIdentity) -> Void
 
     /// Whether a task is to have a container: without an image it has the node's files.
     static func isWanted(by launch: TaskLaunch, _ settings: IsolationSettings) -> Bool {
@@ -37,18 +39,22 @@ struct ContainerStart: Sendable {
         if let problem = settings.containers.problem(with: container) {
             throw SystemError("start", launch.id.value, code: EACCES, hint: problem)
         }
-        let image = try ImageStore(settings.containers).find(
-            name, isFresh: container.forcePull, report: log)
-        let user = try NodeUsers.find(launch.command.user ?? settings.user)
-        let subject = BundleSubject(
-            name: plan.name, root: image.root, image: image.defaults, command: launch.command,
-            environment: launch.environment, sandbox: launch.sandbox,
-            groupSandbox: group.map { ContainerPlanner.shared(bundles.bundle($0)) }
-                ?? launch.sandbox, user: user, container: container,
-            limits: plan.confinement.limits, cgroup: settings.cgroupRoot + "/" + plan.name,
-            oomScore: settings.oomScore)
-        let plan = try complete(subject, image)
-        try NodeUsers.give(launch.sandbox, to: ContainerPlanner.owner(subject))
+        let image = try ImageStore(settings.containers, started: started).find(
+            name, isFresh: container.forcePull, report: log
+        ) { image throws(SystemError) in
+            guard let use = use(of: image) else { return }
+            // Written down before it is done, like every plan.
+            try runner.carryOut(IsolationPlan(name: self.plan.name, steps: [use]))
+        }
+        let plan: IsolationPlan
+        do throws(SystemError) {
+            plan = try prepare(image, container)
+        } catch {
+            if let use = use(of: image) {
+                runner.undo(IsolationPlan(name: self.plan.name, steps: [use]))
+            }
+            throw error
+        }
         try runner.carryOut(plan)
         do throws(SystemError) {
             let bundle = bundles.bundle(plan.name)
@@ -56,11 +62,38 @@ struct ContainerStart: Sendable {
                 plan: plan,
                 process: try runtime.start(plan.name, bundle: bundle, output: launch.sandbox),
                 addresses: NodeNetworks.addresses(
-                    bundle: group.map { bundles.bundle($0) } ?? bundle))
+                    bundle: group.map { bundles.bundle($0.name) } ?? bundle))
         } catch {
             runner.undo(plan, within: 2000)
             throw error
         }
+    }
+
+    /// What keeps an image from being removed.
+    private func use(of image: LocalImage) -> IsolationStep? {
+        guard let digest = image.digest?.split(separator: ":").last, let uses = image.useDirectory
+        else { return nil }
+        return .makeFile("\(uses)/\(digest)-\(plan.name)", contents: "", mode: 0o600)
+    }
+
+    /// Makes everything that is not the container's alone, and the plan for what is.
+    private func prepare(
+        _ image: LocalImage, _ container: ContainerInfo
+    ) throws(SystemError) -> IsolationPlan {
+        let user = try NodeUsers.find(launch.command.user ?? settings.user)
+        var subject = BundleSubject(
+            name: plan.name, root: image.root, image: image.defaults, command: launch.command,
+            environment: launch.environment, sandbox: launch.sandbox,
+            groupSandbox: group.map { ContainerPlanner.shared(bundles.bundle($0.name)) }
+                ?? launch.sandbox, user: user, container: container,
+            limits: plan.confinement.limits, cgroup: settings.cgroupRoot + "/" + plan.name,
+            oomScore: settings.oomScore)
+        subject.secrets = launch.plannedFiles
+        subject.hasSecretEnvironment = launch.hasSecretEnvironment
+        let plan = try complete(subject, image)
+        try NodeUsers.give(launch.sandbox, to: ContainerPlanner.owner(subject))
+        try group?.make()
+        return plan
     }
 
     private var runtime: ContainerRuntime {
@@ -82,10 +115,7 @@ struct ContainerStart: Sendable {
         var plan = plan
         var subject = subject
         let network = try joinNetwork(&subject)
-        if let digest = image.digest?.split(separator: ":").last, let uses = image.useDirectory {
-            plan.steps.append(
-                .makeFile("\(uses)/\(digest)-\(plan.name)", contents: "", mode: 0o600))
-        }
+        if let undo = use(of: image)?.undo { plan.steps.append(.promise(undo)) }
         do throws(ContainerProblem) {
             plan.steps += try bundles.steps(subject, network: network)
         } catch {
@@ -104,7 +134,7 @@ extension ContainerStart {
         _ subject: inout BundleSubject
     ) throws(SystemError) -> [IsolationStep] {
         if let group {
-            let bundle = bundles.bundle(group)
+            let bundle = bundles.bundle(group.name)
             subject.ipc = ContainerPlanner.ipc(bundle)
             if subject.container.network != .host {
                 subject.network = NetworkPlanner.namespace(bundle)
@@ -137,63 +167,13 @@ extension ContainerStart {
             throw SystemError("join the network", network, code: EINVAL, hint: error.description)
         }
     }
-
-    /// Makes what the tasks of a group share.
-    ///
-    /// - Returns: The plan, which is to be undone after the last of them.
-    /// - Throws: ``SystemError`` that says what failed; then nothing is left.
-    static func makeGroup(
-        _ name: String, like container: ContainerInfo, _ settings: IsolationSettings,
-        _ runner: PlanRunner
-    ) throws(SystemError) -> IsolationPlan {
-        let planner = ContainerPlanner(directory: settings.containers.bundles)
-        let plan = IsolationPlan(
-            name: name,
-            steps: planner.groupSteps(
-                name, network: container.network,
-                joining: try joining(name, container, settings)))
-        try runner.carryOut(plan)
-        return plan
-    }
 }
 
-/// Threads for work that may wait, so many at a time.
-final class BackgroundWork: @unchecked Sendable {
-    // Every access is made with `lock` held.
-    private var waiting: [@Sendable () -> Void] = []
-    private var threads = 0
-    private let limit: Int
-    private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-
-    init(threads limit: Int) {
-        self.limit = limit
-        pthread_mutex_init(lock, nil)
-    }
-
-    deinit {
-        pthread_mutex_destroy(lock)
-        lock.deallocate()
-    }
-
-    /// Has `body` run on another thread, in the order of the calls as far as there are threads.
-    func submit(_ body: @escaping @Sendable () -> Void) {
-        pthread_mutex_lock(lock)
-        waiting.append(body)
-        let isFresh = threads < limit
-        if isFresh { threads += 1 }
-        pthread_mutex_unlock(lock)
-        guard isFresh else { return }
-        DetachedThread.run { self.work() }
-    }
-
-    private func work() {
-        while true {
-            pthread_mutex_lock(lock)
-            let next = waiting.isEmpty ? nil : waiting.removeFirst()
-            if next == nil { threads -= 1 }
-            pthread_mutex_unlock(lock)
-            guard let next else { return }
-            next()
+extension TaskLaunch {
+    /// Its files with secrets.
+    var plannedFiles: [SecretFile] {
+        secretFiles.map {
+            SecretFile(path: $0.path, contents: SecretContents($0.value.bytes))
         }
     }
 }

@@ -73,6 +73,9 @@ final class ExecutorHandler: ReactorHandler {
                 case .success: start(launch, at: now)
                 case .failure(let error): told(launch.id, .failure(error), at: now)
                 }
+            case .preparing(let token, let process): tasks.notePreparation(token, process)
+            case .undone(let id, let name, let isDone):
+                if let end = tasks.takeUndone(id, name, isDone: isDone, at: now) { told(end) }
             case .contained(let token, let result):
                 if let (id, addresses, result) = tasks.take(token, result, at: now) {
                     told(id, result, addresses, at: now)
@@ -193,10 +196,12 @@ final class ExecutorHandler: ReactorHandler {
     }
 
     private func takeEnds(at now: Instant) {
-        for end in tasks.takeEnds(at: now) {
-            Failpoint.hit(.executorExitReceived)
-            inputs.append(.processExited(end.id, end.exit, errorTail: end.errorTail))
-        }
+        for end in tasks.takeEnds(at: now) { told(end) }
+    }
+
+    private func told(_ end: TaskEnd) {
+        Failpoint.hit(.executorExitReceived)
+        inputs.append(.processExited(end.id, end.exit, errorTail: end.errorTail))
     }
 
     private func rotate(at now: Instant) {

@@ -97,6 +97,8 @@ public struct ExecutorShell: Sendable {
         case terminate
         case fetching(UInt64, ProcessIdentity)
         case fetched(UInt64, Result<Void, SystemError>)
+        case preparing(UInt64, ProcessIdentity)
+        case undone(TaskID, String, isDone: Bool)
         case contained(UInt64, Result<ContainerStart.Outcome, SystemError>)
     }
 

@@ -47,7 +47,8 @@ struct TaskFetches {
         return launch
     }
 
-    private static func kill(_ process: ProcessIdentity) {
+    /// Kills a process that was started for a task, with its group.
+    static func kill(_ process: ProcessIdentity) {
         // Another process may have its number by now, which was started later then.
         guard let now = ProcessIdentity(pid: process.pid),
             now.startTicks <= process.startTicks + 1

@@ -34,11 +34,13 @@ struct TaskHost: ~Copyable {
     private struct Preparing {
         var launch: TaskLaunch
         var startedAt: Instant
+        var process: ProcessIdentity?
+        var isKilled = false
     }
 
     /// What tasks of a group share, until the last of them has gone.
     private struct Group {
-        var plan: IsolationPlan
+        var shared: SharedGroup
         var members: Set<TaskID>
     }
 
@@ -48,12 +50,14 @@ struct TaskHost: ~Copyable {
         var plan: IsolationPlan
         var since: Instant
         var pause: Duration
-        var nextAt: Instant
+        /// `nil` while another thread undoes the plan.
+        var nextAt: Instant?
         var isTold = false
     }
 
     /// One pass over all processes for everything that ended in the meantime.
     private static let sweepDelay = Duration.milliseconds(200)
+    private static let reapInterval = Duration.seconds(10)
     private static let firstPause = Duration.milliseconds(1)
     private static let longestPause = Duration.milliseconds(200)
     /// After so long, what does not go away is told.
@@ -66,6 +70,11 @@ struct TaskHost: ~Copyable {
     private let containerID: ContainerID
     private let log: @Sendable (String) -> Void
     private let background = BackgroundWork(threads: 4)
+    /// Apart from what is made, which may wait for a registry for long.
+    private let cleaning = BackgroundWork(threads: 4)
+    /// `nil` when this process takes up no orphans.
+    private var reaper: OrphanReaper?
+    private var reapAt: Instant?
     private let post: @Sendable (ExecutorShell.Mail) -> Void
     private let fetch: TaskFetch?
     private var fetches = TaskFetches()
@@ -97,6 +106,7 @@ struct TaskHost: ~Copyable {
             directory: configuration.plansDirectory ?? configuration.directory)
         containerID = configuration.containerID
         fetch = configuration.fetch
+        if settings.mode == .oci { reaper = OrphanReaper() }
         self.post = post
         self.log = log
     }
@@ -106,7 +116,7 @@ struct TaskHost: ~Copyable {
 
     /// When ``takeEnds(at:)`` or ``sweep(at:)`` is next due.
     var nextDeadline: Instant? {
-        earliest(sweepAt, draining.map(\.nextAt).min())
+        earliest(earliest(sweepAt, reapAt), draining.compactMap(\.nextAt).min())
     }
 
     /// The running task.
@@ -132,7 +142,11 @@ struct TaskHost: ~Copyable {
     mutating func start(
         _ launch: TaskLaunch, at now: Instant
     ) throws(SystemError) -> ProcessIdentity? {
-        if let problem = planner.problem(with: launch.container) {
+        let problem =
+            planner.problem(with: launch.container)
+            ?? (launch.container?.image?.isEmpty == false
+                ? nil : TaskPlanner.problem(withoutImage: launch.container))
+        if let problem {
             throw SystemError("start", "task \(launch.id)", code: EPERM, hint: problem)
         }
         if !launch.command.uris.isEmpty {
@@ -140,14 +154,15 @@ struct TaskHost: ~Copyable {
             return nil
         }
         lastToken += 1
-        let plan = planner.plan(
+        var plan = planner.plan(
             IsolationSubject(
                 name: "\(containerID.value).\(lastToken)", resources: launch.resources,
                 bounds: launch.limits, container: launch.container))
         if ContainerStart.isWanted(by: launch, planner.settings) {
-            try contain(launch, plan, at: now)
+            contain(launch, plan, at: now)
             return nil
         }
+        plan.steps += try secretFiles(launch, plan.name)
         Failpoint.hit(.executorPlanBefore)
         try runner.carryOut(plan)
         Failpoint.hit(.executorPlanAfter)
@@ -170,6 +185,20 @@ struct TaskHost: ~Copyable {
         return process
     }
 
+    /// What makes the files with secrets of a task without a container.
+    private func secretFiles(
+        _ launch: TaskLaunch, _ name: String
+    ) throws(SystemError) -> [IsolationStep] {
+        if launch.secretFiles.isEmpty { return [] }
+        let owner = try NodeUsers.find(launch.command.user ?? planner.settings.user)
+        do throws(ContainerProblem) {
+            return try SecretPlanner(memory: planner.settings.memory).steps(
+                name, launch.plannedFiles, sandbox: launch.sandbox, owner: owner)
+        } catch {
+            throw SystemError("start", launch.id.value, code: 0, hint: error.description)
+        }
+    }
+
     private mutating func note(
         _ launch: TaskLaunch, _ process: ProcessIdentity, _ plan: IsolationPlan, token: UInt64,
         at now: Instant
@@ -181,6 +210,15 @@ struct TaskHost: ~Copyable {
             startedAt: now, plan: plan, user: launch.command.user ?? planner.settings.user,
             isContained: ContainerStart.isWanted(by: launch, planner.settings))
         tokens[launch.id] = token
+        if reaper != nil, reapAt == nil { reapAt = now + Self.reapInterval }
+    }
+
+    /// Reaps what others have left to this process, if it is time to.
+    private mutating func reap(at now: Instant) {
+        guard let due = reapAt, due <= now else { return }
+        reaper?.reap()
+        let isDone = running.isEmpty && reaper?.isWaiting == false
+        reapAt = isDone ? nil : now + Self.reapInterval
     }
 
     /// Has the files of a task fetched, which is told by mail.
@@ -191,9 +229,12 @@ struct TaskHost: ~Copyable {
                 "fetch", uris.first?.value ?? "", code: 0,
                 hint: "this executor fetches nothing; install proffer-fetcher beside it")
         }
-        let user = try NodeUsers.find(launch.command.user ?? planner.settings.user)
+        var user = try NodeUsers.find(launch.command.user ?? planner.settings.user)
+        if ContainerStart.isWanted(by: launch, planner.settings), let container = launch.container {
+            user = ContainerPlanner.owner(user, container)
+        }
         let token = fetches.begin(launch)
-        background.submit { [post] in
+        background.submit { [post, user] in
             let result: Result<Void, SystemError>
             do throws(SystemError) {
                 try fetch.run(uris, into: launch.sandbox, for: user) { post(.fetching(token, $0)) }
@@ -215,14 +256,15 @@ struct TaskHost: ~Copyable {
 
     private mutating func contain(
         _ launch: TaskLaunch, _ plan: IsolationPlan, at now: Instant
-    ) throws(SystemError) {
-        let group = try enterGroup(launch)
+    ) {
+        let group = enterGroup(launch)
         let token = lastToken
         preparing[token] = Preparing(launch: launch, startedAt: now)
         let id = launch.id
         let start = ContainerStart(
             launch: launch, plan: plan, settings: planner.settings, runner: runner, group: group,
-            log: { [log] in log("task '\(id)': \($0)") })
+            log: { [log] in log("task '\(id)': \($0)") },
+            started: { [post] in post(.preparing(token, $0)) })
         background.submit { [post] in
             let result: Result<ContainerStart.Outcome, SystemError>
             do throws(SystemError) {
@@ -234,18 +276,31 @@ struct TaskHost: ~Copyable {
         }
     }
 
-    /// Makes what a task's group shares, if it is the first of it.
-    ///
-    /// - Returns: The name of the group's plan; `nil` for a task of its own.
-    private mutating func enterGroup(_ launch: TaskLaunch) throws(SystemError) -> String? {
-        guard let number = launch.group, let container = launch.container else { return nil }
-        if groups[number] == nil {
-            let plan = try ContainerStart.makeGroup(
-                "\(containerID.value).g\(number)", like: container, planner.settings, runner)
-            groups[number] = Group(plan: plan, members: [])
+    /// Takes note of a process that does something for a container which is being made.
+    mutating func notePreparation(_ token: UInt64, _ process: ProcessIdentity) {
+        preparing[token]?.process = process
+        if preparing[token]?.isKilled == true { TaskFetches.kill(process) }
+    }
+
+    private mutating func killPreparation(_ id: TaskID) {
+        for (token, entry) in preparing where entry.launch.id == id {
+            preparing[token]?.isKilled = true
+            if let process = entry.process { TaskFetches.kill(process) }
         }
-        groups[number]?.members.insert(launch.id)
-        return groups[number]?.plan.name
+    }
+
+    /// What a task's group shares; made with the first task of it.
+    ///
+    /// - Returns: `nil` for a task of its own.
+    private mutating func enterGroup(_ launch: TaskLaunch) -> SharedGroup? {
+        guard let number = launch.group, let container = launch.container else { return nil }
+        let shared =
+            groups[number]?.shared
+            ?? SharedGroup(
+                name: "\(containerID.value).g\(number)", container: container,
+                settings: planner.settings, runner: runner)
+        groups[number, default: Group(shared: shared, members: [])].members.insert(launch.id)
+        return shared
     }
 
     /// Undoes what a group has shared after its last task.
@@ -256,7 +311,7 @@ struct TaskHost: ~Copyable {
         groups[number]?.members.remove(id)
         guard let group = groups[number], group.members.isEmpty else { return }
         groups[number] = nil
-        runner.undo(group.plan, within: 100)
+        cleaning.submit { group.shared.undo() }
     }
 
     /// Takes over a container that was made, or hears why it was not.
@@ -288,6 +343,7 @@ struct TaskHost: ~Copyable {
     mutating func signal(_ id: TaskID, _ number: Int32) {
         guard let token = tokens[id], let task = running[token] else {
             fetches.kill(id)
+            killPreparation(id)
             if number == SIGKILL { probe?.killAll(draining.filter { $0.end.id == id }.map(\.plan)) }
             return
         }
@@ -338,22 +394,25 @@ struct TaskHost: ~Copyable {
     }
 
     /// Undoes the plans of tasks that have ended; what a task took is free only then.
+    ///
+    /// A plan that runs programs is undone by another thread, which is told by mail.
     private mutating func drain(at now: Instant) -> [TaskEnd] {
         var ends: [TaskEnd] = []
         var left: [Draining] = []
         for var task in draining {
-            if task.nextAt > now {
+            guard let nextAt = task.nextAt, nextAt <= now else {
                 left.append(task)
-            } else if undo(task.plan) {
+                continue
+            }
+            if task.plan.runsPrograms {
+                task.nextAt = nil
+                undoElsewhere(task)
+                left.append(task)
+            } else if Self.undo(task.plan, runner) {
                 leaveGroup(task.end.id)
                 ends.append(task.end)
             } else {
-                task.pause = min(Self.longestPause, task.pause * 2)
-                task.nextAt = now + task.pause
-                if !task.isTold, now - task.since > Self.patience {
-                    task.isTold = true
-                    log("the processes of task '\(task.end.id)' do not go away")
-                }
+                postpone(&task, at: now)
                 left.append(task)
             }
         }
@@ -361,7 +420,40 @@ struct TaskHost: ~Copyable {
         return ends
     }
 
-    private func undo(_ plan: IsolationPlan) -> Bool {
+    private func undoElsewhere(_ task: Draining) {
+        let (id, plan) = (task.end.id, task.plan)
+        cleaning.submit { [post, runner] in
+            post(.undone(id, plan.name, isDone: Self.undo(plan, runner)))
+        }
+    }
+
+    /// Hears whether another thread has undone a plan.
+    ///
+    /// - Returns: The task, when nothing is left of it.
+    mutating func takeUndone(
+        _ id: TaskID, _ name: String, isDone: Bool, at now: Instant
+    ) -> TaskEnd? {
+        guard let index = draining.firstIndex(where: { $0.plan.name == name }) else { return nil }
+        guard isDone else {
+            var task = draining[index]
+            postpone(&task, at: now)
+            draining[index] = task
+            return nil
+        }
+        leaveGroup(id)
+        return draining.remove(at: index).end
+    }
+
+    private func postpone(_ task: inout Draining, at now: Instant) {
+        task.pause = min(Self.longestPause, task.pause * 2)
+        task.nextAt = now + task.pause
+        if !task.isTold, now - task.since > Self.patience {
+            task.isTold = true
+            log("the processes of task '\(task.end.id)' do not go away")
+        }
+    }
+
+    private static func undo(_ plan: IsolationPlan, _ runner: PlanRunner) -> Bool {
         Failpoint.hit(.executorUndoBefore)
         guard runner.undo(plan) else { return false }
         Failpoint.hit(.executorUndoAfter)
@@ -370,6 +462,7 @@ struct TaskHost: ~Copyable {
 
     /// Kills what tasks without a cgroup have left behind, if it is time to.
     mutating func sweep(at now: Instant) {
+        reap(at: now)
         guard let due = sweepAt, due <= now else { return }
         sweepAt = nil
         Failpoint.hit(.executorSweepBefore)
@@ -384,7 +477,7 @@ struct TaskHost: ~Copyable {
         fetches.killAll()
         sweeper.sweep()
         var plans = draining.map(\.plan) + running.values.map(\.plan)
-        plans += groups.values.map(\.plan)
+        plans += groups.values.compactMap(\.shared.plan)
         probe?.killAll(plans)
         for plan in plans { runner.undo(plan, within: 500) }
     }

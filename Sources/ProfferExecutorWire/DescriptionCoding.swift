@@ -1,17 +1,6 @@
 internal import ProfferModel
 internal import ProfferSession
 
-extension EnvironmentVariable: FieldReadable, FieldWritable {
-    init(_ fields: Fields) throws(WireError) {
-        self.init(name: try fields.required(fields.text(1)), value: try fields.text(2) ?? "")
-    }
-
-    func write(to fields: inout FieldWriter) {
-        fields.text(1, name)
-        fields.text(2, value)
-    }
-}
-
 extension FetchURI: FieldReadable, FieldWritable {
     init(_ fields: Fields) throws(WireError) {
         self.init(
@@ -56,6 +45,7 @@ extension Volume: FieldReadable, FieldWritable {
         let host = try source?.fields(5)
         let path = try host.map { host throws(WireError) in try host.required(host.text(1)) }
         let sandbox: SandboxPath? = try source?.one(3)
+        let secret: Secret? = try source?.one(4)
         try source?.fields(2).map { docker throws(WireError) in
             _ = try docker.required(docker.text(2))
         }
@@ -63,17 +53,19 @@ extension Volume: FieldReadable, FieldWritable {
             containerPath: try fields.required(fields.text(1)),
             hostPath: kind == .hostPath && path != nil ? path : try fields.text(2),
             isReadOnly: mode == .readOnly, sandboxPath: kind == .sandboxPath ? sandbox : nil,
-            temporaryBytes: try fields.int64(1000))
+            temporaryBytes: try fields.int64(1000),
+            secret: kind == .secret ? secret ?? .reference(SecretReference(name: "")) : nil)
     }
 
     func write(to fields: inout FieldWriter) {
         fields.text(1, containerPath)
         fields.text(2, hostPath)
         fields.kind(3, isReadOnly ? VolumeMode.readOnly : .readWrite)
-        if let sandbox = sandboxPath {
+        if sandboxPath != nil || secret != nil {
             fields.message(5) { source in
-                source.kind(1, VolumeSourceKind.sandboxPath)
-                source.one(3, sandbox)
+                source.kind(1, secret == nil ? VolumeSourceKind.sandboxPath : .secret)
+                source.one(3, sandboxPath)
+                source.one(4, secret)
             }
         }
         fields.int64(1000, temporaryBytes)

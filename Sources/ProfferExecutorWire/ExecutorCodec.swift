@@ -115,11 +115,14 @@ public enum ExecutorCodec {
         case .subscribed: return try subscribed(try body(fields.fields(2), "subscribed"))
         case .launch:
             let body = try body(fields.fields(4), "launch")
-            return .launch(try body.required(body.one(1)), sandbox: try body.text(1000) ?? "")
+            return .launch(
+                try body.required(body.one(1)), sandbox: try body.text(1000) ?? "",
+                secrets: try body.list(1001))
         case .launchGroup:
             guard let body = try fields.fields(8) else { return .launchGroup([], sandboxes: []) }
             let group = try body.required(body.fields(1))
-            return .launchGroup(try group.list(1), sandboxes: try body.texts(1000))
+            return .launchGroup(
+                try group.list(1), sandboxes: try body.texts(1000), secrets: try body.list(1001))
         case .kill:
             let body = try body(fields.fields(5), "kill")
             return .kill(try body.required(body.one(1)), policy: try body.one(2))

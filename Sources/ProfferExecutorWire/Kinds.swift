@@ -118,6 +118,19 @@ enum VolumeSourceKind: Int32 {
     case csiVolume = 5
 }
 
+enum SecretKind: Int32 {
+    case unknown = 0
+    case reference = 1
+    case value = 2
+}
+
+/// Of a variable of an environment.
+enum VariableKind: Int32 {
+    case unknown = 0
+    case value = 1
+    case secret = 2
+}
+
 enum SandboxPathKind: Int32 {
     case unknown = 0
     case own = 1

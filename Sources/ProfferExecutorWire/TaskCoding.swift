@@ -147,7 +147,8 @@ extension TaskInfo: FieldReadable, FieldWritable {
             check: try fields.one(13), killPolicy: try fields.one(12),
             data: try fields.data(6) ?? [], labels: try fields.labels(10),
             discovery: try fields.one(11), maxCompletionTime: try fields.duration(14),
-            limits: try fields.limits(15), priority: try fields.small(1000, "priority"))
+            limits: try fields.limits(15), priority: try fields.small(1000, "priority"),
+            launchTimeout: try fields.duration(1001))
     }
 
     func write(to fields: inout FieldWriter) {
@@ -172,6 +173,7 @@ extension TaskInfo: FieldReadable, FieldWritable {
             }
         }
         fields.int32(1000, priority)
+        fields.duration(1001, launchTimeout)
     }
 }
 

@@ -78,6 +78,10 @@ public struct BundleSubject: Hashable, Sendable {
     public var network: String?
     /// An IPC namespace to enter; `nil` is a new one.
     public var ipc: String?
+    /// Files with secrets.
+    public var secrets: [SecretFile] = []
+    /// Whether a secret is in the environment, so that the bundle has to be in memory.
+    public var hasSecretEnvironment = false
 
     /// Sets every field.
     public init(
@@ -141,13 +145,24 @@ public struct ContainerPlanner: Hashable, Sendable {
 
     /// Whether the container has users of its own: a root that is nobody on the node.
     static func hasOwnUsers(_ subject: BundleSubject) -> Bool {
-        subject.user.id == 0 && !subject.container.isPrivileged
+        hasOwnUsers(subject.user, subject.container)
+    }
+
+    private static func hasOwnUsers(_ user: ContainerUser, _ container: ContainerInfo) -> Bool {
+        user.id == 0 && !container.isPrivileged
     }
 
     /// The owner of the sandbox, by the node's numbers.
     public static func owner(_ subject: BundleSubject) -> ContainerUser {
-        hasOwnUsers(subject)
-            ? ContainerUser(id: firstMappedUser, group: firstMappedUser) : subject.user
+        owner(subject.user, subject.container)
+    }
+
+    /// Who a user of a container is, by the node's numbers.
+    public static func owner(
+        _ user: ContainerUser, _ container: ContainerInfo
+    ) -> ContainerUser {
+        hasOwnUsers(user, container)
+            ? ContainerUser(id: firstMappedUser, group: firstMappedUser) : user
     }
 
     /// What makes the bundle of a container.
@@ -197,9 +212,13 @@ public struct ContainerPlanner: Hashable, Sendable {
             mounts.append(
                 Self.mount("\(bundle)/volume-\(index)", target, ["rbind", mode, "nosuid", "nodev"]))
         }
-        let config = configuration(subject, mounts)
+        let secrets = try secrets(subject)
+        steps += secrets.steps
+        let config = configuration(subject, mounts + secrets.mounts).description
         steps.append(
-            .makeFile("\(bundle)/config.json", contents: config.description, mode: 0o600))
+            subject.hasSecretEnvironment
+                ? .makeSecret("\(bundle)/config.json", SecretContents(config), owner: .root)
+                : .makeFile("\(bundle)/config.json", contents: config, mode: 0o600))
         return steps
     }
 
@@ -248,7 +267,7 @@ public struct ContainerPlanner: Hashable, Sendable {
     }
 
     /// Whether a path has names only, no way back.
-    private static func isPlain(_ path: some StringProtocol) -> Bool {
+    static func isPlain(_ path: some StringProtocol) -> Bool {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         return !parts.isEmpty && !path.utf8.contains(0)
             && parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }

@@ -22,6 +22,12 @@ public enum IsolationStep: Hashable, Sendable {
     case ensureDirectory(String, below: String, owner: ContainerUser)
     /// Writes a file anew, with this mode; undone by removing it.
     case makeFile(String, contents: String, mode: UInt32)
+    /// Writes what nobody but this user may read (mode 0400) into a file in memory: on any other
+    /// file system it fails. Undone by removing it.
+    case makeSecret(String, SecretContents, owner: ContainerUser)
+    /// Makes a symbolic link below a directory, and the directories above it that are missing,
+    /// through no link, and gives them to a user; it stays.
+    case makeLink(String, below: String, to: String, owner: ContainerUser)
     /// Makes a network or IPC namespace and keeps it at an existing file; undone by unmounting.
     case pinNamespace(NamespaceKind, at: String)
     /// Mounts something; undone by unmounting.
@@ -125,6 +131,13 @@ public struct IsolationPlan: Hashable, Sendable {
         self.confinement = confinement
     }
 
+    /// Whether programs are run to undo it, which takes long.
+    public var runsPrograms: Bool {
+        steps.contains { step in
+            if case .run = step.undo { true } else { false }
+        }
+    }
+
     /// What has to be done after the task, in this order.
     public var undoing: [UndoStep] { steps.reversed().compactMap(\.undo) }
 }
@@ -148,7 +161,8 @@ extension IsolationStep {
     public var undo: UndoStep? {
         switch self {
         case .makeCgroup(let path): .removeCgroup(path)
-        case .set, .ensureDirectory: nil
+        case .set, .ensureDirectory, .makeLink: nil
+        case .makeSecret(let path, _, _): .removeFile(path)
         case .makeDirectory(let path, _): .removeDirectory(path)
         case .makeFile(let path, _, _): .removeFile(path)
         case .pinNamespace(_, let path): .unmount(path)

@@ -30,6 +30,8 @@ public struct IsolationSettings: Hashable, Sendable {
     public var oomScore: Int
     /// The user to run as when a task names none; `nil` is the executor's own.
     public var user: String?
+    /// A directory in memory for files with secrets, as ``SecretPlanner`` has it; empty is none.
+    public var memory: String
     /// How containers are made.
     public var containers: ContainerSettings
 
@@ -44,6 +46,7 @@ public struct IsolationSettings: Hashable, Sendable {
         cores: String? = nil,
         oomScore: Int = 300,
         user: String? = nil,
+        memory: String = "",
         containers: ContainerSettings = ContainerSettings()
     ) {
         self.mode = mode
@@ -55,6 +58,7 @@ public struct IsolationSettings: Hashable, Sendable {
         self.cores = cores
         self.oomScore = oomScore
         self.user = user
+        self.memory = memory
         self.containers = containers
     }
 
@@ -99,6 +103,7 @@ extension IsolationSettings {
             EnvironmentVariable(name: "PROFFER_PROCESS_LIMIT", value: "\(processLimit)"),
             EnvironmentVariable(name: "PROFFER_DESCRIPTOR_LIMIT", value: "\(descriptorLimit)"),
             EnvironmentVariable(name: "PROFFER_OOM_SCORE", value: "\(oomScore)"),
+            EnvironmentVariable(name: "PROFFER_MEMORY", value: memory),
         ]
         if let cores { list.append(EnvironmentVariable(name: "PROFFER_CORES", value: cores)) }
         if let user { list.append(EnvironmentVariable(name: "PROFFER_TASK_USER", value: user)) }
@@ -118,6 +123,7 @@ extension IsolationSettings {
         oomScore = environment("PROFFER_OOM_SCORE").flatMap { Int($0) } ?? oomScore
         cores = environment("PROFFER_CORES")
         user = environment("PROFFER_TASK_USER")
+        memory = environment("PROFFER_MEMORY") ?? memory
         containers = ContainerSettings(environment: environment)
     }
 }

@@ -79,6 +79,22 @@ public struct TaskPlanner: Hashable, Sendable {
         return plan
     }
 
+    /// What a task without an image asks for that only one with an image can have, as a sentence;
+    /// `nil` when there is nothing.
+    ///
+    /// Files with secrets are another matter, see ``SecretPlanner``.
+    public static func problem(withoutImage container: ContainerInfo?) -> String? {
+        guard let container else { return nil }
+        if let volume = container.volumes.first(where: { $0.secret == nil }) {
+            return "the volume '\(volume.containerPath)' cannot be had: a task without an image has"
+                + " the node's files"
+        }
+        if container.network != .host || !container.portMappings.isEmpty {
+            return "a network of its own cannot be had: a task without an image has the node's"
+        }
+        return nil
+    }
+
     /// Why a task may not have the limits that it asks for; `nil` when it may.
     ///
     /// Real-time scheduling and better nice values would take the processors from everybody else,

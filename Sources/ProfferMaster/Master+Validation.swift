@@ -34,6 +34,7 @@ extension Master {
                 return "executor '\(executor.id)' of a single task may not be of type DEFAULT; "
                     + "use LAUNCH_GROUP or give a command"
             }
+            if task.hasSecrets { return "task '\(task.id)': \(Self.foreignSecrets)" }
             if runningExecutor(executor.id, accepted) == nil { needed += executor.resources }
         }
         return problemOfFit(needed, accepted, "task '\(task.id)'")
@@ -55,6 +56,9 @@ extension Master {
             }
             if task.executor != nil {
                 return "task '\(task.id)' of a group may not have an executor of its own"
+            }
+            if executor.kind == .custom, task.hasSecrets {
+                return "task '\(task.id)': \(Self.foreignSecrets)"
             }
             if task.command == nil { return "task '\(task.id)' has no command" }
             needed += task.resources
@@ -93,9 +97,13 @@ extension Master {
         if let limit = task.maxCompletionTime, limit < .zero {
             return "task '\(task.id)': its longest run time is negative"
         }
+        if let limit = task.launchTimeout, limit <= .zero {
+            return "task '\(task.id)': its launch timeout is not longer than zero"
+        }
         if let command = task.command, let problem = problemOfCommand(command) {
             return "task '\(task.id)': \(problem)"
         }
+        if let problem = problemOfSecrets(task) { return "task '\(task.id)': \(problem)" }
         for limit in task.limits {
             if let problem = problemOfLimit(limit, task) { return problem }
         }
@@ -158,7 +166,10 @@ extension Master {
 
     private func problemOfKind(_ kind: CheckKind) -> String? {
         switch kind {
-        case .command(let command): problemOfCommand(command).map { "cannot run: \($0)" }
+        case .command(let command):
+            command.environment.contains { $0.secret != nil }
+                ? "names secrets; it finds those of its task in its environment"
+                : problemOfCommand(command).map { "cannot run: \($0)" }
         case .http(let scheme, let port, let path):
             scheme != "http" && scheme != "https"
                 ? "has the scheme '\(scheme)'; use http or https"
@@ -182,6 +193,9 @@ extension Master {
         }
         if executor.resources.items.contains(where: \.isShared) {
             return "executor '\(executor.id)' may not have shared resources; give them to tasks"
+        }
+        if let problem = problemOfSecrets(executor) {
+            return "executor '\(executor.id)': \(problem)"
         }
         if let running = runningExecutor(executor.id, accepted) {
             var given = executor

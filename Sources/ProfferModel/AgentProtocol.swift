@@ -40,9 +40,9 @@ public enum ExecutorEvent: Hashable, Sendable {
         executor: ExecutorInfo, framework: FrameworkInfo, agent: AgentInfo,
         container: ContainerID?)
     /// Launch this task; its sandbox exists at this path.
-    case launch(TaskInfo, sandbox: String)
+    case launch(TaskInfo, sandbox: String, secrets: [SecretValue] = [])
     /// Launch these tasks together; each one's sandbox is at the same position.
-    case launchGroup([TaskInfo], sandboxes: [String])
+    case launchGroup([TaskInfo], sandboxes: [String], secrets: [SecretValue] = [])
     /// Kill this task.
     case kill(TaskID, policy: KillPolicy?)
     /// The agent has made this update durable.

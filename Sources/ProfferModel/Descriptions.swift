@@ -213,16 +213,20 @@ public struct AgentInfo: Hashable, Sendable {
 public struct EnvironmentVariable: Hashable, Sendable {
     /// The name.
     public var name: String
-    /// The value.
+    /// The value; empty when it is a secret.
     public var value: String
+    /// The secret whose value it has, found when the task is launched.
+    public var secret: Secret?
 
     /// Sets every field; what is left out has the default shown.
     public init(
         name: String,
-        value: String
+        value: String,
+        secret: Secret? = nil
     ) {
         self.name = name
         self.value = value
+        self.secret = secret
     }
 }
 
@@ -300,6 +304,8 @@ public struct Volume: Hashable, Sendable {
     public var sandboxPath: SandboxPath?
     /// In memory only, of this many bytes at most, instead of a directory.
     public var temporaryBytes: Int64?
+    /// A file in memory that holds a secret, instead of a directory.
+    public var secret: Secret?
 
     /// A directory in a sandbox, made if it is not there.
     public struct SandboxPath: Hashable, Sendable {
@@ -321,13 +327,15 @@ public struct Volume: Hashable, Sendable {
         hostPath: String? = nil,
         isReadOnly: Bool = false,
         sandboxPath: SandboxPath? = nil,
-        temporaryBytes: Int64? = nil
+        temporaryBytes: Int64? = nil,
+        secret: Secret? = nil
     ) {
         self.containerPath = containerPath
         self.hostPath = hostPath
         self.isReadOnly = isReadOnly
         self.sandboxPath = sandboxPath
         self.temporaryBytes = temporaryBytes
+        self.secret = secret
     }
 }
 

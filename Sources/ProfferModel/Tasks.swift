@@ -277,6 +277,10 @@ public struct TaskInfo: Hashable, Sendable {
     /// A task of lower priority may be killed for a demand of a higher one; `nil` is the priority
     /// of its framework.
     public var priority: Int?
+    /// How long it may take until it runs, files and image included; `nil` is the agent's limit.
+    ///
+    /// A task that does not run by then is killed and has failed.
+    public var launchTimeout: Duration?
     // Large and seldom there.
     private var executorBox: Box<ExecutorInfo>?
     private var containerBox: Box<ContainerInfo>?
@@ -302,7 +306,8 @@ public struct TaskInfo: Hashable, Sendable {
         discovery: DiscoveryInfo? = nil,
         maxCompletionTime: Duration? = nil,
         limits: [ResourceLimit] = [],
-        priority: Int? = nil
+        priority: Int? = nil,
+        launchTimeout: Duration? = nil
     ) {
         self.name = name
         self.id = id
@@ -314,6 +319,7 @@ public struct TaskInfo: Hashable, Sendable {
         self.maxCompletionTime = maxCompletionTime
         self.limits = limits
         self.priority = priority
+        self.launchTimeout = launchTimeout
         self.executor = executor
         self.container = container
         self.healthCheck = healthCheck

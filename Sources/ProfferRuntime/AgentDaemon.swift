@@ -50,6 +50,10 @@ public struct AgentDaemonConfiguration: Sendable {
     public var diskWatchInterval = Duration.seconds(60)
     /// What may be fetched for tasks; its directory is set from the data directory.
     public var fetch = FetchSettings()
+    /// The directory of secrets, see ``SecretDirectory``; tasks have none when absent.
+    public var secretsDirectory: String?
+    /// Finds the secrets that tasks name, in place of a directory.
+    public var secrets: (any SecretProvider)?
     /// How tasks are kept apart; without a root for their cgroups, one is made of the directory.
     public var isolation = IsolationSettings()
     /// How it behaves; its work directory is set from the data directory.
@@ -88,6 +92,9 @@ public struct AgentDaemonConfiguration: Sendable {
         hostname = settings.text("hostname")
         executor = settings.text("executor")
         operatorTokenFile = settings.text("operator-token-file")
+        secretsDirectory = settings.text("secrets-directory")
+        agent.launchTimeout = try settings.durationOrNone(
+            "launch-timeout", default: agent.launchTimeout)
         usageInterval = try settings.duration("usage-interval", default: usageInterval)
         agent.executorIdleTimeout = try settings.duration(
             "executor-idle-timeout", default: agent.executorIdleTimeout)
@@ -205,9 +212,10 @@ public struct AgentDaemon: Sendable {
                 .configuration, "the configuration is not valid",
                 because: problems.joined(separator: "; "), try: "correct these settings")
         }
+        let secrets = try secretProvider()
         let isolation = try IsolationStart.prepare(
             configuration.isolation, work: work, name: SocketPath.digest(of: work),
-            logger: logger)
+            hasSecrets: secrets != nil, logger: logger)
         let address = try SocketPath.address(in: directory)
         let store = try directory.store("agent.sqlite")
         let info = AgentInfo(
@@ -229,7 +237,19 @@ public struct AgentDaemon: Sendable {
                     logger.error("what a task has left stays", metadata: ["error": "\(problem)"])
                 }),
             context: Context(), logger: logger, metrics: metrics,
-            usageInterval: configuration.usageInterval)
+            usageInterval: configuration.usageInterval, secrets: secrets)
+    }
+
+    private func secretProvider() throws -> (any SecretProvider)? {
+        if let provider = configuration.secrets { return provider }
+        guard let path = configuration.secretsDirectory else { return nil }
+        let directory = SecretDirectory(path)
+        if let problem = directory.problem {
+            throw DaemonProblem(
+                .configuration, "--secrets-directory is not valid", because: "\(problem)",
+                try: "make a directory that belongs to the agent's user, with mode 0700")
+        }
+        return directory
     }
 
     /// Says by an attribute how tasks are kept apart, so that frameworks can ask for it; unless the

@@ -14,6 +14,8 @@ enum AgentEndpoint {
 /// What reaches an agent's thread from other threads.
 enum AgentMail: Sendable {
     case executor(ExecutorFate)
+    case secrets(SecretTicket, Result<[SecretValue], SecretsMissing>)
+    case launch(ExecutorLaunch)
     case operation(AgentOperation, Reply<AgentAnswer>)
     case committed(ticket: UInt64)
     case commitFailed(String)
@@ -36,6 +38,9 @@ struct AgentHandler: ReactorHandler, ~Copyable {
     private var lastQuery: UInt64 = 0
     private let store: any RecordStore<AgentRecord>
     private let host: any ExecutorHost
+    private let secrets: (any SecretProvider)?
+    /// Values that were found, until they are handed over.
+    private var found: [SecretTicket: [SecretValue]] = [:]
     private let sink: AgentSink
     private let post: @Sendable (AgentMail) -> Void
     private let measure: @Sendable () -> AgentUsage
@@ -45,13 +50,15 @@ struct AgentHandler: ReactorHandler, ~Copyable {
     /// Makes a handler; `measure` tells what the node uses and must not wait.
     init(
         machine: Agent, store: any RecordStore<AgentRecord>, host: any ExecutorHost,
-        sink: AgentSink, usageInterval: Duration, at now: Instant,
+        secrets: (any SecretProvider)? = nil, sink: AgentSink, usageInterval: Duration,
+        at now: Instant,
         measure: @escaping @Sendable () -> AgentUsage,
         post: @escaping @Sendable (AgentMail) -> Void
     ) {
         self.machine = machine
         self.store = store
         self.host = host
+        self.secrets = secrets
         self.sink = sink
         self.usageInterval = usageInterval
         self.measure = measure
@@ -138,6 +145,13 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         switch mail {
         case .executor(let report):
             take(report, at: now)
+        case .secrets(let ticket, .success(let values)):
+            found[ticket] = values
+            machine.handle(.secretsFound(ticket), at: now, into: &outbox)
+        case .secrets(let ticket, .failure(let problem)):
+            machine.handle(
+                .secretsMissing(ticket, message: problem.description), at: now, into: &outbox)
+        case .launch(let launch): host.launch(launch)
         case .operation(let operation, let reply):
             lastQuery += 1
             let query = QueryID(value: lastQuery)
@@ -190,8 +204,9 @@ struct AgentHandler: ReactorHandler, ~Copyable {
                 records = []
             case .observe(let observation):
                 sink.observe(observation)
-            case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,
-                .killExecutor, .sweepTasks, .discard, .answer, .terminate:
+            case .tellMaster, .tellExecutor, .findSecrets, .handOver, .dropSecrets, .closePeer,
+                .makeSandbox, .launchExecutor, .killExecutor, .sweepTasks, .discard, .answer,
+                .terminate:
                 if let free = gate.admit(effect) { carryOut(free, links: &links) }
             }
         }
@@ -207,6 +222,14 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         case .tellExecutor(let event, let peer):
             guard sides[peer] != nil else { return }
             Failpoint.sending(event.failpoints) { links.send(WireCodec.encode(event), to: peer) }
+        case .findSecrets(let ticket, let request): find(request, ticket)
+        case .handOver(let ticket, let event, let peer):
+            let values = found.removeValue(forKey: ticket) ?? []
+            guard sides[peer] != nil else { return }
+            Failpoint.sending(event.failpoints) {
+                links.send(WireCodec.encode(event.with(values)), to: peer)
+            }
+        case .dropSecrets(let ticket): found[ticket] = nil
         case .closePeer(let peer, let reason):
             sides.removeValue(forKey: peer)
             links.close(peer, reason: reason)
@@ -217,7 +240,7 @@ struct AgentHandler: ReactorHandler, ~Copyable {
             Failpoint.hit(.agentSandboxAfter)
         case .launchExecutor(let launch):
             Failpoint.hit(.agentExecutorBefore)
-            host.launch(launch)
+            start(launch)
             Failpoint.hit(.agentExecutorAfter)
         case .killExecutor(let container, let pid, let ticks):
             host.kill(container, pid: pid, startTicks: ticks)
@@ -233,6 +256,36 @@ struct AgentHandler: ReactorHandler, ~Copyable {
             links.stop()
         case .commit, .observe:
             break
+        }
+    }
+
+    // MARK: Secrets
+
+    private func find(_ request: SecretRequest, _ ticket: SecretTicket) {
+        sink.secretsWanted(request)
+        Task { [secrets, post] in
+            do throws(SecretsMissing) {
+                post(.secrets(ticket, .success(try await request.values(from: secrets))))
+            } catch {
+                post(.secrets(ticket, .failure(error)))
+            }
+        }
+    }
+
+    /// Starts an executor, once there is a value for each secret that its environment names.
+    private func start(_ launch: ExecutorLaunch) {
+        guard let request = launch.secrets else {
+            host.launch(launch)
+            return
+        }
+        sink.secretsWanted(request)
+        Task { [secrets, post] in
+            do throws(SecretsMissing) {
+                let values = try await request.values(from: secrets)
+                post(.launch(try launch.with(values)))
+            } catch {
+                post(.executor(.failed(launch.containerID, message: error.description)))
+            }
         }
     }
 }

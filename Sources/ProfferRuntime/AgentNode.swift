@@ -35,6 +35,7 @@ public final class AgentNode: Sendable {
     private let store: any RecordStore<AgentRecord>
     private let clock: ShiftedClock
     private let host: any ExecutorHost
+    private let secrets: (any SecretProvider)?
     private let sink: AgentSink
     private let usageInterval: Duration
     private let reactor: Reactor<AgentMail>
@@ -53,18 +54,21 @@ public final class AgentNode: Sendable {
     ///   - metrics: Takes its figures.
     ///   - usageInterval: From one report of what the node uses to the next.
     ///   - clock: What the time is for its decisions.
+    ///   - secrets: Finds the secrets that tasks name; without it they have none.
     /// - Throws: When the checkpoints cannot be read or descriptors run out.
     public init(
         configuration: AgentConfiguration, info: AgentInfo, links: AgentLinks,
         store: any RecordStore<AgentRecord>, host: any ExecutorHost, context: Context,
         logger: Logger, metrics: any MetricsFactory,
-        usageInterval: Duration = AgentNode.usageInterval, clock: ShiftedClock = ShiftedClock()
+        usageInterval: Duration = AgentNode.usageInterval, clock: ShiftedClock = ShiftedClock(),
+        secrets: (any SecretProvider)? = nil
     ) throws {
         self.configuration = configuration
         self.info = info
         self.store = store
         self.clock = clock
         self.host = host
+        self.secrets = secrets
         self.usageInterval = usageInterval
         sink = AgentSink(logger: logger, metrics: metrics)
         records = KeptRecords(try store.load())
@@ -97,14 +101,15 @@ public final class AgentNode: Sendable {
         let living = livingExecutors()
         host.settle(living: living, hasRecords: !records.all.isEmpty)
         _ = try reactor.start {
-            [configuration, records, store, host, sink, usageInterval, info, clock] in
+            [configuration, records, store, host, secrets, sink, usageInterval, info, clock] in
             let now = clock.now()
             return AgentHandler(
                 machine: Agent(
                     configuration: configuration, info: info, bootID: NodeProbe.bootID,
                     replaying: records.take(), livingExecutors: living,
                     wallClock: clock.wallClock(), seed: SystemClock.seed(), at: now),
-                store: store, host: host, sink: sink, usageInterval: usageInterval, at: now,
+                store: store, host: host, secrets: secrets, sink: sink,
+                usageInterval: usageInterval, at: now,
                 measure: { UsageProbe.node(diskAt: configuration.workDirectory) },
                 post: { [weak reactor] in reactor?.post($0) })
         }

@@ -56,7 +56,7 @@ final class AgentSink: Sendable {
         case .executorEnded: executorEnds.increment()
         case .updateRetried: retries.increment()
         case .recovered, .rebooted, .registered, .masterLost, .taskAccepted, .taskRefused,
-            .duplicateUpdate, .updateRefused, .strayAcknowledgement, .taskForgotten,
+            .taskLate, .duplicateUpdate, .updateRefused, .strayAcknowledgement, .taskForgotten,
             .executorSubscribed, .executorAway, .executorStopping, .executorRejected, .ignored:
             break
         }
@@ -69,7 +69,8 @@ final class AgentSink: Sendable {
             .strayAcknowledgement, .ignored:
             true
         case .taskState(_, let state, _, _): state != .failed && state != .lost && state != .gone
-        case .recovered, .rebooted, .registered, .masterLost, .taskRefused, .updateRefused,
+        case .recovered, .rebooted, .registered, .masterLost, .taskRefused, .taskLate,
+            .updateRefused,
             .executorLaunched, .executorSubscribed, .executorAway, .executorStopping,
             .executorEnded, .executorRejected:
             false
@@ -107,8 +108,8 @@ final class AgentSink: Sendable {
         case .executorLaunched, .executorSubscribed, .executorAway, .executorStopping,
             .executorEnded, .executorRejected:
             return executorLine(of: observation)
-        case .taskAccepted, .taskRefused, .taskState, .updateRetried, .duplicateUpdate,
-            .updateRefused, .strayAcknowledgement, .taskForgotten:
+        case .taskAccepted, .taskRefused, .taskLate, .taskState, .updateRetried,
+            .duplicateUpdate, .updateRefused, .strayAcknowledgement, .taskForgotten:
             return taskLine(of: observation)
         case .ignored(let what): return Line(.debug, "ignored a message", ["what": "\(what)"])
         }
@@ -156,6 +157,10 @@ final class AgentSink: Sendable {
             return Line(
                 .info, "did not take on a task",
                 about(key).merging(["reason": "\(reason)"]) { $1 })
+        case .taskLate(let key, let limit):
+            return Line(
+                .warning, "a task does not run and is given up",
+                about(key).merging(["after": "\(limit)"]) { $1 })
         case .taskState(let key, let state, let reason, let message):
             return Line(
                 state == .failed || state == .lost || state == .gone ? .info : .debug,
@@ -184,6 +189,17 @@ final class AgentSink: Sendable {
         logger.warning(
             "a peer sent a malformed message and was dropped",
             metadata: ["peer": "\(peer)", "error": "\(error)"])
+    }
+
+    /// Who wants which secrets, by name.
+    func secretsWanted(_ request: SecretRequest) {
+        logger.info(
+            "secrets are looked up",
+            metadata: [
+                "secrets": "\(request.references.map(\.name).joined(separator: ","))",
+                "role": "\(request.role)", "framework.id": "\(request.framework)",
+                "task.id": "\(request.tasks.map(\.value).joined(separator: ","))",
+            ])
     }
 
     func commitFailed(_ message: String) {

@@ -94,11 +94,13 @@ enum IsolationStart {
     ///   - wanted: What the operator has decided.
     ///   - work: The directory of sandboxes.
     ///   - name: Tells what is made for this agent from what others make.
+    ///   - hasSecrets: Whether tasks may have secrets, some of them as files in memory.
     ///   - logger: Told what is not enforced.
     /// - Returns: The settings, with what was found.
     /// - Throws: ``DaemonProblem`` when the mode cannot be had here.
     static func prepare(
-        _ wanted: IsolationSettings, work: String, name: String, logger: Logger
+        _ wanted: IsolationSettings, work: String, name: String, hasSecrets: Bool = false,
+        logger: Logger
     ) throws -> IsolationSettings {
         var settings = wanted
         if settings.cgroupRoot.isEmpty { settings.cgroupRoot = "/proffer/" + name }
@@ -124,6 +126,13 @@ enum IsolationStart {
                 }
             }
         }
+        if hasSecrets {
+            do throws(SystemError) {
+                settings.memory = try NodeIsolation.memoryDirectory(name)
+            } catch {
+                throw problem(settings, because: error.description)
+            }
+        }
         var metadata: Logger.Metadata = ["isolation": "\(settings.mode.rawValue)"]
         if settings.mode != .process { metadata["cgroups"] = "\(facts.layout.name)" }
         let gaps = settings.gaps(on: facts.layout, isRoot: facts.isRoot)
@@ -138,7 +147,7 @@ enum IsolationStart {
     ) throws(SystemError) {
         let wanted = settings.containers.runtime
         settings.containers.images = work + "/images"
-        settings.containers.bundles = try NodeIsolation.bundleDirectory(name)
+        settings.containers.bundles = try NodeIsolation.memoryDirectory(name)
         let plans = try Sandbox.create(["plans"], below: work)
         settings.containers.runtime = try ContainerRuntime.find(
             wanted.isEmpty ? nil : wanted,

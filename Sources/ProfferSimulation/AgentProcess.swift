@@ -245,8 +245,9 @@ final class AgentProcess: SimulatedProcess {
                 writes?.submit(records, ticket: gate.openTicket(at: instant))
                 records = []
             case .observe: break
-            case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .launchExecutor,
-                .killExecutor, .sweepTasks, .discard, .answer, .terminate:
+            case .tellMaster, .tellExecutor, .findSecrets, .handOver, .dropSecrets, .closePeer,
+                .makeSandbox, .launchExecutor, .killExecutor, .sweepTasks, .discard, .answer,
+                .terminate:
                 if world.bug == .effectsBeforeCommit {
                     carryOut(effect)
                 } else if let free = gate.admit(effect) {
@@ -264,12 +265,14 @@ final class AgentProcess: SimulatedProcess {
         case .tellMaster(let message, let peer):
             guard sides[peer] != nil else { return }
             commands.append(.send(.toMaster(message), peer))
-        case .tellExecutor(let event, let peer):
+        case .tellExecutor(let event, let peer), .handOver(_, let event, let peer):
             guard sides[peer] != nil else { return }
             commands.append(.send(.executorEvent(event), peer))
         case .closePeer(let peer, let reason):
             sides.remove(peer)
             commands.append(.close(peer, reason))
+        // Simulated tasks name no secrets.
+        case .findSecrets, .dropSecrets: break
         case .makeSandbox, .discard, .answer, .commit, .observe: break
         case .launchExecutor(let launch): if mayAct() { home.start(launch, for: self) }
         case .killExecutor(let container, let pid, let ticks):

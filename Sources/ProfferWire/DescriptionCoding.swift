@@ -138,12 +138,7 @@ extension PBCommandInfo {
         shell = command.shell
         arguments = command.arguments
         if let user = command.user { self.user = user }
-        environment.variables = command.environment.map { variable in
-            var coded = PBEnvironment.Variable()
-            coded.name = variable.name
-            coded.value = variable.value
-            return coded
-        }
+        environment.variables = command.environment.map { PBEnvironment.Variable($0) }
         uris = command.uris.map { uri in
             var coded = PBCommandInfo.URI()
             coded.value = uri.value
@@ -158,9 +153,7 @@ extension PBCommandInfo {
     var model: ProfferModel.CommandInfo {
         ProfferModel.CommandInfo(
             value: hasValue ? value : nil, shell: shell, arguments: arguments,
-            environment: environment.variables.map {
-                EnvironmentVariable(name: $0.name, value: $0.value)
-            },
+            environment: environment.variables.map(\.model),
             user: hasUser ? user : nil,
             uris: uris.map {
                 FetchURI(
@@ -256,6 +249,10 @@ extension PBVolume {
             source.sandboxPath.path = sandbox.path
         }
         if let bytes = volume.temporaryBytes { temporaryBytes = bytes }
+        if let secret = volume.secret {
+            source.type = .secret
+            source.secret = PBSecret(secret)
+        }
     }
 
     var model: ProfferModel.Volume {
@@ -267,7 +264,8 @@ extension PBVolume {
                 source.sandboxPath.path, isShared: source.sandboxPath.type == .parent) : nil
         return ProfferModel.Volume(
             containerPath: containerPath, hostPath: host, isReadOnly: mode == .ro,
-            sandboxPath: sandbox, temporaryBytes: hasTemporaryBytes ? temporaryBytes : nil)
+            sandboxPath: sandbox, temporaryBytes: hasTemporaryBytes ? temporaryBytes : nil,
+            secret: source.type == .secret ? source.secret.model : nil)
     }
 }
 

@@ -103,14 +103,16 @@ extension WireCodec {
             coded.subscribed.frameworkInfo = PBFrameworkInfo(framework)
             coded.subscribed.agentInfo = PBAgentInfo(agent)
             if let container { coded.subscribed.containerID.value = container.value }
-        case .launch(let task, let sandbox):
+        case .launch(let task, let sandbox, let secrets):
             coded.type = .launch
             coded.launch.task = PBTaskInfo(task)
             coded.launch.sandbox = sandbox
-        case .launchGroup(let tasks, let sandboxes):
+            coded.launch.secrets = secrets.map { PBExecutorSecretValue($0) }
+        case .launchGroup(let tasks, let sandboxes, let secrets):
             coded.type = .launchGroup
             coded.launchGroup.taskGroup.tasks = tasks.map { PBTaskInfo($0) }
             coded.launchGroup.sandboxes = sandboxes
+            coded.launchGroup.secrets = secrets.map { PBExecutorSecretValue($0) }
         case .kill(let task, let policy):
             coded.type = .kill
             coded.kill.taskID = PBTaskID(task)
@@ -145,12 +147,15 @@ extension WireCodec {
                 container: body.hasContainerID ? ContainerID(body.containerID.value) : nil)
         case .launch:
             guard coded.hasLaunch else { throw .missing("launch") }
-            return .launch(try coded.launch.task.model(), sandbox: coded.launch.sandbox)
+            return .launch(
+                try coded.launch.task.model(), sandbox: coded.launch.sandbox,
+                secrets: coded.launch.secrets.map(\.model))
         case .launchGroup:
             return .launchGroup(
                 try coded.launchGroup.taskGroup.tasks.tryMap { one throws(WireError) in
                     try one.model()
-                }, sandboxes: coded.launchGroup.sandboxes)
+                }, sandboxes: coded.launchGroup.sandboxes,
+                secrets: coded.launchGroup.secrets.map(\.model))
         case .kill:
             guard coded.hasKill else { throw .missing("kill") }
             return .kill(

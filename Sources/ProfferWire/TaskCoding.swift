@@ -151,6 +151,7 @@ extension PBTaskInfo {
             limits[limit.name] = scalar
         }
         if let priority = info.priority { self.priority = clamped(priority) }
+        if let limit = info.launchTimeout { launchTimeout = PBDurationInfo(limit) }
     }
 
     func model() throws(WireError) -> TaskInfo {
@@ -172,7 +173,8 @@ extension PBTaskInfo {
             killPolicy: hasKillPolicy ? killPolicy.model : nil, data: [UInt8](data),
             labels: labels.model, discovery: hasDiscovery ? discovery.model : nil,
             maxCompletionTime: hasMaxCompletionTime ? maxCompletionTime.model : nil,
-            limits: bounds, priority: hasPriority ? try small(priority, "priority") : nil)
+            limits: bounds, priority: hasPriority ? try small(priority, "priority") : nil,
+            launchTimeout: hasLaunchTimeout ? launchTimeout.model : nil)
     }
 }
 

@@ -78,6 +78,19 @@ struct AgentCommand: AsyncParsableCommand {
     var operatorTokenFile: String?
 
     @Option(
+        name: .customLong("secrets-directory"),
+        help: "The directory with the secrets of tasks: ROLE/NAME (default: none).")
+    var secretsDirectory: String?
+
+    @Option(
+        name: .customLong("launch-timeout"),
+        help: """
+            How long a task may take to run, files and image included, unless it says otherwise; \
+            'none' is any time (default: 30m).
+            """)
+    var launchTimeout: String?
+
+    @Option(
         name: .customLong("usage-interval"),
         help: "Pause between two reports of what the node uses (default: 5s).")
     var usageInterval: String?
@@ -244,6 +257,7 @@ struct AgentCommand: AsyncParsableCommand {
             "http-port": httpPort, "hostname": hostname, "resources": resources,
             "attributes": attributes, "domain": domain, "executor": executor,
             "operator-token-file": operatorTokenFile,
+            "secrets-directory": secretsDirectory, "launch-timeout": launchTimeout,
             "usage-interval": usageInterval, "executor-idle-timeout": executorIdleTimeout,
             "isolation": isolation, "cgroup-root": cgroupRoot, "cpu-limit": cpuLimit,
             "task-swap": taskSwap, "task-processes": taskProcesses, "task-cores": taskCores,

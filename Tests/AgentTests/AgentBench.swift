@@ -81,8 +81,8 @@ struct AgentBench {
             case .launchExecutor(let launch):
                 launches.append(launch)
                 tokens[launch.containerID] = launch.token
-            case .tellMaster, .tellExecutor, .closePeer, .makeSandbox, .killExecutor, .sweepTasks,
-                .discard, .answer, .observe, .terminate:
+            case .tellMaster, .tellExecutor, .findSecrets, .handOver, .dropSecrets, .closePeer,
+                .makeSandbox, .killExecutor, .sweepTasks, .discard, .answer, .observe, .terminate:
                 break
             }
         }
@@ -174,14 +174,19 @@ struct AgentBench {
     }
 
     var toExecutors: [ExecutorEvent] {
-        effects.compactMap { if case .tellExecutor(let event, _) = $0 { event } else { nil } }
+        effects.compactMap { effect in
+            switch effect {
+            case .tellExecutor(let event, _), .handOver(_, let event, _): event
+            default: nil
+            }
+        }
     }
 
     var launched: [TaskID] {
         toExecutors.flatMap { event -> [TaskID] in
             switch event {
-            case .launch(let info, _): [info.id]
-            case .launchGroup(let infos, _): infos.map(\.id)
+            case .launch(let info, _, _): [info.id]
+            case .launchGroup(let infos, _, _): infos.map(\.id)
             case .subscribed, .kill, .acknowledged, .message, .shutdown, .error, .heartbeat: []
             }
         }
@@ -223,9 +228,12 @@ struct AgentBench {
     }
 
     /// The agent after a crash, with what it had made durable.
-    func restarted(living: [ContainerID], bootID: String = "b1") -> AgentBench {
+    func restarted(
+        living: [ContainerID], bootID: String = "b1",
+        configuration: AgentConfiguration = AgentBench.configuration
+    ) -> AgentBench {
         var next = AgentBench(
-            replaying: records.reversed(), living: living, bootID: bootID, at: now)
+            configuration, replaying: records.reversed(), living: living, bootID: bootID, at: now)
         next.disk = disk
         next.launches = launches
         next.tokens = tokens

@@ -27,8 +27,8 @@ struct CommandLineTests {
         }
         #expect(
             names.sorted() == [
-                "agent", "agents", "cp", "demo", "dev", "exec", "files", "frameworks", "keygen",
-                "kill", "logs",
+                "agent", "agents", "cp", "demo", "dev", "doctor", "exec", "files", "frameworks",
+                "keygen", "kill", "logs",
                 "maintenance", "offers", "priority", "ps", "quota", "rebind", "registry",
                 "reserve", "roles", "run", "simulate", "status", "stop", "task", "unreserve",
                 "weight", "whitelist", "why",

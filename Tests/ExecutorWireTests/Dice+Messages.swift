@@ -22,7 +22,7 @@ extension Dice {
             discovery: maybe { $0.discovery() }, maxCompletionTime: maybe { $0.duration() },
             limits: list { dice in
                 ResourceLimit(name: dice.text(), amount: dice.maybe { $0.milli() })
-            }, priority: maybe { $0.int() })
+            }, priority: maybe { $0.int() }, launchTimeout: maybe { $0.duration() })
     }
 
     mutating func killPolicy() -> KillPolicy { KillPolicy(gracePeriod: maybe { $0.duration() }) }
@@ -63,8 +63,10 @@ extension Dice {
             .subscribed(
                 executor: executor(), framework: framework(), agent: agent(),
                 container: maybe { $0.id() })
-        case 2, 3: .launch(task(), sandbox: text())
-        case 4: .launchGroup(list { $0.task() }, sandboxes: list { $0.text() })
+        case 2, 3: .launch(task(), sandbox: text(), secrets: secrets())
+        case 4:
+            .launchGroup(
+                list { $0.task() }, sandboxes: list { $0.text() }, secrets: secrets())
         case 5: .kill(id(), policy: maybe { $0.killPolicy() })
         case 6: .acknowledged(id(), uuid: uuid())
         case 7: .message(data())

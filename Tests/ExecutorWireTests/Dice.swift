@@ -110,13 +110,28 @@ struct Dice {
     mutating func command() -> CommandInfo {
         CommandInfo(
             value: maybe { $0.text() }, shell: bool(), arguments: list { $0.text() },
-            environment: list { EnvironmentVariable(name: $0.text(), value: $0.text()) },
+            environment: list { dice in
+                guard dice.number(0...3) == 0 else {
+                    return EnvironmentVariable(name: dice.text(), value: dice.text())
+                }
+                return EnvironmentVariable(name: dice.text(), value: "", secret: dice.secret())
+            },
             user: maybe { $0.text() },
             uris: list { dice in
                 FetchURI(
                     value: dice.text(), isExecutable: dice.bool(), extract: dice.bool(),
                     cache: dice.bool(), outputFile: dice.maybe { $0.text() })
             })
+    }
+
+    mutating func reference() -> SecretReference {
+        SecretReference(name: text(), key: maybe { $0.text() })
+    }
+
+    mutating func secret() -> Secret { number(0...4) == 0 ? .value : .reference(reference()) }
+
+    mutating func secrets() -> [SecretValue] {
+        list { SecretValue(reference: $0.reference(), bytes: $0.data()) }
     }
 
     mutating func container() -> ContainerInfo {
@@ -128,7 +143,8 @@ struct Dice {
                     containerPath: dice.text(), hostPath: dice.maybe { $0.text() },
                     isReadOnly: dice.bool(),
                     sandboxPath: dice.maybe { .init($0.text(), isShared: $0.bool()) },
-                    temporaryBytes: dice.maybe { $0.int64() })
+                    temporaryBytes: dice.maybe { $0.int64() },
+                    secret: dice.number(0...3) == 0 ? dice.secret() : nil)
             }, network: pick([.host, .bridge, .none, .named(text())]),
             portMappings: list { dice in
                 PortMapping(

@@ -30,7 +30,7 @@ struct RuleTests {
     ) throws -> TaskInfo {
         let own = Outcome(ownEvent: bytes)
         #expect(own == Outcome(referenceEvent: bytes), sourceLocation: location)
-        guard case .taken(.launch(let task, _)) = own else {
+        guard case .taken(.launch(let task, _, _)) = own else {
             throw WireError.malformed("\(own)")
         }
         return task

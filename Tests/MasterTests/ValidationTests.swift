@@ -22,7 +22,55 @@ struct Fault: Sendable, CustomTestStringConvertible {
         ExecutorInfo(id: id, command: CommandInfo(value: "run"))
     }
 
-    static let all = ids + amounts + programs + checks
+    static let all = ids + amounts + programs + checks + secrets
+
+    private static func volume(_ secret: Secret) -> ContainerInfo {
+        ContainerInfo(volumes: [Volume(containerPath: "key", secret: secret)])
+    }
+
+    private static func variable(_ secret: Secret) -> [EnvironmentVariable] {
+        [EnvironmentVariable(name: "DB", value: "", secret: secret)]
+    }
+
+    static let secrets: [Fault] = [
+        Fault("secret told in a variable", "is told itself") {
+            $0.command?.environment = variable(.value)
+        },
+        Fault("secret told in a volume", "is told itself") { $0.container = volume(.value) },
+        Fault("secret without a name", "has no name") {
+            $0.command?.environment = variable(.reference(SecretReference(name: "")))
+        },
+        Fault("secret with a line end in its key", "control character") {
+            $0.container = volume(.reference(SecretReference(name: "a", key: "b\n")))
+        },
+        Fault("secret with a long name", "255") {
+            $0.container = volume(
+                .reference(SecretReference(name: String(repeating: "x", count: 256))))
+        },
+        Fault("secret of a custom executor's task", "own executor") {
+            $0.command = nil
+            $0.executor = executor()
+            $0.container = volume(.reference(SecretReference(name: "a")))
+        },
+        Fault("secret told in an executor", "is told itself") {
+            $0.command = nil
+            $0.executor = executor()
+            $0.executor?.command?.environment = variable(.value)
+        },
+        Fault("secret in a volume of an executor", "environment only") {
+            $0.command = nil
+            $0.executor = executor()
+            $0.executor?.container = volume(.reference(SecretReference(name: "a")))
+        },
+        Fault("secret of a check", "finds those of its task") {
+            $0.check = CheckInfo(
+                kind: .command(
+                    CommandInfo(
+                        value: "true",
+                        environment: variable(.reference(SecretReference(name: "a"))))))
+        },
+        Fault("no time to launch", "launch timeout") { $0.launchTimeout = .zero },
+    ]
 
     static let ids: [Fault] = [
         Fault("empty id", "empty") { $0.id = "" },

@@ -46,14 +46,21 @@ struct IsolationTests {
         func discard() { for directory in directories { rmdir(directory) } }
 
         /// Removes the empty directories of bundles of an agent that has ended.
-        static func discardBundles(_ cluster: ProcessCluster) {
+        static func discardBundles(_ cluster: ProcessCluster) async throws {
             var digest: UInt64 = 0xCBF2_9CE4_8422_2325
             for byte in (cluster.data("agent-0") + "/work").utf8 {
                 digest = (digest ^ UInt64(byte)) &* 0x100_0000_01B3
             }
-            let path = "/run/proffer/" + String(digest, radix: 16)
-            #expect(rmdir(path + "/runtime") == 0)
-            #expect(rmdir(path) == 0)
+            let name = "/proffer/" + String(digest, radix: 16)
+            let path =
+                ["/run", "/dev/shm"].map { $0 + name }.first { (path: String) in
+                    access(path, F_OK) == 0
+                } ?? name
+            // What an executor has not undone at its end, its agent does.
+            try await eventually("nothing to be left in \(path)") {
+                rmdir(path + "/runtime")
+                return rmdir(path) == 0
+            }
         }
     }
 
@@ -171,7 +178,7 @@ struct IsolationTests {
         try files.setAttributes([.posixPermissions: 0o1777], ofItemAtPath: root + "/tmp")
         try files.copyItem(
             atPath: try Self.busybox.orThrow("no busybox"), toPath: root + "/bin/busybox")
-        for name in ["sh", "sleep", "cat", "tail"] {
+        for name in ["sh", "sleep", "cat", "tail", "sha256sum", "mv"] {
             try files.createSymbolicLink(
                 atPath: root + "/bin/" + name, withDestinationPath: "busybox")
         }
@@ -180,6 +187,7 @@ struct IsolationTests {
 
     /// A master, and an agent that runs tasks in containers and may use an image.
     private func withImage(
+        _ further: (ProcessCluster) throws -> [String] = { _ in [] },
         _ body: (ProcessCluster, Root, _ image: String) async throws -> Void
     ) async throws {
         let root = Root()
@@ -188,13 +196,13 @@ struct IsolationTests {
             _ = try await cluster.startMaster()
             let image = try makeImage(cluster.directory)
             _ = try await cluster.startAgent(
-                0,
-                [
-                    "--isolation", "oci", "--cgroup-root", root.path, "--allowed-host-paths",
-                    image,
-                ])
+                0, Self.contained(root, image) + further(cluster))
             try await body(cluster, root, image)
         }
+    }
+
+    private static func contained(_ root: Root, _ image: String) -> [String] {
+        ["--isolation", "oci", "--cgroup-root", root.path, "--allowed-host-paths", image]
     }
 
     @Test(
@@ -230,7 +238,7 @@ struct IsolationTests {
             try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
             let mounts = TextFile.read("/proc/self/mountinfo") ?? ""
             #expect(!mounts.contains(cluster.directory.path))
-            Root.discardBundles(cluster)
+            try await Root.discardBundles(cluster)
         }
     }
 
@@ -264,7 +272,7 @@ struct IsolationTests {
             try await probe.update("serves", .killed)
             await probe.stop(teardown: true)
             try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
-            Root.discardBundles(cluster)
+            try await Root.discardBundles(cluster)
         }
     }
 
@@ -305,7 +313,167 @@ struct IsolationTests {
             #expect(try await probe.update("b", .finished).exit?.code == 0)
             await probe.stop(teardown: true)
             try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
-            Root.discardBundles(cluster)
+            try await Root.discardBundles(cluster)
+        }
+    }
+
+    @Test(
+        "a planted secret reaches a task in a container, and nothing else",
+        .enabled(if: canContain, "needs root, cgroups, busybox-static and runc or crun"))
+    func containedSecrets() async throws {
+        var plant: SecretTests.Plant?
+        try await withImage { cluster in
+            let made = try SecretTests.Plant(cluster)
+            plant = made
+            return ["--secrets-directory", made.directory, "--log-level", "trace"]
+        } _: { cluster, root, image in
+            let plant = try plant.orThrow("no secrets")
+            let probe = try cluster.probe()
+            let framework = try await probe.subscribed()
+            for (id, file, user) in [
+                ("root", "keys/tls", nil), ("nobody", "/run/secrets/tls", "nobody"),
+            ] {
+                let offer = try await probe.offer("an offer for \(id)") { _ in true }
+                var task = plant.task(TaskID(id), file: file, on: offer)
+                task.container?.image = image
+                task.container?.network = .none
+                task.command?.user = user
+                probe.launch([task], on: offer)
+                try await probe.update(TaskID(id), .running)
+                let sandbox = cluster.data("agent-0/work") + "/sandboxes/\(framework)/\(id)"
+                let expected = try plant.digests()
+                try await eventually("the digests of \(id)") {
+                    TextFile.read(sandbox + "/digests") == expected
+                }
+                #expect(try plant.files(of: cluster).isEmpty)
+                probe.call(.kill(TaskID(id), agent: nil, policy: KillPolicy(gracePeriod: .zero)))
+                try await probe.update(TaskID(id), .killed)
+            }
+            await probe.stop(teardown: true)
+            try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
+            #expect(try plant.files(of: cluster).isEmpty)
+            try await Root.discardBundles(cluster)
+        }
+    }
+
+    @Test(
+        "a fetched file belongs to the user that a task in a container has",
+        .enabled(
+            if: canContain && access("/usr/bin/bsdtar", X_OK) == 0,
+            "needs root, cgroups, busybox-static, libarchive-tools and runc or crun"))
+    func containedFetch() async throws {
+        try await withImage { cluster in
+            try FileManager.default.createDirectory(
+                atPath: cluster.data("files"), withIntermediateDirectories: true)
+            try TextFile.write("fetched", to: cluster.data("files") + "/file")
+            return ["--fetch-roots", cluster.data("files")]
+        } _: { cluster, root, image in
+            let probe = try cluster.probe()
+            let offer = try await probe.offer()
+            var task = TaskInfo(
+                "t", "[ $(busybox stat -c %u file) = 0 ] && echo more >>file", on: offer)
+            task.resources = Resources(cpus: Milli(thousandths: 100), mem: Milli(48))
+            task.container = ContainerInfo(image: image, network: .none)
+            task.command?.uris = [FetchURI(value: "file://\(cluster.data("files"))/file")]
+            probe.launch([task], on: offer)
+            #expect(try await probe.update("t", .finished).exit?.code == 0)
+            await probe.stop(teardown: true)
+            try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
+            try await Root.discardBundles(cluster)
+        }
+    }
+
+    private static let canNetwork =
+        canContain
+        && [
+            "/usr/lib/cni/portmap", "/usr/lib/cni/bridge", "/usr/bin/nsenter", "/usr/sbin/iptables",
+        ]
+        .allSatisfy { (path: String) in access(path, X_OK) == 0 }
+
+    /// Describes a network whose node is a network namespace of its own: what is left of it is
+    /// seen there, and gone with it.
+    private func makeNetwork(_ cluster: ProcessCluster, _ node: String) throws -> [String] {
+        let top = cluster.data("cni")
+        let description = """
+            {"cniVersion": "0.4.0", "name": "mapped", "plugins": [{
+            "type": "bridge", "bridge": "pfrcrash0", "isGateway": true, "ipam": {
+            "type": "host-local", "dataDir": "\(top)/leases",
+            "ranges": [[{"subnet": "10.213.80.0/24"}]]}},
+            {"type": "portmap", "capabilities": {"portMappings": true}, "snat": true}]}
+            """
+        for name in ["networks", "plugins"] {
+            try FileManager.default.createDirectory(
+                atPath: "\(top)/\(name)", withIntermediateDirectories: true)
+        }
+        try TextFile.write(description, to: top + "/networks/10.conflist")
+        for name in ["loopback", "bridge", "host-local", "portmap"] {
+            let path = "\(top)/plugins/\(name)"
+            try TextFile.write(
+                "#!/bin/sh\nexec nsenter --net=/run/netns/\(node) /usr/lib/cni/\(name)\n", to: path)
+            chmod(path, 0o755)
+        }
+        return [
+            "--network-config-dir", top + "/networks", "--network-plugin-dir", top + "/plugins",
+        ]
+    }
+
+    /// Runs `ip` to its end.
+    private static func ip(_ words: String...) -> Int32 {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "ip"] + words
+        guard (try? process.run()) != nil else { return -1 }
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    private func shell(_ command: String, _ cluster: ProcessCluster) async throws -> String {
+        let program = try cluster.start(
+            "/bin/sh", ["-c", command],
+            environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"],
+            log: "shell-\(UUID().uuidString.prefix(8))")
+        try await program.exitCode()
+        return program.output
+    }
+
+    @Test(
+        "links and rules of a container are removed after a crash of its agent and executor",
+        .enabled(if: canNetwork, "needs iptables, nsenter and containernetworking-plugins too"))
+    func networkCrash() async throws {
+        let root = Root()
+        defer { root.discard() }
+        let node = "proffer-\(getpid())"
+        #expect(Self.ip("netns", "add", node) == 0)
+        defer { #expect(Self.ip("netns", "del", node) == 0) }
+        try await withProcesses { cluster in
+            _ = try await cluster.startMaster()
+            let image = try makeImage(cluster.directory)
+            let arguments = try Self.contained(root, image) + makeNetwork(cluster, node)
+            let agent = try await cluster.startAgent(0, arguments)
+            let probe = try cluster.probe()
+            let offer = try await probe.offer()
+            var task = TaskInfo("t", "exec sleep 600", on: offer)
+            task.resources = Resources(cpus: Milli(thousandths: 100), mem: Milli(48))
+            task.container = ContainerInfo(
+                image: image, network: .named("mapped"),
+                portMappings: [PortMapping(hostPort: 31_050, containerPort: 80)])
+            probe.launch([task], on: offer)
+            let status = try await probe.update("t", .running)
+            #expect(status.containerStatus?.addresses.first?.hasPrefix("10.213.80.") == true)
+            let left = "iptables-save | grep -w 31050; ip -o link | grep veth; true"
+            let look = "nsenter --net=/run/netns/\(node) /bin/sh -c '\(left)'"
+            let before = try await shell(look, cluster)
+            #expect(before.contains("31050") && before.contains("veth"), "\(before)")
+            try await agent.crash()
+            for pid in cluster.executors() { ProcessTable.kill(pid) }
+            _ = try await cluster.startAgent(0, arguments)
+            try await eventually("no rules and links") {
+                try await shell(look, cluster).isEmpty
+            }
+            try await probe.update("t", .failed)
+            await probe.stop(teardown: true)
+            try await eventually("no cgroups; left are \(root.groups)") { root.groups.isEmpty }
+            try await Root.discardBundles(cluster)
         }
     }
 

@@ -85,7 +85,8 @@ enum ImportRules {
             "ProfferContainers", "ProfferHTTP",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
-            "CLinux", "ProfferAPI", "ProfferRegistry", "ProfferSimulation", "ProfferTransport",
+            "CLinux", "ProfferAPI", "ProfferContainers", "ProfferIsolation", "ProfferRegistry",
+            "ProfferSimulation", "ProfferTransport",
             "ProfferWire", "ProfferZeroMQ", "ArgumentParser", "AsyncHTTPClient", "NIOCore",
             "NIOHTTP1", "NIOPosix",
         ]),

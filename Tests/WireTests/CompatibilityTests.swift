@@ -182,6 +182,34 @@ struct CompatibilityTests {
                 == .launch(TaskInfo(name: "n", id: "t", agentID: "a"), sandbox: ""))
     }
 
+    @Test("a secret that is told in a message is forgotten when the message is read")
+    func toldSecret() throws {
+        let marker = "hunter2-\(#line)"
+        let secret = Bytes.number(1, 2) + Bytes.field(3, Bytes.text(1, marker))
+        let variable = Bytes.text(1, "DB") + Bytes.number(3, 2) + Bytes.field(4, secret)
+        let other = Bytes.text(1, "X") + Bytes.text(2, marker) + Bytes.number(3, 2)
+        let command =
+            Bytes.field(2, Bytes.field(1, variable) + Bytes.field(1, other)) + Bytes.text(3, "run")
+        let volume =
+            Bytes.text(1, "key") + Bytes.number(3, 2)
+            + Bytes.field(5, Bytes.number(1, 3) + Bytes.field(4, secret))
+        let task =
+            Bytes.text(1, "n") + Bytes.id(2, "t") + Bytes.id(3, "a") + Bytes.field(7, command)
+            + Bytes.field(9, Bytes.number(1, 2) + Bytes.field(2, volume))
+        let launch = Bytes.number(1, 2) + Bytes.field(4, Bytes.field(1, task))
+        let event = try #require(try WireCodec.decodeExecutorEvent(launch))
+        guard case .launch(let info, _, _) = event else {
+            Issue.record("\(event)")
+            return
+        }
+        #expect(info.command?.environment.first?.secret == .value)
+        #expect(info.container?.volumes.first?.secret == .value)
+        var text = ""
+        dump(event, to: &text)
+        #expect(!text.contains(marker))
+        #expect(!String(decoding: WireCodec.encode(event), as: UTF8.self).contains(marker))
+    }
+
     @Test("a reservation in the older form, with role and principal on the resource")
     func olderReservation() throws {
         func reserved(_ rest: [UInt8]) throws -> [Reservation]? {

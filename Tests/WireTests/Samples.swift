@@ -28,12 +28,24 @@ enum Samples {
 
     static let command = CommandInfo(
         value: "run \"$X\"", shell: false, arguments: ["run", "fast"],
-        environment: [EnvironmentVariable(name: "X", value: "1")], user: "nobody",
+        environment: [
+            EnvironmentVariable(name: "X", value: "1"),
+            EnvironmentVariable(
+                name: "S", value: "",
+                secret: .reference(SecretReference(name: "db", key: "password"))),
+            EnvironmentVariable(name: "V", value: "", secret: .value),
+        ], user: "nobody",
         uris: [
             FetchURI(
                 value: "https://example.org/a.tgz", isExecutable: true, extract: false,
                 cache: true, outputFile: "a")
         ])
+
+    static let secrets = [
+        SecretValue(
+            reference: SecretReference(name: "db", key: "password"), bytes: [0, 0xFF, 0x0A]),
+        SecretValue(reference: SecretReference(name: "key"), bytes: []),
+    ]
 
     static let container = ContainerInfo(
         kind: .docker, image: "alpine:3", hostname: "h",
@@ -42,6 +54,9 @@ enum Samples {
             Volume(containerPath: "/w"),
             Volume(containerPath: "/s", sandboxPath: .init("d", isShared: true)),
             Volume(containerPath: "/t", temporaryBytes: 4096),
+            Volume(
+                containerPath: "/p", isReadOnly: true,
+                secret: .reference(SecretReference(name: "key"))),
         ], network: .named("weave"),
         portMappings: [PortMapping(hostPort: 31_000, containerPort: 80, protocolName: "tcp")],
         isPrivileged: true, forcePull: true,
@@ -93,7 +108,7 @@ enum Samples {
         maxCompletionTime: .seconds(60),
         limits: [
             ResourceLimit(name: "cpus", amount: nil), ResourceLimit(name: "mem", amount: Milli(64)),
-        ], priority: 7)
+        ], priority: 7, launchTimeout: .milliseconds(61_500))
 
     static let status = TaskStatus(
         taskID: "t", state: .failed, message: "m", source: .executor,
@@ -305,8 +320,9 @@ extension Samples {
         .executorEvent(
             "subscribed",
             .subscribed(executor: executor, framework: framework, agent: agent, container: "c")),
-        .executorEvent("launch", .launch(task, sandbox: "/s")),
-        .executorEvent("launch group", .launchGroup([task], sandboxes: ["/s"])),
+        .executorEvent("launch", .launch(task, sandbox: "/s", secrets: secrets)),
+        .executorEvent(
+            "launch group", .launchGroup([task], sandboxes: ["/s"], secrets: secrets)),
         .executorEvent("kill", .kill("t", policy: KillPolicy(gracePeriod: .seconds(1)))),
         .executorEvent("kill plain", .kill("t", policy: nil)),
         .executorEvent("acknowledged", .acknowledged("t", uuid: uuid)),

@@ -25,6 +25,38 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+/// A secret with its value: between an agent and its executor, and nowhere else.
+package nonisolated struct PBExecutorSecretValue: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var reference: PBSecret.Reference {
+    get {_reference ?? PBSecret.Reference()}
+    set {_reference = newValue}
+  }
+  /// Returns true if `reference` has been explicitly set.
+  package var hasReference: Bool {self._reference != nil}
+  /// Clears the value of `reference`. Subsequent reads from it will return its default value.
+  package mutating func clearReference() {self._reference = nil}
+
+  package var data: Data {
+    get {_data ?? Data()}
+    set {_data = newValue}
+  }
+  /// Returns true if `data` has been explicitly set.
+  package var hasData: Bool {self._data != nil}
+  /// Clears the value of `data`. Subsequent reads from it will return its default value.
+  package mutating func clearData() {self._data = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _reference: PBSecret.Reference? = nil
+  fileprivate var _data: Data? = nil
+}
+
 /// What an agent says to an executor.
 package nonisolated struct PBExecutorEvent: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -198,6 +230,9 @@ package nonisolated struct PBExecutorEvent: Sendable {
     /// Clears the value of `sandbox`. Subsequent reads from it will return its default value.
     package mutating func clearSandbox() {self._sandbox = nil}
 
+    /// The values of the secrets that the task names.
+    package var secrets: [PBExecutorSecretValue] = []
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -223,6 +258,9 @@ package nonisolated struct PBExecutorEvent: Sendable {
 
     /// The sandbox of each task, in order.
     package var sandboxes: [String] = []
+
+    /// The values of the secrets that the tasks name.
+    package var secrets: [PBExecutorSecretValue] = []
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -586,6 +624,52 @@ package nonisolated struct PBExecutorCall: Sendable {
 
 fileprivate nonisolated let _protobuf_package = "proffer.v1.executor"
 
+nonisolated extension PBExecutorSecretValue: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecretValue"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reference\0\u{1}data\0")
+
+  public var isInitialized: Bool {
+    if self._reference == nil {return false}
+    if self._data == nil {return false}
+    if let v = self._reference, !v.isInitialized {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._reference) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self._data) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._reference {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._data {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBExecutorSecretValue, rhs: PBExecutorSecretValue) -> Bool {
+    if lhs._reference != rhs._reference {return false}
+    if lhs._data != rhs._data {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension PBExecutorEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Event"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}subscribed\0\u{1}acknowledged\0\u{1}launch\0\u{1}kill\0\u{1}message\0\u{1}error\0\u{3}launch_group\0")
@@ -776,11 +860,12 @@ nonisolated extension PBExecutorEvent.Subscribed: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension PBExecutorEvent.Launch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBExecutorEvent.protoMessageName + ".Launch"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{2}g\u{f}sandbox\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{2}g\u{f}sandbox\0\u{1}secrets\0")
 
   public var isInitialized: Bool {
     if self._task == nil {return false}
     if let v = self._task, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.secrets) {return false}
     return true
   }
 
@@ -792,6 +877,7 @@ nonisolated extension PBExecutorEvent.Launch: SwiftProtobuf.Message, SwiftProtob
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._task) }()
       case 1000: try { try decoder.decodeSingularStringField(value: &self._sandbox) }()
+      case 1001: try { try decoder.decodeRepeatedMessageField(value: &self.secrets) }()
       default: break
       }
     }
@@ -808,12 +894,16 @@ nonisolated extension PBExecutorEvent.Launch: SwiftProtobuf.Message, SwiftProtob
     try { if let v = self._sandbox {
       try visitor.visitSingularStringField(value: v, fieldNumber: 1000)
     } }()
+    if !self.secrets.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.secrets, fieldNumber: 1001)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBExecutorEvent.Launch, rhs: PBExecutorEvent.Launch) -> Bool {
     if lhs._task != rhs._task {return false}
     if lhs._sandbox != rhs._sandbox {return false}
+    if lhs.secrets != rhs.secrets {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -821,11 +911,12 @@ nonisolated extension PBExecutorEvent.Launch: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension PBExecutorEvent.LaunchGroup: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBExecutorEvent.protoMessageName + ".LaunchGroup"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}task_group\0\u{2}g\u{f}sandboxes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}task_group\0\u{2}g\u{f}sandboxes\0\u{1}secrets\0")
 
   public var isInitialized: Bool {
     if self._taskGroup == nil {return false}
     if let v = self._taskGroup, !v.isInitialized {return false}
+    if !SwiftProtobuf.Internal.areAllInitialized(self.secrets) {return false}
     return true
   }
 
@@ -837,6 +928,7 @@ nonisolated extension PBExecutorEvent.LaunchGroup: SwiftProtobuf.Message, SwiftP
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._taskGroup) }()
       case 1000: try { try decoder.decodeRepeatedStringField(value: &self.sandboxes) }()
+      case 1001: try { try decoder.decodeRepeatedMessageField(value: &self.secrets) }()
       default: break
       }
     }
@@ -853,12 +945,16 @@ nonisolated extension PBExecutorEvent.LaunchGroup: SwiftProtobuf.Message, SwiftP
     if !self.sandboxes.isEmpty {
       try visitor.visitRepeatedStringField(value: self.sandboxes, fieldNumber: 1000)
     }
+    if !self.secrets.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.secrets, fieldNumber: 1001)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PBExecutorEvent.LaunchGroup, rhs: PBExecutorEvent.LaunchGroup) -> Bool {
     if lhs._taskGroup != rhs._taskGroup {return false}
     if lhs.sandboxes != rhs.sandboxes {return false}
+    if lhs.secrets != rhs.secrets {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -3198,6 +3198,16 @@ package nonisolated struct PBTaskInfo: @unchecked Sendable {
   /// Clears the value of `priority`. Subsequent reads from it will return its default value.
   package mutating func clearPriority() {_uniqueStorage()._priority = nil}
 
+  /// How long it may take to run, files and image included; the agent's own limit when absent.
+  package var launchTimeout: PBDurationInfo {
+    get {_storage._launchTimeout ?? PBDurationInfo()}
+    set {_uniqueStorage()._launchTimeout = newValue}
+  }
+  /// Returns true if `launchTimeout` has been explicitly set.
+  package var hasLaunchTimeout: Bool {_storage._launchTimeout != nil}
+  /// Clears the value of `launchTimeout`. Subsequent reads from it will return its default value.
+  package mutating func clearLaunchTimeout() {_uniqueStorage()._launchTimeout = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -9594,7 +9604,7 @@ nonisolated extension PBInverseOffer: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TaskInfo"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{3}task_id\0\u{3}agent_id\0\u{1}resources\0\u{1}executor\0\u{1}data\0\u{1}command\0\u{3}health_check\0\u{1}container\0\u{1}labels\0\u{1}discovery\0\u{3}kill_policy\0\u{1}check\0\u{3}max_completion_time\0\u{1}limits\0\u{2}Y\u{f}priority\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{3}task_id\0\u{3}agent_id\0\u{1}resources\0\u{1}executor\0\u{1}data\0\u{1}command\0\u{3}health_check\0\u{1}container\0\u{1}labels\0\u{1}discovery\0\u{3}kill_policy\0\u{1}check\0\u{3}max_completion_time\0\u{1}limits\0\u{2}Y\u{f}priority\0\u{3}launch_timeout\0")
 
   fileprivate class _StorageClass {
     var _name: String? = nil
@@ -9613,6 +9623,7 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     var _maxCompletionTime: PBDurationInfo? = nil
     var _limits: Dictionary<String,PBValue.Scalar> = [:]
     var _priority: Int64? = nil
+    var _launchTimeout: PBDurationInfo? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -9639,6 +9650,7 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       _maxCompletionTime = source._maxCompletionTime
       _limits = source._limits
       _priority = source._priority
+      _launchTimeout = source._launchTimeout
     }
   }
 
@@ -9667,6 +9679,7 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       if let v = _storage._discovery, !v.isInitialized {return false}
       if let v = _storage._maxCompletionTime, !v.isInitialized {return false}
       if !SwiftProtobuf.Internal.areAllInitialized(_storage._limits) {return false}
+      if let v = _storage._launchTimeout, !v.isInitialized {return false}
       return true
     }
   }
@@ -9695,6 +9708,7 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         case 14: try { try decoder.decodeSingularMessageField(value: &_storage._maxCompletionTime) }()
         case 15: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,PBValue.Scalar>.self, value: &_storage._limits) }()
         case 1000: try { try decoder.decodeSingularInt64Field(value: &_storage._priority) }()
+        case 1001: try { try decoder.decodeSingularMessageField(value: &_storage._launchTimeout) }()
         default: break
         }
       }
@@ -9755,6 +9769,9 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       try { if let v = _storage._priority {
         try visitor.visitSingularInt64Field(value: v, fieldNumber: 1000)
       } }()
+      try { if let v = _storage._launchTimeout {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1001)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -9780,6 +9797,7 @@ nonisolated extension PBTaskInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         if _storage._maxCompletionTime != rhs_storage._maxCompletionTime {return false}
         if _storage._limits != rhs_storage._limits {return false}
         if _storage._priority != rhs_storage._priority {return false}
+        if _storage._launchTimeout != rhs_storage._launchTimeout {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -111,8 +111,8 @@ final class TruthChecker: Checker {
     ) {
         let infos: [TaskInfo] =
             switch event {
-            case .launch(let info, _): [info]
-            case .launchGroup(let list, _): list
+            case .launch(let info, _, _): [info]
+            case .launchGroup(let list, _, _): list
             default: []
             }
         for info in infos {

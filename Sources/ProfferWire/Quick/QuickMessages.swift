@@ -66,7 +66,8 @@ extension QuickWriter {
 
     static func bytes(of event: ExecutorEvent) -> [UInt8]? {
         switch event {
-        case .launch(let task, let sandbox):
+        case .launch(let task, let sandbox, let secrets):
+            guard secrets.isEmpty else { return nil }
             return bytes { (whole: inout QuickWriter) throws(Uncommon) in
                 whole.kind(1, PBExecutorEvent.TypeEnum.launch.rawValue)
                 try whole.message(4) { (part: inout QuickWriter) throws(Uncommon) in

@@ -97,7 +97,9 @@ extension QuickWriter {
     }
 
     mutating func command(_ number: UInt64, _ command: CommandInfo) throws(Uncommon) {
-        guard command.uris.isEmpty else { throw Uncommon() }
+        guard command.uris.isEmpty, command.environment.allSatisfy({ $0.secret == nil }) else {
+            throw Uncommon()
+        }
         message(number) { (part: inout QuickWriter) in
             // Present even when it is empty, as in the general way.
             part.message(2) { (part: inout QuickWriter) in
@@ -118,7 +120,7 @@ extension QuickWriter {
     mutating func task(_ number: UInt64, _ info: TaskInfo) throws(Uncommon) {
         guard info.executor == nil, info.container == nil, info.healthCheck == nil,
             info.check == nil, info.killPolicy == nil, info.discovery == nil,
-            info.maxCompletionTime == nil, info.limits.isEmpty
+            info.maxCompletionTime == nil, info.limits.isEmpty, info.launchTimeout == nil
         else { throw Uncommon() }
         try message(number) { (part: inout QuickWriter) throws(Uncommon) in
             part.text(1, info.name)
