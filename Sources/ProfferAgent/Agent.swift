@@ -76,6 +76,10 @@ public struct Agent: Machine {
     /// Tasks that have not ended.
     var liveTaskCount = 0
     var launchCount: UInt64 = 0
+    /// What the agent has once its volumes are as they should be.
+    var wantedResources: Resources?
+    /// Changes of volumes that are under way.
+    var volumeChanges = 0
     var timers = DeadlineQueue<Timer>()
 
     /// Makes an agent from what an earlier run has left.
@@ -133,6 +137,7 @@ public struct Agent: Machine {
         case .executorExited(let container, let status):
             noteExit(of: container, status: status, &turn)
         case .tasksSwept(let container): noteSweep(of: container, &turn)
+        case .volumesChanged: noteVolumeChange(&turn)
         case .usage(let usage): report(usage, &turn)
         case .operation(let operation, let query): answer(operation, query, &turn)
         case .stop(let unregister): stop(unregister: unregister, &turn)

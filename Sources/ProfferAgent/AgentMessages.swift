@@ -21,6 +21,8 @@ public enum AgentInput: Sendable {
     case executorExited(ContainerID, status: Int)
     /// Of the tasks of an executor that is dead, no process is left.
     case tasksSwept(ContainerID)
+    /// A change of volumes is done, as far as it can be.
+    case volumesChanged
     /// What the node uses; the tasks' part comes from the executors.
     case usage(AgentUsage)
     /// Somebody asks through the agent's HTTP server.
@@ -45,6 +47,9 @@ public enum AgentEffect: Sendable {
     case makeSandbox(path: String, user: String?)
     /// Start an executor; answered with `executorStarted` or `executorLaunchFailed`.
     case launchExecutor(ExecutorLaunch)
+    /// Hold a custom executor to this from now on, which is what it and its tasks have taken, and
+    /// give it the volumes among it; until then it has what it takes itself.
+    case resizeExecutor(ExecutorSize)
     /// Kill the executor's process and its session, if the process has this start time; answered
     /// with `executorExited`, also when it was gone already.
     case killExecutor(ContainerID, pid: Int, startTicks: UInt64)
@@ -54,6 +59,9 @@ public enum AgentEffect: Sendable {
     /// Put these directories away for good: nobody uses them, but a later sandbox may have the path
     /// of one.
     case discard(paths: [String])
+    /// Put the data of the destroyed volumes away for good, and set aside whatever is where the
+    /// created ones will be; answered with `volumesChanged`.
+    case changeVolumes(destroyed: [VolumePlace], created: [VolumePlace])
     /// The answer to an operation.
     case answer(AgentAnswer, QueryID)
     /// Something worth a line in the log or a metric; never awaited.
@@ -80,7 +88,6 @@ public struct ExecutorLaunch: Hashable, Sendable {
     public var user: String?
     /// Whether it outlives a restart of the agent.
     public var isCheckpointing: Bool
-
     /// Sets every field; what is left out has the default shown.
     public init(
         containerID: ContainerID,
@@ -100,6 +107,28 @@ public struct ExecutorLaunch: Hashable, Sendable {
         self.environment = environment
         self.user = user
         self.isCheckpointing = isCheckpointing
+    }
+}
+
+/// What a custom executor and its tasks have taken together.
+public struct ExecutorSize: Hashable, Sendable {
+    /// The run.
+    public var containerID: ContainerID
+    /// Its working directory.
+    public var directory: String
+    /// The user it runs as; `nil` is the agent's own.
+    public var user: String?
+    /// The sum.
+    public var resources: Resources
+
+    /// Sets every field.
+    public init(
+        containerID: ContainerID, directory: String, user: String?, resources: Resources
+    ) {
+        self.containerID = containerID
+        self.directory = directory
+        self.user = user
+        self.resources = resources
     }
 }
 
@@ -139,6 +168,8 @@ public enum AgentObservation: Hashable, Sendable {
     case executorStopping(ExecutorKey, ContainerID, reason: String)
     /// An executor has ended, with its wait status; -1 when that is not known.
     case executorEnded(ExecutorKey, ContainerID, status: Int)
+    /// A persistent volume was destroyed, with its data.
+    case volumeDestroyed(VolumePlace)
     /// A peer without the right token claimed to be an executor.
     case executorRejected(PeerID, ExecutorKey)
     /// A message names something that is not here; it was ignored.

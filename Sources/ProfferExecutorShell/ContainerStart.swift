@@ -20,6 +20,11 @@ struct ContainerStart: Sendable {
     let runner: PlanRunner
     /// The name of the group's plan, if it is in one.
     let group: String?
+    /// How it finds its volumes, and its persistent ones.
+    let volumes: VolumePlanner
+    let mounts: [VolumeMount]
+    /// What the runtime makes beyond the plan.
+    let leftovers: [IsolationStep]
     let log: @Sendable (String) -> Void
 
     /// Whether a task is to have a container: without an image it has the node's files.
@@ -40,13 +45,15 @@ struct ContainerStart: Sendable {
         let image = try ImageStore(settings.containers).find(
             name, isFresh: container.forcePull, report: log)
         let user = try NodeUsers.find(launch.command.user ?? settings.user)
-        let subject = BundleSubject(
+        var subject = BundleSubject(
             name: plan.name, root: image.root, image: image.defaults, command: launch.command,
             environment: launch.environment, sandbox: launch.sandbox,
             groupSandbox: group.map { ContainerPlanner.shared(bundles.bundle($0)) }
                 ?? launch.sandbox, user: user, container: container,
             limits: plan.confinement.limits, cgroup: settings.cgroupRoot + "/" + plan.name,
-            oomScore: settings.oomScore)
+            oomScore: settings.oomScore, mounts: mounts)
+        subject.devices = settings.gpus.nodes(
+            of: settings.gpus.devices(of: launch.command.environment))
         let plan = try complete(subject, image)
         try NodeUsers.give(launch.sandbox, to: ContainerPlanner.owner(subject))
         try runner.carryOut(plan)
@@ -87,11 +94,11 @@ struct ContainerStart: Sendable {
                 .makeFile("\(uses)/\(digest)-\(plan.name)", contents: "", mode: 0o600))
         }
         do throws(ContainerProblem) {
-            plan.steps += try bundles.steps(subject, network: network)
+            plan.steps += try bundles.steps(subject, network: network, volumes: volumes)
         } catch {
             throw SystemError("start", launch.id.value, code: EINVAL, hint: error.description)
         }
-        plan.steps.append(runtime.undoStep(plan.name))
+        plan.steps += leftovers + [runtime.undoStep(plan.name)]
         return plan
     }
 }

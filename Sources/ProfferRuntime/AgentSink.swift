@@ -57,7 +57,8 @@ final class AgentSink: Sendable {
         case .updateRetried: retries.increment()
         case .recovered, .rebooted, .registered, .masterLost, .taskAccepted, .taskRefused,
             .duplicateUpdate, .updateRefused, .strayAcknowledgement, .taskForgotten,
-            .executorSubscribed, .executorAway, .executorStopping, .executorRejected, .ignored:
+            .executorSubscribed, .executorAway, .executorStopping, .executorRejected, .ignored,
+            .volumeDestroyed:
             break
         }
     }
@@ -71,7 +72,7 @@ final class AgentSink: Sendable {
         case .taskState(_, let state, _, _): state != .failed && state != .lost && state != .gone
         case .recovered, .rebooted, .registered, .masterLost, .taskRefused, .updateRefused,
             .executorLaunched, .executorSubscribed, .executorAway, .executorStopping,
-            .executorEnded, .executorRejected:
+            .executorEnded, .executorRejected, .volumeDestroyed:
             false
         }
     }
@@ -104,6 +105,8 @@ final class AgentSink: Sendable {
                 ["agent.id": "\(id)"])
         case .masterLost(let reason):
             return Line(.warning, "lost the master", ["reason": "\(reason)"])
+        case .volumeDestroyed(let place):
+            return Line(.info, "destroyed a volume with its data", ["path": "\(place.path)"])
         case .executorLaunched, .executorSubscribed, .executorAway, .executorStopping,
             .executorEnded, .executorRejected:
             return executorLine(of: observation)

@@ -256,6 +256,17 @@ extension PBVolume {
             source.sandboxPath.path = sandbox.path
         }
         if let bytes = volume.temporaryBytes { temporaryBytes = bytes }
+        if let external = volume.external {
+            source.type = .dockerVolume
+            source.dockerVolume.driver = external.driver
+            source.dockerVolume.name = external.name
+            source.dockerVolume.driverOptions.parameter = external.options.map { option in
+                var parameter = PBParameter()
+                parameter.key = option.key
+                parameter.value = option.value ?? ""
+                return parameter
+            }
+        }
     }
 
     var model: ProfferModel.Volume {
@@ -267,7 +278,18 @@ extension PBVolume {
                 source.sandboxPath.path, isShared: source.sandboxPath.type == .parent) : nil
         return ProfferModel.Volume(
             containerPath: containerPath, hostPath: host, isReadOnly: mode == .ro,
-            sandboxPath: sandbox, temporaryBytes: hasTemporaryBytes ? temporaryBytes : nil)
+            sandboxPath: sandbox, temporaryBytes: hasTemporaryBytes ? temporaryBytes : nil,
+            external: external)
+    }
+
+    private var external: ProfferModel.Volume.External? {
+        guard source.type == .dockerVolume, source.hasDockerVolume else { return nil }
+        let volume = source.dockerVolume
+        return ProfferModel.Volume.External(
+            driver: volume.driver, name: volume.name,
+            options: volume.driverOptions.parameter.map {
+                Label($0.key, $0.value)
+            })
     }
 }
 

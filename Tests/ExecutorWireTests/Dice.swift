@@ -123,13 +123,7 @@ struct Dice {
         ContainerInfo(
             kind: bool() ? .docker : .native, image: maybe { $0.text() },
             hostname: maybe { $0.text() },
-            volumes: list { dice in
-                Volume(
-                    containerPath: dice.text(), hostPath: dice.maybe { $0.text() },
-                    isReadOnly: dice.bool(),
-                    sandboxPath: dice.maybe { .init($0.text(), isShared: $0.bool()) },
-                    temporaryBytes: dice.maybe { $0.int64() })
-            }, network: pick([.host, .bridge, .none, .named(text())]),
+            volumes: list { $0.volume() }, network: pick([.host, .bridge, .none, .named(text())]),
             portMappings: list { dice in
                 PortMapping(
                     hostPort: dice.port(), containerPort: dice.port(),

@@ -42,6 +42,9 @@ enum Samples {
             Volume(containerPath: "/w"),
             Volume(containerPath: "/s", sandboxPath: .init("d", isShared: true)),
             Volume(containerPath: "/t", temporaryBytes: 4096),
+            Volume(
+                containerPath: "/e",
+                external: .init(driver: "nfs", name: "nas:/x", options: [Label("o", "ro")])),
         ], network: .named("weave"),
         portMappings: [PortMapping(hostPort: 31_000, containerPort: 80, protocolName: "tcp")],
         isPrivileged: true, forcePull: true,
