@@ -56,6 +56,7 @@ format: setup ## Format all Swift files
 
 bench: build ## Run the benchmarks; BENCH="--runs 3" is passed on to those of a cluster
 	@swift run -c release --package-path Benchmarks bench --binaries .build/release $(BENCH)
+	@swift run -c release --package-path Benchmarks node-bench --binaries .build/release
 	@swift run -c release --package-path Benchmarks allocator-bench --json .build/allocator-bench.json
 	@swift run -c release --package-path Benchmarks recovery-bench
 	@swift run -c release --package-path Benchmarks scale-bench --json .build/scale-bench.json

@@ -231,8 +231,9 @@ let package = Package(
             name: "ProfferEmbedded",
             dependencies: [
                 "Proffer", "ProfferRuntime", "ProfferMaster", "ProfferAgent", "ProfferAllocation",
-                "ProfferHTTP", "ProfferContainers", "ProfferExecutorShell", "ProfferTransport",
-                "ProfferModel", "ProfferZeroMQ", log, coreMetrics,
+                "ProfferHTTP", "ProfferContainers", "ProfferExecutorShell", "ProfferIsolation",
+                "ProfferFetching", "ProfferTransport", "ProfferModel", "ProfferZeroMQ", log,
+                coreMetrics,
             ],
             swiftSettings: edge),
 
@@ -272,6 +273,9 @@ let package = Package(
         // Examples use public products only.
         .executableTarget(
             name: "HelloFramework", dependencies: ["Proffer"], path: "Examples/HelloFramework",
+            swiftSettings: edge),
+        .executableTarget(
+            name: "KeptState", dependencies: ["Proffer"], path: "Examples/KeptState",
             swiftSettings: edge),
         .executableTarget(
             name: "EmbeddedClusterExample", dependencies: ["Proffer", "ProfferEmbedded", log],
@@ -419,7 +423,7 @@ let package = Package(
             name: "EmbeddedTests",
             dependencies: [
                 "ClusterProbe", "CustomAllocatorExample", "ProfferEmbedded", "ProfferMaster",
-                "Proffer", log,
+                "Proffer", log, "proffer-fetcher",
             ], swiftSettings: edge),
         // A master and agents as processes.
         .target(
@@ -446,7 +450,7 @@ let package = Package(
                 "ClusterProbe", "ProcessProbe", "Proffer", "ProfferRuntime", "ProfferZeroMQ",
                 httpClient, log,
                 "proffer-master", "proffer-agent", "proffer-executor", "proffer-fetcher",
-                "proffer-cli", "HelloFramework", "scripted-executor", "warm-executor",
+                "proffer-cli", "HelloFramework", "KeptState", "scripted-executor", "warm-executor",
                 "warm-framework",
             ], swiftSettings: edge),
         .testTarget(

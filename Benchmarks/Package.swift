@@ -18,11 +18,27 @@ let package = Package(
             swiftSettings: [
                 .swiftLanguageMode(.v6), .enableUpcomingFeature("InternalImportsByDefault"),
             ]),
-        .executableTarget(
-            name: "bench",
+        // Clusters of real processes, and what the machine does without one.
+        .target(
+            name: "ClusterSupport",
             dependencies: [
                 .product(name: "Proffer", package: "proffer"),
                 .product(name: "ProfferZeroMQ", package: "proffer"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .executableTarget(
+            name: "bench",
+            dependencies: [
+                "ClusterSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
+        .executableTarget(
+            name: "node-bench",
+            dependencies: [
+                "ClusterSupport",
+                .product(name: "Proffer", package: "proffer"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -15,10 +15,11 @@ extension Agent {
         _ key: ExecutorKey, _ info: ExecutorInfo, role: String, _ turn: inout Turn
     ) -> Slot<ExecutorRow> {
         let container = ContainerID(generator.uuidText())
-        let row = ExecutorRow(
+        var row = ExecutorRow(
             key: key, info: info, role: role, containerID: container,
             directory: paths.directory(key, container), token: tokens.token(for: container),
             isRecovered: false)
+        if info.kind == .custom { row.held = info.resources }
         let slot = executors.insert(row)
         executorSlots[key] = slot
         containers[container] = slot
@@ -31,7 +32,6 @@ extension Agent {
     }
 
     private func launch(_ row: ExecutorRow) -> ExecutorLaunch {
-        let framework = frameworkSlots[row.key.framework].flatMap { frameworks[$0] }?.info
         let isCheckpointing = isCheckpointing(row.key.framework)
         let grace = row.info.shutdownGracePeriod ?? configuration.executorShutdownGrace
         let recovery = configuration.executorRecoveryTimeout
@@ -57,14 +57,13 @@ extension Agent {
             ("MESOS_RECOVERY_TIMEOUT", Self.milliseconds(recovery) + "ms"),
         ]
         let given = row.info.command?.environment ?? []
-        let user = row.info.command?.user ?? framework?.user ?? ""
         return ExecutorLaunch(
             containerID: row.containerID, key: row.key, info: row.info, directory: row.directory,
             token: row.token,
             environment: given.filter { variable in
                 !own.contains { $0.0 == variable.name }
             } + own.map { EnvironmentVariable(name: $0.0, value: $0.1) },
-            user: user.isEmpty ? nil : user, isCheckpointing: isCheckpointing,
+            user: user(of: row), isCheckpointing: isCheckpointing,
             secrets: secrets(of: row, framework))
     }
 
@@ -280,6 +279,42 @@ extension Agent {
         }
     }
 
+    // MARK: Size
+
+    /// Lets a custom executor have what a task of it takes, before it is told of the task.
+    mutating func enlarge(
+        _ slot: Slot<ExecutorRow>, by resources: Resources, _ turn: inout Turn
+    ) {
+        guard executors[slot]?.info.kind == .custom else { return }
+        executors[slot]?.held += resources
+        resize(slot, &turn)
+    }
+
+    /// Takes back what a task of a custom executor has had.
+    mutating func shrink(
+        _ slot: Slot<ExecutorRow>, by resources: Resources, _ turn: inout Turn
+    ) {
+        guard executors[slot]?.info.kind == .custom else { return }
+        executors[slot]?.held -= resources
+        resize(slot, &turn)
+    }
+
+    /// Says how much a custom executor and its tasks have taken.
+    func resize(_ slot: Slot<ExecutorRow>, _ turn: inout Turn) {
+        guard let row = executors[slot] else { return }
+        turn.effects.append(
+            .resizeExecutor(
+                ExecutorSize(
+                    containerID: row.containerID, directory: row.directory, user: user(of: row),
+                    resources: row.held)))
+    }
+
+    private func user(of row: ExecutorRow) -> String? {
+        let framework = frameworkSlots[row.key.framework].flatMap { frameworks[$0] }?.info
+        let user = row.info.command?.user ?? framework?.user ?? ""
+        return user.isEmpty ? nil : user
+    }
+
     // MARK: End
 
     /// Arms or disarms the patience with an idle executor of the agent's own.
@@ -488,6 +523,11 @@ extension Agent {
             for task in unit.tasks { tasks[task]?.executor = slot }
             executors[slot]?.taskCount += unit.tasks.count
             executors[slot]?.queue.append(unit)
+            for task in unit.tasks {
+                if let resources = tasks[task]?.info?.resources {
+                    enlarge(slot, by: resources, &turn)
+                }
+            }
         }
     }
 }

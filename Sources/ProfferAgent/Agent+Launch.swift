@@ -26,7 +26,12 @@ extension Agent {
             turn.observe(.ignored("a launch of '\(first.id)', which is here"))
             return
         }
-        if let problem = problem(withLaunching: fresh.count, of: framework) {
+        let own = run.executor ?? first.executor
+        let isNew = own.map { executorSlots[ExecutorKey(framework, $0.id)] == nil } ?? false
+        let problem =
+            problem(withLaunching: fresh.count, of: framework)
+            ?? problemOfDevices(fresh, isNew ? own : nil)
+        if let problem {
             for task in fresh {
                 let key = TaskKey(framework, task.id)
                 turn.observe(.taskRefused(key, reason: problem))
@@ -35,7 +40,7 @@ extension Agent {
             return
         }
         let executor = executor(for: run, framework, first, &turn)
-        let slots = fresh.map { insert($0, of: run, framework, executor, &turn) }
+        let slots = fresh.map { insert(withDevices($0), of: run, framework, executor, &turn) }
         let units =
             run.isGroup
             ? [ExecutorRow.Unit(tasks: slots, isGroup: true)]
@@ -71,7 +76,7 @@ extension Agent {
             return slot
         }
         note(run.framework, framework, &turn)
-        return startExecutor(key, info, role: run.role, &turn)
+        return startExecutor(key, withDevices(info), role: run.role, &turn)
     }
 
     private mutating func insert(
@@ -91,6 +96,7 @@ extension Agent {
         taskSlots[key] = slot
         liveTaskCount += 1
         hold(framework)
+        enlarge(executor, by: task.resources, &turn)
         if let checkpoint = row.checkpoint { turn.records.append(.task(key, checkpoint)) }
         makeSandbox(of: row, run.framework, &turn)
         armLaunch(slot, turn.now)

@@ -20,6 +20,7 @@ extension Agent {
             switch record {
             case .identity(let kept, let keptBootID):
                 info.id = kept.id
+                info.resources = Self.resources(info.resources, kept)
                 found.isRebooted = keptBootID != bootID
             case .framework(let id, let info):
                 if let info {
@@ -62,6 +63,7 @@ extension Agent {
         row.pid = kept.pid
         row.startTicks = kept.startTicks
         row.phase = .away
+        if kept.info.kind == .custom { row.held = kept.info.resources }
         let slot = executors.insert(row)
         executorSlots[key] = slot
         containers[kept.containerID] = slot
@@ -122,6 +124,9 @@ extension Agent {
             if row.state == .staging || row.state == .starting { armLaunch(slot, now) }
             if let executor = row.executor {
                 executors[executor]?.taskCount += 1
+                if executors[executor]?.info.kind == .custom, let resources = row.info?.resources {
+                    executors[executor]?.held += resources
+                }
             } else {
                 found.orphans.append(slot)
             }
@@ -137,6 +142,10 @@ extension Agent {
             .recovered(
                 frameworks: frameworks.count, executors: executors.count, tasks: tasks.count,
                 updates: found.updates))
+        // A limit may have been changed in the records only.
+        for slot in executors.slots {
+            if executors[slot]?.info.kind == .custom { resize(slot, &turn) }
+        }
         if found.isRebooted {
             turn.observe(.rebooted)
             turn.records.append(.identity(info, bootID: bootID))

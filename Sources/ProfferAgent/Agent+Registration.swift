@@ -65,7 +65,8 @@ extension Agent {
             status?.data = nil
             message.tasks.append(
                 AgentTask(
-                    info: info, frameworkID: row.key.framework, role: row.role,
+                    info: configuration.gpus.isEmpty ? info : GPUAssignment.unmarked(info),
+                    frameworkID: row.key.framework, role: row.role,
                     executorID: row.executorID, state: row.state, lastForwarded: status,
                     grouping: row.groupID.map { .group($0) } ?? .single))
         }
@@ -73,7 +74,8 @@ extension Agent {
             guard let row = executors[slot] else { continue }
             message.executors.append(
                 AgentExecutor(
-                    info: row.info, frameworkID: row.key.framework, role: row.role))
+                    info: configuration.gpus.isEmpty ? row.info : GPUAssignment.unmarked(row.info),
+                    frameworkID: row.key.framework, role: row.role))
         }
         for slot in frameworks.slots {
             if let row = frameworks[slot] { message.frameworks.append(row.info) }
@@ -108,10 +110,7 @@ extension Agent {
         case .shutdownFramework(let id): remove(id, &turn)
         case .updateFramework(let info): update(info, &turn)
         case .message(let key, let data): pass(data, to: key, &turn)
-        case .updateResources(let resources):
-            guard resources != info.resources else { return }
-            info.resources = resources
-            turn.records.append(.identity(info, bootID: bootID))
+        case .updateResources(let resources): take(resources, &turn)
         }
     }
 

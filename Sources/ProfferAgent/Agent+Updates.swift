@@ -151,6 +151,7 @@ extension Agent {
         liveTaskCount -= 1
         guard let executor = row.executor else { return }
         executors[executor]?.taskCount -= 1
+        if let resources = row.info?.resources { shrink(executor, by: resources, &turn) }
         rest(executor, turn.now)
     }
 

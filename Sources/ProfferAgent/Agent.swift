@@ -80,6 +80,10 @@ public struct Agent: Machine {
     var launchCount: UInt64 = 0
     /// Searches for secrets.
     var searchCount: UInt64 = 0
+    /// What the agent has once its volumes are as they should be.
+    var wantedResources: Resources?
+    /// Changes of volumes that are under way.
+    var volumeChanges = 0
     var timers = DeadlineQueue<Timer>()
 
     /// Makes an agent from what an earlier run has left.
@@ -139,6 +143,7 @@ public struct Agent: Machine {
         case .tasksSwept(let container): noteSweep(of: container, &turn)
         case .secretsFound(let ticket): noteSecrets(ticket, &turn)
         case .secretsMissing(let ticket, let message): missSecrets(ticket, message, &turn)
+        case .volumesChanged: noteVolumeChange(&turn)
         case .usage(let usage): report(usage, &turn)
         case .operation(let operation, let query): answer(operation, query, &turn)
         case .stop(let unregister): stop(unregister: unregister, &turn)

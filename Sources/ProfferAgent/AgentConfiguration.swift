@@ -35,6 +35,9 @@ public struct AgentConfiguration: Hashable, Sendable {
     /// How many unacknowledged updates of one task are kept at most; beyond that a newer one that
     /// is not the last word replaces the newest that was not sent yet.
     public var updateLimit: Int
+    /// The names of the node's GPUs, each of which one task or executor has at a time; without any,
+    /// tasks that take `gpus` are told of none.
+    public var gpus: [String]
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -53,7 +56,8 @@ public struct AgentConfiguration: Hashable, Sendable {
         updateRetry: Duration = .seconds(10),
         updateRetryLimit: Duration = .seconds(600),
         taskLimit: Int = 10_000,
-        updateLimit: Int = 128
+        updateLimit: Int = 128,
+        gpus: [String] = []
     ) {
         self.workDirectory = workDirectory
         self.version = version
@@ -71,6 +75,7 @@ public struct AgentConfiguration: Hashable, Sendable {
         self.updateRetryLimit = updateRetryLimit
         self.taskLimit = taskLimit
         self.updateLimit = updateLimit
+        self.gpus = gpus
     }
 
     /// Everything that is wrong with the values, each as one sentence; empty when they are valid.

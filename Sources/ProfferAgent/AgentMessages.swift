@@ -25,6 +25,8 @@ public enum AgentInput: Sendable {
     case secretsFound(SecretTicket)
     /// The secrets that were asked for cannot be had, and why.
     case secretsMissing(SecretTicket, message: String)
+    /// A change of volumes is done, as far as it can be.
+    case volumesChanged
     /// What the node uses; the tasks' part comes from the executors.
     case usage(AgentUsage)
     /// Somebody asks through the agent's HTTP server.
@@ -57,6 +59,9 @@ public enum AgentEffect: Sendable {
     case makeSandbox(path: String, user: String?)
     /// Start an executor; answered with `executorStarted` or `executorLaunchFailed`.
     case launchExecutor(ExecutorLaunch)
+    /// Hold a custom executor to this from now on, which is what it and its tasks have taken, and
+    /// give it the volumes among it; until then it has what it takes itself.
+    case resizeExecutor(ExecutorSize)
     /// Kill the executor's process and its session, if the process has this start time; answered
     /// with `executorExited`, also when it was gone already.
     case killExecutor(ContainerID, pid: Int, startTicks: UInt64)
@@ -66,6 +71,9 @@ public enum AgentEffect: Sendable {
     /// Put these directories away for good: nobody uses them, but a later sandbox may have the path
     /// of one.
     case discard(paths: [String])
+    /// Put the data of the destroyed volumes away for good, and set aside whatever is where the
+    /// created ones will be; answered with `volumesChanged`.
+    case changeVolumes(destroyed: [VolumePlace], created: [VolumePlace])
     /// The answer to an operation.
     case answer(AgentAnswer, QueryID)
     /// Something worth a line in the log or a metric; never awaited.
@@ -154,6 +162,28 @@ public struct SecretRequest: Hashable, Sendable {
     }
 }
 
+/// What a custom executor and its tasks have taken together.
+public struct ExecutorSize: Hashable, Sendable {
+    /// The run.
+    public var containerID: ContainerID
+    /// Its working directory.
+    public var directory: String
+    /// The user it runs as; `nil` is the agent's own.
+    public var user: String?
+    /// The sum.
+    public var resources: Resources
+
+    /// Sets every field.
+    public init(
+        containerID: ContainerID, directory: String, user: String?, resources: Resources
+    ) {
+        self.containerID = containerID
+        self.directory = directory
+        self.user = user
+        self.resources = resources
+    }
+}
+
 /// What is worth a line in an agent's log, or a metric.
 public enum AgentObservation: Hashable, Sendable {
     /// What an earlier run of the agent left was read.
@@ -192,6 +222,8 @@ public enum AgentObservation: Hashable, Sendable {
     case executorStopping(ExecutorKey, ContainerID, reason: String)
     /// An executor has ended, with its wait status; -1 when that is not known.
     case executorEnded(ExecutorKey, ContainerID, status: Int)
+    /// A persistent volume was destroyed, with its data.
+    case volumeDestroyed(VolumePlace)
     /// A peer without the right token claimed to be an executor.
     case executorRejected(PeerID, ExecutorKey)
     /// A message names something that is not here; it was ignored.

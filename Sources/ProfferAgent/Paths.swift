@@ -5,6 +5,9 @@ struct Paths: Sendable {
     /// The absolute path below which everything lies.
     let root: String
 
+    /// Where persistent volumes of the root disk are.
+    var volumes: String { root + "/volumes" }
+
     /// The sandbox of a task; `number` tells later ones of the same id apart, from 2.
     func sandbox(_ key: TaskKey, number: Int) -> String {
         let name = Self.name(key.task.value) + (number > 1 ? "~\(number)" : "")

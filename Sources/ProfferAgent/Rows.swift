@@ -70,6 +70,9 @@ struct ExecutorRow: Sendable {
     var searches: [Search] = []
     /// Tasks that have not ended, queued ones included.
     var taskCount = 0
+    /// What a custom executor and its tasks have taken; nothing for the agent's own, whose tasks
+    /// are limited one by one.
+    var held = Resources()
 
     var isEnding: Bool { phase == .stopping || phase == .killing || phase == .sweeping }
 

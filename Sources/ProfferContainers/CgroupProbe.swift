@@ -44,7 +44,8 @@ public struct CgroupProbe: Hashable, Sendable {
     public init(_ planner: CgroupPlanner) {
         self.planner = planner
         processorTree = planner.layout.hierarchy(of: "cpu")
-        timeTree = planner.layout.hierarchy(of: "cpuacct")
+        let time = planner.layout.hierarchy(of: "cpuacct")
+        timeTree = time.flatMap { planner.trees().contains($0) ? $0 : nil }
         memoryTree = planner.layout.hierarchy(of: "memory")
         countTree = planner.layout.hierarchy(of: "pids")
     }

@@ -1,6 +1,16 @@
 internal import CLinux
 internal import Glibc
 
+/// How much is in a directory.
+public enum DiskSize {
+    /// What a directory and everything in it takes on the disk; no link is followed and no mount
+    /// crossed.
+    ///
+    /// - Returns: Bytes; a file with several names counts for each.
+    /// - Complexity: O(entries).
+    public static func bytes(of path: String) -> Int64 { FileTree.size(path) }
+}
+
 /// Directories with everything in them.
 enum FileTree {
     /// How deep a directory may be nested; a deeper one is left.
@@ -11,10 +21,27 @@ enum FileTree {
     /// - Returns: Whether nothing is left.
     /// - Complexity: O(entries).
     static func remove(_ path: String) -> Bool {
-        let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
-        if directory < 0 { return errno == ENOENT || errno == ENOTDIR && unlink(path) == 0 }
+        guard let slash = path.lastIndex(of: "/") else { return false }
+        let above = open(
+            slash == path.startIndex ? "/" : String(path[..<slash]),
+            O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if above < 0 { return errno == ENOENT }
+        defer { close(above) }
+        let name = String(path[path.index(after: slash)...])
+        let flags = UInt64(O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+        // What is mounted there is somebody's data.
+        let directory = linux_open_here(above, name, flags)
+        if directory < 0 {
+            return errno == ENOENT || (errno == ENOTDIR || errno == ELOOP) && unlink(path) == 0
+        }
         empty(directory, depth: 0)
         return rmdir(path) == 0 || errno == ENOENT
+    }
+
+    /// Removes what is in a directory, which stays, without following links or crossing mounts.
+    static func empty(_ path: String) {
+        let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+        if directory >= 0 { empty(directory, depth: 0) }
     }
 
     /// Removes what is in a directory, and closes it.

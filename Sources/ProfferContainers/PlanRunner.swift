@@ -71,6 +71,10 @@ public struct PlanRunner: Sendable {
         case .ensureDirectory(let path, let top, let owner):
             let names = path.dropFirst(top.utf8.count).split(separator: "/").map(String.init)
             try Self.ensureDirectories(names, below: top, owner)
+        case .ensureVolume(let path, let top, let owner, let isShared):
+            try Self.ensureVolume(path, top, owner, isShared: isShared)
+        case .linkVolume(let volume, let path, let top):
+            try Self.linkVolume(volume, path, top)
         case .makeFile(let path, let contents, let mode):
             try Self.makeFile(path, contents, mode)
         case .makeSecret(let path, let contents, let owner):
@@ -178,8 +182,18 @@ public struct PlanRunner: Sendable {
             }
         }
         var source = mount.source
+        var target = mount.target
         var held: Int32 = -1
-        defer { if held >= 0 { close(held) } }
+        var heldTarget: Int32 = -1
+        defer {
+            if held >= 0 { close(held) }
+            if heldTarget >= 0 { close(heldTarget) }
+        }
+        if let top = mount.targetBelow {
+            let rest = target.dropFirst(top.utf8.count).drop { $0 == "/" }
+            heldTarget = try openBelow(String(rest), top, openedPath | O_DIRECTORY)
+            target = "/proc/self/fd/\(heldTarget)"
+        }
         if let top = mount.below {
             let rest = source.dropFirst(top.utf8.count).drop { $0 == "/" }
             held = try openBelow(String(rest), top, openedPath)
@@ -189,15 +203,52 @@ public struct PlanRunner: Sendable {
         let first = isBind ? LINUX_MOUNT_BIND : flags
         try check(
             linux_mount(
-                source, mount.target, mount.kind, UInt(first),
+                source, target, mount.kind, UInt(first),
                 others.joined(separator: ",")), "mount", mount.target)
         // The options of a bind mount are taken only when it is there.
         if isBind, flags != 0 {
             flags |= LINUX_MOUNT_BIND | LINUX_MOUNT_AGAIN
+            // What was opened is what is below the mount by now.
+            if let top = mount.targetBelow {
+                let rest = mount.target.dropFirst(top.utf8.count).drop { $0 == "/" }
+                close(heldTarget)
+                heldTarget = try openBelow(String(rest), top, openedPath | O_DIRECTORY)
+                target = "/proc/self/fd/\(heldTarget)"
+            }
             try check(
-                linux_mount(source, mount.target, mount.kind, UInt(flags), ""),
+                linux_mount(source, target, mount.kind, UInt(flags), ""),
                 "mount", mount.target)
         }
+    }
+
+    private static func ensureVolume(
+        _ path: String, _ top: String, _ owner: ContainerUser, isShared: Bool
+    ) throws(SystemError) {
+        let names = path.dropFirst(top.utf8.count).split(separator: "/").map(String.init)
+        _ = try Sandbox.create(names, below: top)
+        let directory = try openBelow(names.joined(separator: "/"), top, O_RDONLY | O_DIRECTORY)
+        defer { close(directory) }
+        var status = stat()
+        try check(fstat(directory, &status), "look at", path)
+        // Whoever has come first to a shared volume keeps it.
+        if isShared, status.st_uid != geteuid() { return }
+        if status.st_uid == owner.id, status.st_gid == owner.group { return }
+        try check(fchown(directory, owner.id, owner.group), "give away", path)
+    }
+
+    private static func linkVolume(
+        _ target: String, _ path: String, _ top: String
+    ) throws(SystemError) {
+        let names = path.dropFirst(top.utf8.count).split(separator: "/").map(String.init)
+        let above = try Sandbox.create(Array(names.dropLast()), below: top)
+        let name = "\(above)/\(names.last ?? "")"
+        if symlink(target, name) == 0 { return }
+        let code = errno
+        var status = stat()
+        let isThere =
+            code == EEXIST && lstat(name, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+            && ProcFile.link(name) == target
+        if !isThere { throw SystemError("make", path, code: code) }
     }
 
     /// `O_PATH`: a name for something, be it a directory, a file or a pipe, without opening it.

@@ -2,6 +2,7 @@ internal import CSpawn
 internal import Glibc
 public import ProfferIsolation
 public import ProfferModel
+internal import Synchronization
 
 /// A process to start.
 public struct ProcessPlan: Hashable, Sendable {
@@ -111,7 +112,7 @@ public enum ProcessLauncher {
 
     private static func spawn(
         _ arguments: [String], _ plan: ProcessPlan, _ groups: [gid_t],
-        _ files: inout Descriptors, _ request: inout proffer_spawn_request
+        _ files: inout Descriptors, _ request: inout proffer_spawn_request, mayBeBorn: Bool = true
     ) throws(SystemError) -> Int32 {
         var argumentPointers = arguments.map { strdup($0) } + [nil]
         var variablePointers =
@@ -125,8 +126,7 @@ public enum ProcessLauncher {
             free(programPointer)
             free(directoryPointer)
         }
-        var cgroups: [Int32] = []
-        for path in plan.confinement.cgroups { cgroups.append(try files.open(path, O_WRONLY)) }
+        let cgroups = try openCgroups(plan, &files, &request, mayBeBorn)
         var namespaces: [Int32] = []
         for path in plan.confinement.namespaces {
             namespaces.append(try files.open(path, O_RDONLY))
@@ -163,7 +163,46 @@ public enum ProcessLauncher {
             }
         }
         if pid > 0 { return pid }
+        if request.has_birthplace != 0, request.failed_step == Int32(PROFFER_SPAWN_BIRTH),
+            code != EAGAIN, code != ENOMEM
+        {
+            // Older kernels, and filters of system calls, do not know how to.
+            if [ENOSYS, EINVAL, E2BIG, EPERM].contains(code) {
+                birthIsImpossible.store(true, ordering: .relaxed)
+            }
+            request.has_birthplace = 0
+            return try spawn(arguments, plan, groups, &files, &request, mayBeBorn: false)
+        }
         throw failure(arguments[0], program, plan, request, code)
+    }
+
+    /// Opens the files by which the process enters its cgroups, and the one that it is born in.
+    private static func openCgroups(
+        _ plan: ProcessPlan, _ files: inout Descriptors, _ request: inout proffer_spawn_request,
+        _ mayBeBorn: Bool
+    ) throws(SystemError) -> [Int32] {
+        var paths = plan.confinement.cgroups
+        if mayBeBorn, let path = birthplace(among: paths) {
+            request.birthplace = try files.open(path, birthplaceFlags)
+            request.has_birthplace = 1
+            paths.removeAll { $0.hasSuffix(CgroupPlanner.unifiedEntry) }
+        }
+        var cgroups: [Int32] = []
+        for path in paths { cgroups.append(try files.open(path, O_WRONLY)) }
+        return cgroups
+    }
+
+    /// Whether processes cannot be started in a cgroup, and have to be moved there.
+    private static let birthIsImpossible = Atomic(false)
+    /// `O_PATH | O_DIRECTORY`.
+    private static let birthplaceFlags = 0o1000_0000 | O_DIRECTORY
+
+    /// The cgroup of the unified tree among those to be entered, if a process can be born in it.
+    private static func birthplace(among entries: [String]) -> String? {
+        if birthIsImpossible.load(ordering: .relaxed) { return nil }
+        let suffix = CgroupPlanner.unifiedEntry
+        // A file of this name elsewhere is no cgroup, and is to be written to.
+        return entries.last { $0.hasSuffix(suffix) }.map { String($0.dropLast(suffix.utf8.count)) }
     }
 
     private static func failure(
@@ -176,8 +215,11 @@ public enum ProcessLauncher {
         case Int32(PROFFER_SPAWN_DIRECTORY):
             return SystemError("enter", plan.directory, code: code)
         case Int32(PROFFER_SPAWN_CGROUP):
-            let path = confinement.cgroups.indices.contains(item) ? confinement.cgroups[item] : ""
-            return SystemError("enter", path, code: code)
+            // Without the one it was born in.
+            let list = confinement.cgroups.filter {
+                request.has_birthplace == 0 || !$0.hasSuffix(CgroupPlanner.unifiedEntry)
+            }
+            return SystemError("enter", list.indices.contains(item) ? list[item] : "", code: code)
         case Int32(PROFFER_SPAWN_NAMESPACE):
             let list = confinement.namespaces
             return SystemError("enter", list.indices.contains(item) ? list[item] : "", code: code)

@@ -42,10 +42,10 @@ public struct TaskEntry: Sendable {
         confinement.keepsUnprivileged = status.contains("NoNewPrivs:\t1")
         if settings.mode != .process, let name {
             let planner = CgroupPlanner(
-                layout: NodeCgroups.layout(), root: settings.cgroupRoot)
-            confinement.cgroups = planner.trees().map {
-                "\($0.mountPoint)\(settings.cgroupRoot)/\(name)/cgroup.procs"
-            }.filter { access($0, F_OK) == 0 }
+                layout: NodeCgroups.layout(), root: settings.cgroupRoot,
+                keepsDevices: !settings.gpus.devices.isEmpty)
+            confinement.cgroups = planner.trees().map { planner.entry(name, in: $0) }
+                .filter { access($0, F_OK) == 0 }
         }
         self.confinement = confinement
         let isContained =

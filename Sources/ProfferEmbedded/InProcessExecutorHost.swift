@@ -2,6 +2,8 @@ internal import Foundation
 internal import ProfferAgent
 internal import ProfferContainers
 internal import ProfferExecutorShell
+internal import ProfferFetching
+internal import ProfferIsolation
 internal import ProfferModel
 internal import ProfferRuntime
 internal import ProfferZeroMQ
@@ -51,11 +53,14 @@ final class InProcessExecutorHost: ExecutorHost {
         do {
             guard launch.info.kind == .default else { throw NoCustomExecutors() }
             try makeSandbox(launch.directory)
+            var isolation = IsolationSettings()
+            isolation.volumes.directory = try Sandbox.create(["volumes"], below: root)
             let shell = try ExecutorShell(
                 configuration: ExecutorShellConfiguration(
                     frameworkID: launch.key.framework, executorID: launch.key.executor,
                     agentAddress: agentAddress, token: launch.token,
-                    directory: launch.directory),
+                    directory: launch.directory, fetch: fetch, isolation: isolation,
+                    containerID: launch.containerID),
                 context: context)
             try shell.start()
             let report = state.withLock { state in
@@ -72,6 +77,18 @@ final class InProcessExecutorHost: ExecutorHost {
             let report = state.withLock { $0.report }
             report?(.failed(launch.containerID, message: "\(error)"))
         }
+    }
+
+    /// Files of tasks are fetched where `proffer-fetcher` is beside the running program, as it is
+    /// beside `proffer`; tasks that want any elsewhere are told so.
+    private var fetch: TaskFetch? {
+        let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent()
+        let program = folder.appendingPathComponent("proffer-fetcher").path
+        guard FileManager.default.isExecutableFile(atPath: program) else { return nil }
+        var settings = FetchSettings()
+        settings.directory = root + "/fetch"
+        return TaskFetch(program: program, settings: settings.json.description)
     }
 
     private func waitForEnd(of shell: ExecutorShell, _ container: ContainerID) {
@@ -99,6 +116,14 @@ final class InProcessExecutorHost: ExecutorHost {
         // Nothing may wait long here; an executor in this process has waited for its tasks.
         sweeper.sweep()
         state.withLock { $0.report }?(.swept(container))
+    }
+
+    func changeVolumes(destroyed: [VolumePlace], created: [VolumePlace]) {
+        let store = VolumeStore()
+        // A cluster of this kind ends with its directory; what cannot be moved goes then.
+        let moved = (try? store.discard(destroyed)) ?? []
+        _ = store.remove(moved)
+        _ = try? store.setAside(created)
     }
 
     func adopt(_ container: ContainerID, pid: Int, startTicks: UInt64) -> Bool {

@@ -44,8 +44,8 @@ extension Executor {
         timers.set(.completion(slot), to: nil)
         timers.set(.check(slot, .health), to: nil)
         timers.set(.check(slot, .check), to: nil)
-        // The time limit is a failure of the task, not a wish of the framework.
-        if cause != .completionTime, framework?.capabilities.contains(.taskKillingState) == true {
+        // A limit is a failure of the task, not a wish of the framework.
+        if !cause.isLimit, framework?.capabilities.contains(.taskKillingState) == true {
             report(slot, .killing, at: now, into: &outbox)
         }
         if row.phase == .running { signalKilled(slot, at: now, into: &outbox) }

@@ -162,6 +162,10 @@ extension Executor {
             state = .failed
             message = "killed because it ran longer than its time limit"
             reason = .maxCompletionTimeReached
+        case .disk(let problem):
+            state = .failed
+            message = "killed because \(problem)"
+            reason = .containerLimitationDisk
         case nil:
             state = exit.code == 0 ? .finished : .failed
             if state == .failed {

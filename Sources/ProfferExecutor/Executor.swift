@@ -81,6 +81,8 @@ public struct Executor: Machine {
             end(id, exit, errorTail: tail, at: now, into: &outbox)
         case .checkFinished(let reference, let outcome):
             finishCheck(reference, outcome, at: now, into: &outbox)
+        case .diskMeasured(let id, let problem, let mayGoOn):
+            noteDisk(id, problem, mayGoOn: mayGoOn, at: now, into: &outbox)
         case .usage(let usage):
             if let agent { outbox.append(.tellAgent(.usage(usage), agent)) }
         case .terminate: shutDown(at: now, into: &outbox)
@@ -206,6 +208,23 @@ public struct Executor: Machine {
     }
 
     // MARK: Usage
+
+    /// Kills a task that uses too much, or says so, once each time that it begins to.
+    private mutating func noteDisk(
+        _ id: TaskID, _ problem: String?, mayGoOn: Bool, at now: Instant,
+        into outbox: inout Outbox<ExecutorEffect>
+    ) {
+        guard let slot = slots[id], let row = tasks[slot], row.phase == .running, row.kill == nil
+        else { return }
+        let isNews = problem != nil && !row.isOverDisk
+        tasks[slot]?.isOverDisk = problem != nil
+        guard let problem else { return }
+        if !mayGoOn {
+            kill(slot, because: .disk(problem), grace: .zero, at: now, into: &outbox)
+        } else if isNews {
+            report(slot, .running, message: problem, at: now, into: &outbox)
+        }
+    }
 
     private mutating func measure(
         at now: Instant, into outbox: inout Outbox<ExecutorEffect>

@@ -60,6 +60,11 @@ public enum ExecutorInput: Hashable, Sendable {
     case checkFinished(CheckReference, CheckOutcome)
     /// What the live tasks use.
     case usage([TaskUsage])
+    /// What a task uses of its disk or of a volume was measured; `problem` says that it is too
+    /// much.
+    ///
+    /// A task that may not go on so is killed.
+    case diskMeasured(TaskID, problem: String?, mayGoOn: Bool)
     /// The executor was asked to end by the node (SIGTERM).
     case terminate
 }

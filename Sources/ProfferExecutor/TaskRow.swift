@@ -22,10 +22,20 @@ struct TaskRow: Sendable {
         case unhealthy
         /// It ran longer than it may.
         case completionTime
+        /// It uses more disk than it has taken, which is said.
+        case disk(String)
         /// Another task of its group failed or was killed.
         case group(TaskID)
         /// The executor ends.
         case shutdown
+
+        /// Whether the task has done what it may not.
+        var isLimit: Bool {
+            switch self {
+            case .completionTime, .disk: true
+            case .request, .unhealthy, .group, .shutdown: false
+            }
+        }
     }
 
     /// A kill under way.
@@ -78,6 +88,8 @@ struct TaskRow: Sendable {
     var failuresInRow = 0
     var checkResult: CheckResult?
     var exit: TaskExit?
+    /// Whether it uses more disk than it has taken.
+    var isOverDisk = false
 }
 
 /// Signals by number, as the kernel of Linux counts them.

@@ -20,6 +20,11 @@ struct ContainerStart: Sendable {
     let runner: PlanRunner
     /// What its group shares, if it is in one.
     let group: SharedGroup?
+    /// How it finds its volumes, and its persistent ones.
+    let volumes: VolumePlanner
+    let mounts: [VolumeMount]
+    /// What the runtime makes beyond the plan.
+    let leftovers: [IsolationStep]
     let log: @Sendable (String) -> Void
     /// Told of processes that fetch and unpack images.
     let started: @Sendable (ProcessIdentity) -> Void
@@ -87,7 +92,9 @@ struct ContainerStart: Sendable {
             groupSandbox: group.map { ContainerPlanner.shared(bundles.bundle($0.name)) }
                 ?? launch.sandbox, user: user, container: container,
             limits: plan.confinement.limits, cgroup: settings.cgroupRoot + "/" + plan.name,
-            oomScore: settings.oomScore)
+            oomScore: settings.oomScore, mounts: mounts)
+        subject.devices = settings.gpus.nodes(
+            of: settings.gpus.devices(of: launch.command.environment))
         subject.secrets = launch.plannedFiles
         subject.hasSecretEnvironment = launch.hasSecretEnvironment
         let plan = try complete(subject, image)
@@ -117,11 +124,11 @@ struct ContainerStart: Sendable {
         let network = try joinNetwork(&subject)
         if let undo = use(of: image)?.undo { plan.steps.append(.promise(undo)) }
         do throws(ContainerProblem) {
-            plan.steps += try bundles.steps(subject, network: network)
+            plan.steps += try bundles.steps(subject, network: network, volumes: volumes)
         } catch {
             throw SystemError("start", launch.id.value, code: EINVAL, hint: error.description)
         }
-        plan.steps.append(runtime.undoStep(plan.name))
+        plan.steps += leftovers + [runtime.undoStep(plan.name)]
         return plan
     }
 }

@@ -25,6 +25,8 @@ final class ExecutorHandler: ReactorHandler {
     private var tasks: TaskHost
     private var checks: CheckRunner
     private var rotateAt: Instant?
+    private var diskAt: Instant?
+    private var isMeasuring = false
     private var references: [UInt64: CheckReference] = [:]
     private var lastCheck: UInt64 = 0
     private var isWatching = false
@@ -54,7 +56,7 @@ final class ExecutorHandler: ReactorHandler {
         if !starts.isEmpty { return .zero }
         return earliest(
             earliest(machine.nextDeadline, checks.nextDeadline),
-            earliest(tasks.nextDeadline, rotateAt))
+            earliest(tasks.nextDeadline, earliest(rotateAt, diskAt)))
     }
 
     func turn(
@@ -76,6 +78,13 @@ final class ExecutorHandler: ReactorHandler {
             case .preparing(let token, let process): tasks.notePreparation(token, process)
             case .undone(let id, let name, let isDone):
                 if let end = tasks.takeUndone(id, name, isDone: isDone, at: now) { told(end) }
+            case .disks(let ids, let problems):
+                isMeasuring = false
+                for id in ids {
+                    inputs.append(
+                        .diskMeasured(
+                            id, problem: problems[id], mayGoOn: tasks.diskRule.mayGoOn))
+                }
             case .contained(let token, let result):
                 if let (id, addresses, result) = tasks.take(token, result, at: now) {
                     told(id, result, addresses, at: now)
@@ -91,6 +100,13 @@ final class ExecutorHandler: ReactorHandler {
         settle(at: now, &links)
         tasks.sweep(at: now)
         if let rotateAt, rotateAt <= now { rotate(at: now) }
+        if let diskAt, diskAt <= now { measureDisks(at: now) }
+    }
+
+    /// Looks at the disks of tasks, unless the last look takes longer than the pause.
+    private func measureDisks(at now: Instant) {
+        diskAt = tasks.running.isEmpty ? nil : now + tasks.diskRule.interval
+        if !isMeasuring { isMeasuring = tasks.measureDisks() }
     }
 
     private func watch(_ links: inout Links) {
@@ -186,6 +202,7 @@ final class ExecutorHandler: ReactorHandler {
         switch result {
         case .success(let process):
             if rotateAt == nil { rotateAt = now + Self.rotationInterval }
+            if diskAt == nil { diskAt = now + tasks.diskRule.interval }
             inputs.append(
                 .processStarted(
                     id, pid: Int(process.pid), startTicks: process.startTicks,

@@ -41,6 +41,8 @@ public struct ExecutorShellConfiguration: Sendable {
     public var containerID: ContainerID
     /// Where is written what has to be undone for its tasks; its own directory when absent.
     public var plansDirectory: String?
+    /// Drivers of volumes beside those that the operator of the agent has given, by name.
+    public var volumeDrivers: [String: any VolumeDriver] = [:]
     /// Takes lines for its log; `nil` for none.
     public var log: (@Sendable (String) -> Void)?
 
@@ -99,6 +101,7 @@ public struct ExecutorShell: Sendable {
         case fetched(UInt64, Result<Void, SystemError>)
         case preparing(UInt64, ProcessIdentity)
         case undone(TaskID, String, isDone: Bool)
+        case disks([TaskID], [TaskID: String])
         case contained(UInt64, Result<ContainerStart.Outcome, SystemError>)
     }
 

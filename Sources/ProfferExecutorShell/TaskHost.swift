@@ -28,6 +28,7 @@ struct TaskHost: ~Copyable {
         var plan: IsolationPlan
         var user: String?
         var isContained: Bool
+        var resources: Resources
     }
 
     /// A task whose container is being made.
@@ -64,6 +65,7 @@ struct TaskHost: ~Copyable {
     private static let patience = Duration.seconds(5)
 
     private let planner: TaskPlanner
+    private let volumes: VolumePlanner
     private let runner: PlanRunner
     private let probe: CgroupProbe?
     private let sampler: CgroupSampler?
@@ -100,6 +102,7 @@ struct TaskHost: ~Copyable {
             settings.user = nil
         }
         planner = TaskPlanner(settings: settings, facts: NodeIsolation.facts(for: settings))
+        volumes = VolumePlanner(settings.volumes, drivers: configuration.volumeDrivers)
         probe = planner.cgroups.map { CgroupProbe($0) }
         sampler = probe.map { CgroupSampler($0) }
         runner = PlanRunner(
@@ -157,25 +160,26 @@ struct TaskHost: ~Copyable {
         var plan = planner.plan(
             IsolationSubject(
                 name: "\(containerID.value).\(lastToken)", resources: launch.resources,
-                bounds: launch.limits, container: launch.container))
+                bounds: launch.limits, container: launch.container,
+                gpus: planner.settings.gpus.devices(of: launch.command.environment)))
+        let mounts = try TaskVolumes.mounts(of: launch, volumes)
         if ContainerStart.isWanted(by: launch, planner.settings) {
-            contain(launch, plan, at: now)
+            contain(launch, plan, mounts, at: now)
             return nil
         }
         plan.steps += try secretFiles(launch, plan.name)
-        Failpoint.hit(.executorPlanBefore)
-        try runner.carryOut(plan)
-        Failpoint.hit(.executorPlanAfter)
-        var command = launch.command
-        command.user = command.user ?? planner.settings.user
-        let process: ProcessIdentity
+        plan.steps += try TaskVolumes.steps(
+            launch, plan.name, mounts, volumes, planner)
+        let start = PlainStart(
+            launch: launch, plan: plan, runner: runner, user: planner.settings.user)
+        if TaskVolumes.mayTakeLong(launch) {
+            begin(launch, at: now) { () throws(SystemError) in
+                ContainerStart.Outcome(plan: start.plan, process: try start.run(), addresses: [])
+            }
+            return nil
+        }
+        let process = try start.run()
         do throws(SystemError) {
-            Failpoint.hit(.executorStartBefore)
-            process = try ProcessLauncher.start(
-                ProcessPlan(
-                    command: command, environment: launch.environment, directory: launch.sandbox,
-                    confinement: plan.confinement), isExact: false)
-            Failpoint.hit(.executorStartAfter)
             try watcher.watchChild(process, token: lastToken)
         } catch {
             runner.undo(plan)
@@ -208,7 +212,8 @@ struct TaskHost: ~Copyable {
             environment: launch.environment,
             outputs: ["stdout", "stderr"].compactMap { OutputFile("\(launch.sandbox)/\($0)") },
             startedAt: now, plan: plan, user: launch.command.user ?? planner.settings.user,
-            isContained: ContainerStart.isWanted(by: launch, planner.settings))
+            isContained: ContainerStart.isWanted(by: launch, planner.settings),
+            resources: launch.resources)
         tokens[launch.id] = token
         if reaper != nil, reapAt == nil { reapAt = now + Self.reapInterval }
     }
@@ -255,20 +260,32 @@ struct TaskHost: ~Copyable {
     mutating func takeFetch(_ token: UInt64) -> TaskLaunch? { fetches.end(token) }
 
     private mutating func contain(
-        _ launch: TaskLaunch, _ plan: IsolationPlan, at now: Instant
+        _ launch: TaskLaunch, _ plan: IsolationPlan, _ mounts: [VolumeMount], at now: Instant
     ) {
         let group = enterGroup(launch)
         let token = lastToken
-        preparing[token] = Preparing(launch: launch, startedAt: now)
         let id = launch.id
         let start = ContainerStart(
             launch: launch, plan: plan, settings: planner.settings, runner: runner, group: group,
+            volumes: volumes, mounts: mounts,
+            leftovers: planner.cgroups?.leftovers(
+                plan.name, cores: planner.settings.cores != nil) ?? [],
             log: { [log] in log("task '\(id)': \($0)") },
             started: { [post] in post(.preparing(token, $0)) })
+        begin(launch, at: now) { () throws(SystemError) in try start.run() }
+    }
+
+    /// Has a task started by a thread that may wait, which is told by mail.
+    private mutating func begin(
+        _ launch: TaskLaunch, at now: Instant,
+        _ start: @escaping @Sendable () throws(SystemError) -> ContainerStart.Outcome
+    ) {
+        let token = lastToken
+        preparing[token] = Preparing(launch: launch, startedAt: now)
         background.submit { [post] in
             let result: Result<ContainerStart.Outcome, SystemError>
             do throws(SystemError) {
-                result = .success(try start.run())
+                result = .success(try start())
             } catch {
                 result = .failure(error)
             }
@@ -483,6 +500,25 @@ struct TaskHost: ~Copyable {
     }
 
     // MARK: Usage
+
+    /// Has what tasks use of disks measured, which is told by mail.
+    ///
+    /// - Returns: Whether there is anything to measure.
+    func measureDisks() -> Bool {
+        let uses = running.values.flatMap { $0.disks(planner.settings) }
+        if uses.isEmpty { return false }
+        background.submit { [post] in
+            var problems: [TaskID: String] = [:]
+            for use in uses where problems[use.id] == nil { problems[use.id] = use.problem() }
+            post(.disks(Set(uses.map(\.id)).sorted(), problems))
+        }
+        return true
+    }
+
+    /// Whether a task that uses too much disk may go on, and when to look again.
+    var diskRule: (mayGoOn: Bool, interval: Duration) {
+        (!planner.settings.limitsDisk, planner.settings.diskInterval)
+    }
 
     /// Measures tasks that run.
     func measure(_ ids: [TaskID], of framework: FrameworkID) -> [TaskUsage] {

@@ -46,15 +46,14 @@ extension Volume: FieldReadable, FieldWritable {
         let path = try host.map { host throws(WireError) in try host.required(host.text(1)) }
         let sandbox: SandboxPath? = try source?.one(3)
         let secret: Secret? = try source?.one(4)
-        try source?.fields(2).map { docker throws(WireError) in
-            _ = try docker.required(docker.text(2))
-        }
+        let external: External? = try source?.one(2)
         self.init(
             containerPath: try fields.required(fields.text(1)),
             hostPath: kind == .hostPath && path != nil ? path : try fields.text(2),
             isReadOnly: mode == .readOnly, sandboxPath: kind == .sandboxPath ? sandbox : nil,
             temporaryBytes: try fields.int64(1000),
-            secret: kind == .secret ? secret ?? .reference(SecretReference(name: "")) : nil)
+            secret: kind == .secret ? secret ?? .reference(SecretReference(name: "")) : nil,
+            external: kind == .dockerVolume ? external : nil)
     }
 
     func write(to fields: inout FieldWriter) {
@@ -68,7 +67,48 @@ extension Volume: FieldReadable, FieldWritable {
                 source.one(4, secret)
             }
         }
+        if let external {
+            fields.message(5) { source in
+                source.kind(1, VolumeSourceKind.dockerVolume)
+                source.one(2, external)
+            }
+        }
         fields.int64(1000, temporaryBytes)
+    }
+}
+
+extension Volume.External: FieldReadable, FieldWritable {
+    init(_ fields: Fields) throws(WireError) {
+        let options = try fields.fields(3).map { list throws(WireError) in
+            let options: [Option] = try list.list(1)
+            return options.map(\.label)
+        }
+        self.init(
+            driver: try fields.text(1) ?? "", name: try fields.required(fields.text(2)),
+            options: options ?? [])
+    }
+
+    func write(to fields: inout FieldWriter) {
+        fields.text(1, driver)
+        fields.text(2, name)
+        fields.message(3) { $0.list(1, options.map { Option(label: $0) }) }
+    }
+
+    /// One option: unlike a label, it always has a value.
+    private struct Option: FieldReadable, FieldWritable {
+        var label: Label
+
+        init(label: Label) { self.label = label }
+
+        init(_ fields: Fields) throws(WireError) {
+            label = Label(
+                try fields.required(fields.text(1)), try fields.required(fields.text(2)))
+        }
+
+        func write(to fields: inout FieldWriter) {
+            fields.text(1, label.key)
+            fields.text(2, label.value ?? "")
+        }
     }
 }
 

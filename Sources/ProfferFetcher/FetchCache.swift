@@ -100,13 +100,13 @@ struct FetchCache {
             }
             let isPart = name.hasSuffix(".part")
             guard isPart || name.utf8.count == 64 else { continue }
+            if isPart {
+                removeLeftover(name)
+                continue
+            }
             guard let file = try? open("\(directory)/\(name)", O_RDONLY) else { continue }
             defer { close(file) }
             let isFree = flock(file, LOCK_EX | LOCK_NB) == 0
-            if isPart {
-                if isFree { unlink("\(directory)/\(name)") }
-                continue
-            }
             var status = stat()
             fstat(file, &status)
             entries.append(
@@ -115,6 +115,15 @@ struct FetchCache {
                     uses: isFree ? 0 : 1))
         }
         return entries
+    }
+
+    /// Removes what is half done, unless somebody is at it: whoever fetches has the lock on the
+    /// address from before the file is made, when it has none itself, until it is whole.
+    private func removeLeftover(_ part: String) {
+        let lock = try? open("\(directory)/\(part.dropLast(5)).lock", O_RDWR)
+        defer { if let lock { close(lock) } }
+        if let lock, flock(lock, LOCK_EX | LOCK_NB) != 0 { return }
+        unlink("\(directory)/\(part)")
     }
 
     private func open(_ path: String, _ flags: Int32) throws -> Int32 {

@@ -28,12 +28,20 @@ public struct CgroupHierarchy: Hashable, Sendable {
 public struct CgroupLayout: Hashable, Sendable {
     /// The trees, in the order in which they were mounted.
     public var hierarchies: [CgroupHierarchy]
+    /// Where trees are mounted that isolation has no use for; container runtimes make groups there
+    /// too.
+    public var others: [String]
 
     /// Sets every field.
-    public init(hierarchies: [CgroupHierarchy]) { self.hierarchies = hierarchies }
+    public init(hierarchies: [CgroupHierarchy], others: [String] = []) {
+        self.hierarchies = hierarchies
+        self.others = others
+    }
 
     /// The controllers that isolation has a use for.
-    public static let known = ["cpu", "cpuacct", "cpuset", "memory", "pids", "freezer"]
+    public static let known = [
+        "cpu", "cpuacct", "cpuset", "memory", "pids", "freezer", "devices",
+    ]
 
     /// Reads the layout from the kernel's tables.
     ///
@@ -42,6 +50,7 @@ public struct CgroupLayout: Hashable, Sendable {
     ///   - unified: The text of `cgroup.controllers` at the top of the unified tree mounted here.
     public init(mountInfo: String, unified: (_ mountPoint: String) -> String?) {
         hierarchies = []
+        others = []
         for line in mountInfo.split(separator: "\n") {
             // Any number of optional fields stands before the dash.
             let fields = line.split(separator: " ")
@@ -58,7 +67,10 @@ public struct CgroupLayout: Hashable, Sendable {
             case "cgroup":
                 let names = fields[dash + 3].split(separator: ",").map(String.init)
                 let controllers = names.filter { Self.known.contains($0) }
-                if controllers.isEmpty { continue }
+                if controllers.isEmpty {
+                    if !others.contains(point) { others.append(point) }
+                    continue
+                }
                 hierarchy = CgroupHierarchy(
                     version: .one, mountPoint: point, controllers: controllers)
             default: continue

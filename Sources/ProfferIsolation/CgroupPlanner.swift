@@ -16,6 +16,8 @@ public struct CgroupLimits: Hashable, Sendable {
     public var processes: Int?
     /// The cores that may be used, as the kernel writes lists; `nil` is all.
     public var cores: String?
+    /// Devices that may not be used, as the kernel writes them.
+    public var deniedDevices: [String] = []
 
     /// Sets every field.
     public init(
@@ -59,11 +61,14 @@ public struct CgroupPlanner: Hashable, Sendable {
     public let layout: CgroupLayout
     /// Below which cgroup the tasks have theirs, from the top of every tree.
     public let root: String
+    /// Whether tasks are kept from devices that others have.
+    public let keepsDevices: Bool
 
     /// Plans for one node.
-    public init(layout: CgroupLayout, root: String) {
+    public init(layout: CgroupLayout, root: String, keepsDevices: Bool = false) {
         self.layout = layout
         self.root = root
+        self.keepsDevices = keepsDevices
     }
 
     /// The time within which a limit of processor time is counted; 100 ms, the kernel's own.
@@ -74,11 +79,16 @@ public struct CgroupPlanner: Hashable, Sendable {
     /// The trees that tasks have cgroups in.
     ///
     /// The unified tree is among them wherever there is one, because there a group is killed as a
-    /// whole; where there is none, the freezer keeps a group still while it is killed.
+    /// whole, and its time is counted; where there is none, the freezer keeps a group still while
+    /// it is killed, and `cpuacct` counts. Every tree costs a task a tenth of its start.
     public func trees(cores: Bool = false) -> [CgroupHierarchy] {
-        var wanted = ["cpu", "cpuacct", "memory", "pids"]
-        if layout.unified == nil { wanted.append("freezer") }
+        var wanted = ["cpu", "memory", "pids"]
+        if layout.unified == nil { wanted += ["cpuacct", "freezer"] }
         if cores { wanted.append("cpuset") }
+        // The unified tree has no files for them.
+        if keepsDevices, layout.hierarchy(of: "devices")?.version == .one {
+            wanted.append("devices")
+        }
         var trees: [CgroupHierarchy] = []
         for controller in wanted {
             if let tree = layout.hierarchy(of: controller), !trees.contains(tree) {
@@ -141,9 +151,28 @@ public struct CgroupPlanner: Hashable, Sendable {
                 let own = layout.hierarchy(of: controller) == tree
                 if own { steps += settings(controller, tree.version, path, limits, nodes) }
             }
-            entries.append(path + "/cgroup.procs")
+            entries.append(entry(name, in: tree))
         }
         return (steps, entries)
+    }
+
+    /// The file by which a process that is alone in its thread group enters a task's cgroup.
+    ///
+    /// `tasks` moves one thread, which needs no lock that every process of the node waits for. The
+    /// unified tree moves whole processes only.
+    public func entry(_ name: String, in tree: CgroupHierarchy) -> String {
+        path(name, in: tree) + (tree.version == .one ? "/tasks" : Self.unifiedEntry)
+    }
+
+    /// How the entry of a cgroup in the unified tree ends.
+    public static let unifiedEntry = "/cgroup.procs"
+
+    /// What undoes the groups of a container that its runtime makes where the plan of its task has
+    /// none.
+    public func leftovers(_ name: String, cores: Bool = false) -> [IsolationStep] {
+        let own = trees(cores: cores)
+        let mounts = layout.hierarchies.filter { !own.contains($0) }.map(\.mountPoint)
+        return (mounts + layout.others).map { .promise(.removeCgroup("\($0)\(root)/\(name)")) }
     }
 
     private func settings(
@@ -156,6 +185,8 @@ public struct CgroupPlanner: Hashable, Sendable {
         case ("memory", .two): memoryTwo(path, limits)
         case ("pids", _):
             [.set(path + "/pids.max", to: limits.processes.map { "\($0)" } ?? "max", .required)]
+        case ("devices", .one):
+            limits.deniedDevices.map { .set(path + "/devices.deny", to: $0, .required) }
         case ("cpuset", _):
             limits.cores.map {
                 [
@@ -245,7 +276,7 @@ public struct CgroupPlanner: Hashable, Sendable {
             for controller in tree.controllers where layout.hierarchy(of: controller) == tree {
                 if controller == "memory", tree.version == .one {
                     steps += memoryOne(path, new, isGrowing: isGrowing)
-                } else if controller != "cpuset" {
+                } else if controller != "cpuset", controller != "devices" {
                     steps += settings(controller, tree.version, path, new, "0")
                 }
             }

@@ -82,13 +82,17 @@ public struct BundleSubject: Hashable, Sendable {
     public var secrets: [SecretFile] = []
     /// Whether a secret is in the environment, so that the bundle has to be in memory.
     public var hasSecretEnvironment = false
+    /// Its persistent volumes.
+    public var mounts: [VolumeMount]
+    /// The device files that it may use.
+    public var devices: [DeviceNode] = []
 
     /// Sets every field.
     public init(
         name: String, root: String, image: ImageDefaults, command: CommandInfo,
         environment: [EnvironmentVariable], sandbox: String, groupSandbox: String,
         user: ContainerUser, container: ContainerInfo, limits: [ProcessLimit], cgroup: String,
-        oomScore: Int, network: String? = nil, ipc: String? = nil
+        oomScore: Int, network: String? = nil, ipc: String? = nil, mounts: [VolumeMount] = []
     ) {
         self.name = name
         self.root = root
@@ -104,6 +108,7 @@ public struct BundleSubject: Hashable, Sendable {
         self.oomScore = oomScore
         self.network = network
         self.ipc = ipc
+        self.mounts = mounts
     }
 }
 
@@ -173,10 +178,12 @@ public struct ContainerPlanner: Hashable, Sendable {
     /// - Parameters:
     ///   - subject: The container.
     ///   - network: What makes its network, once the bundle's directory is there.
+    ///   - planner: Knows the drivers of volumes.
     /// - Returns: The steps.
     /// - Throws: ``ContainerProblem`` for a volume that may not be had.
     public func steps(
-        _ subject: BundleSubject, network: [IsolationStep] = []
+        _ subject: BundleSubject, network: [IsolationStep] = [],
+        volumes planner: VolumePlanner = VolumePlanner(VolumeSettings())
     ) throws(ContainerProblem) -> [IsolationStep] {
         let bundle = bundle(subject.name)
         var steps: [IsolationStep] = [.makeDirectory(bundle, mode: 0o711)] + network
@@ -192,12 +199,44 @@ public struct ContainerPlanner: Hashable, Sendable {
         }
         bind(subject.root, "rootfs", ["ro", "nosuid", "nodev"])
         bind(subject.sandbox, "sandbox", ["nosuid", "nodev"])
+        func bindVolume(
+            _ index: Int, _ volume: Volume, _ source: (path: String, top: String, isMade: Bool),
+            _ target: String
+        ) {
+            let mode = volume.isReadOnly ? "ro" : "rw"
+            bind(
+                source.path, "volume-\(index)",
+                ["nosuid", "nodev"] + (volume.isReadOnly ? ["ro"] : []), below: source.top)
+            mounts.append(
+                Self.mount("\(bundle)/volume-\(index)", target, ["rbind", mode, "nosuid", "nodev"]))
+        }
         var mounts = Self.standardMounts(subject)
         mounts.append(Self.mount("\(bundle)/sandbox", Self.sandboxPath, ["rbind", "rw"]))
+        // Mounted, not made: who is root in a container only can make none.
+        for node in subject.devices {
+            mounts.append(
+                Self.mount(node.path, node.containerPath, ["bind", "rw", "nosuid", "noexec"]))
+        }
+        for (index, mount) in subject.mounts.enumerated() {
+            steps.append(VolumePlanner.making(mount, owner: Self.owner(subject)))
+            bind(
+                mount.place.path, "persistent-\(index)", ["nosuid", "nodev"],
+                below: mount.place.top)
+            mounts.append(
+                Self.mount(
+                    "\(bundle)/persistent-\(index)", "\(Self.sandboxPath)/\(mount.path)",
+                    ["rbind", "rw", "nosuid", "nodev"]))
+        }
         for (index, volume) in subject.container.volumes.enumerated() {
             let target = try Self.target(of: volume, subject)
             if let bytes = volume.temporaryBytes {
                 mounts.append(Self.temporary(target, max(0, bytes), mode: "1777", subject.user))
+                continue
+            }
+            if let external = volume.external {
+                let made = try planner.external(external, name: "\(subject.name)-\(index)")
+                steps += made.steps
+                bindVolume(index, volume, (made.directory, made.directory, false), target)
                 continue
             }
             let source = try source(of: volume, subject)
@@ -205,12 +244,7 @@ public struct ContainerPlanner: Hashable, Sendable {
                 steps.append(
                     .ensureDirectory(source.path, below: source.top, owner: Self.owner(subject)))
             }
-            bind(
-                source.path, "volume-\(index)",
-                ["nosuid", "nodev"] + (volume.isReadOnly ? ["ro"] : []), below: source.top)
-            let mode = volume.isReadOnly ? "ro" : "rw"
-            mounts.append(
-                Self.mount("\(bundle)/volume-\(index)", target, ["rbind", mode, "nosuid", "nodev"]))
+            bindVolume(index, volume, source, target)
         }
         let secrets = try secrets(subject)
         steps += secrets.steps
@@ -441,7 +475,7 @@ public struct ContainerPlanner: Hashable, Sendable {
         members += [
             JSON.Member("namespaces", .array(kinds)),
             JSON.Member("cgroupsPath", .string(subject.cgroup)),
-            JSON.Member("resources", ["devices": Self.devices]),
+            JSON.Member("resources", ["devices": Self.devices(subject)]),
         ]
         if !subject.container.isPrivileged {
             members += [
@@ -454,8 +488,17 @@ public struct ContainerPlanner: Hashable, Sendable {
         return .object(members)
     }
 
-    /// No device but those that the runtime makes for every container.
-    private static let devices: JSON = [["allow": false, "access": "rwm"]]
+    /// No device but those that the runtime makes for every container, and those it was given.
+    private static func devices(_ subject: BundleSubject) -> JSON {
+        var rules: [JSON] = [["allow": false, "access": "rwm"]]
+        for node in subject.devices {
+            rules.append([
+                "allow": true, "type": "c", "major": .number(Int64(node.major)),
+                "minor": .number(Int64(node.minor)), "access": "rw",
+            ])
+        }
+        return .array(rules)
+    }
 
     private static let maskedPaths = [
         "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",

@@ -20,6 +20,12 @@ public enum IsolationStep: Hashable, Sendable {
     /// Makes a directory, and those above it that are missing, below one that exists, through no
     /// link, and gives them to a user; it stays.
     case ensureDirectory(String, below: String, owner: ContainerUser)
+    /// Makes the directory of a persistent volume below one that exists, through no link, and gives
+    /// it to a user; those above it that are missing are nobody else's. One that several tasks may
+    /// have is given to the first of them only. It stays.
+    case ensureVolume(String, below: String, owner: ContainerUser, isShared: Bool)
+    /// Makes a link to a volume in a directory that exists, where nothing else is yet; it stays.
+    case linkVolume(String, at: String, below: String)
     /// Writes a file anew, with this mode; undone by removing it.
     case makeFile(String, contents: String, mode: UInt32)
     /// Writes what nobody but this user may read (mode 0400) into a file in memory: on any other
@@ -63,17 +69,21 @@ public struct MountPoint: Hashable, Sendable {
     ///
     /// Below it no link is followed. `nil` when that is all of it.
     public var below: String?
+    /// The part of the target that nobody but the operator and a task that does not run yet can
+    /// change, with the same meaning.
+    public var targetBelow: String?
 
     /// Sets every field.
     public init(
         source: String, target: String, kind: String, options: [String] = [],
-        below: String? = nil
+        below: String? = nil, targetBelow: String? = nil
     ) {
         self.source = source
         self.target = target
         self.kind = kind
         self.options = options
         self.below = below
+        self.targetBelow = targetBelow
     }
 }
 
@@ -98,7 +108,7 @@ public struct Invocation: Hashable, Sendable {
 
 /// What a process does to itself before it becomes the task's program.
 public struct Confinement: Hashable, Sendable {
-    /// The files `cgroup.procs` that it enters.
+    /// The files `tasks`, or `cgroup.procs` in the unified tree, by which it enters its cgroups.
     public var cgroups: [String] = []
     /// The files of namespaces that it enters.
     public var namespaces: [String] = []
@@ -161,7 +171,7 @@ extension IsolationStep {
     public var undo: UndoStep? {
         switch self {
         case .makeCgroup(let path): .removeCgroup(path)
-        case .set, .ensureDirectory, .makeLink: nil
+        case .set, .ensureDirectory, .ensureVolume, .linkVolume, .makeLink: nil
         case .makeSecret(let path, _, _): .removeFile(path)
         case .makeDirectory(let path, _): .removeDirectory(path)
         case .makeFile(let path, _, _): .removeFile(path)

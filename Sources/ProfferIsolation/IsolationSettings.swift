@@ -1,3 +1,4 @@
+internal import ProfferKernel
 public import ProfferModel
 
 /// How tasks are kept apart on a node.
@@ -34,6 +35,14 @@ public struct IsolationSettings: Hashable, Sendable {
     public var memory: String
     /// How containers are made.
     public var containers: ContainerSettings
+    /// Where volumes are.
+    public var volumes: VolumeSettings
+    /// The GPUs of the node.
+    public var gpus: GPUSettings
+    /// Whether a task that uses more disk than it has taken is killed; otherwise it is only told.
+    public var limitsDisk: Bool
+    /// From one look at what tasks use of disks to the next.
+    public var diskInterval: Duration
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -47,7 +56,11 @@ public struct IsolationSettings: Hashable, Sendable {
         oomScore: Int = 300,
         user: String? = nil,
         memory: String = "",
-        containers: ContainerSettings = ContainerSettings()
+        containers: ContainerSettings = ContainerSettings(),
+        volumes: VolumeSettings = VolumeSettings(),
+        gpus: GPUSettings = GPUSettings(),
+        limitsDisk: Bool = false,
+        diskInterval: Duration = .seconds(15)
     ) {
         self.mode = mode
         self.cgroupRoot = cgroupRoot
@@ -60,6 +73,10 @@ public struct IsolationSettings: Hashable, Sendable {
         self.user = user
         self.memory = memory
         self.containers = containers
+        self.volumes = volumes
+        self.gpus = gpus
+        self.limitsDisk = limitsDisk
+        self.diskInterval = diskInterval
     }
 
     /// What this mode does not keep a task from, each as one phrase; empty when nothing is left.
@@ -81,11 +98,18 @@ public struct IsolationSettings: Hashable, Sendable {
                 gaps.append("a task may use processor time that nobody else wants")
             }
         }
+        if !gpus.devices.isEmpty, mode != .oci {
+            let isKept = mode == .cgroup && layout.hierarchy(of: "devices")?.version == .one
+            if !isKept { gaps.append("a task can use GPUs that it was not given") }
+        }
         if mode != .oci {
             gaps.append("tasks see the node's files, processes and network")
             if !isRoot { gaps.append("every task runs as the user of the agent") }
         }
-        gaps.append("disk is counted, not limited")
+        gaps.append(
+            limitsDisk
+                ? "a task is over its disk for a while before it is killed"
+                : "disk is counted, not limited")
         return gaps
     }
 }
@@ -104,9 +128,14 @@ extension IsolationSettings {
             EnvironmentVariable(name: "PROFFER_DESCRIPTOR_LIMIT", value: "\(descriptorLimit)"),
             EnvironmentVariable(name: "PROFFER_OOM_SCORE", value: "\(oomScore)"),
             EnvironmentVariable(name: "PROFFER_MEMORY", value: memory),
+            EnvironmentVariable(name: "PROFFER_DISK_LIMIT", value: limitsDisk ? "1" : "0"),
+            EnvironmentVariable(
+                name: "PROFFER_DISK_INTERVAL_MS",
+                value: "\(diskInterval.inNanoseconds / 1_000_000)"),
         ]
         if let cores { list.append(EnvironmentVariable(name: "PROFFER_CORES", value: cores)) }
         if let user { list.append(EnvironmentVariable(name: "PROFFER_TASK_USER", value: user)) }
+        list += volumes.environment + gpus.environment
         return mode == .oci ? list + containers.environment : list
     }
 
@@ -121,9 +150,15 @@ extension IsolationSettings {
         descriptorLimit =
             environment("PROFFER_DESCRIPTOR_LIMIT").flatMap { UInt64($0) } ?? descriptorLimit
         oomScore = environment("PROFFER_OOM_SCORE").flatMap { Int($0) } ?? oomScore
+        limitsDisk = environment("PROFFER_DISK_LIMIT") == "1"
+        diskInterval =
+            environment("PROFFER_DISK_INTERVAL_MS").flatMap { Int64($0) }
+            .map { .milliseconds(max(1, $0)) } ?? diskInterval
         cores = environment("PROFFER_CORES")
         user = environment("PROFFER_TASK_USER")
         memory = environment("PROFFER_MEMORY") ?? memory
         containers = ContainerSettings(environment: environment)
+        volumes = VolumeSettings(environment: environment)
+        gpus = GPUSettings(environment: environment)
     }
 }

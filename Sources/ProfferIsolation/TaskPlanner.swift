@@ -10,16 +10,19 @@ public struct IsolationSubject: Hashable, Sendable {
     public var bounds: [ResourceLimit]
     /// Its container, if it asks for one.
     public var container: ContainerInfo?
+    /// The GPUs it has.
+    public var gpus: [GPUDevice]
 
     /// Sets every field; what is left out has the default shown.
     public init(
         name: String, resources: Resources = Resources(), bounds: [ResourceLimit] = [],
-        container: ContainerInfo? = nil
+        container: ContainerInfo? = nil, gpus: [GPUDevice] = []
     ) {
         self.name = name
         self.resources = resources
         self.bounds = bounds
         self.container = container
+        self.gpus = gpus
     }
 }
 
@@ -60,7 +63,10 @@ public struct TaskPlanner: Hashable, Sendable {
         self.facts = facts
         cgroups =
             settings.mode == .process
-            ? nil : CgroupPlanner(layout: facts.layout, root: settings.cgroupRoot)
+            ? nil
+            : CgroupPlanner(
+                layout: facts.layout, root: settings.cgroupRoot,
+                keepsDevices: !settings.gpus.devices.isEmpty)
     }
 
     /// What is made for a task before it starts.
@@ -69,7 +75,8 @@ public struct TaskPlanner: Hashable, Sendable {
         plan.confinement.limits = limits(subject.container?.limits ?? [])
         plan.confinement.oomScore = settings.oomScore
         guard let cgroups else { return plan }
-        let limits = CgroupLimits(subject.resources, subject.bounds, settings)
+        var limits = CgroupLimits(subject.resources, subject.bounds, settings)
+        limits.deniedDevices = settings.gpus.denied(but: subject.gpus)
         let (steps, entries) = cgroups.steps(subject.name, limits, nodes: facts.memoryNodes)
         plan.steps = steps
         plan.confinement.cgroups = entries
@@ -85,7 +92,9 @@ public struct TaskPlanner: Hashable, Sendable {
     /// Files with secrets are another matter, see ``SecretPlanner``.
     public static func problem(withoutImage container: ContainerInfo?) -> String? {
         guard let container else { return nil }
-        if let volume = container.volumes.first(where: { $0.secret == nil }) {
+        if let volume = container.volumes.first(where: {
+            $0.secret == nil && $0.external == nil
+        }) {
             return "the volume '\(volume.containerPath)' cannot be had: a task without an image has"
                 + " the node's files"
         }

@@ -306,6 +306,25 @@ public struct Volume: Hashable, Sendable {
     public var temporaryBytes: Int64?
     /// A file in memory that holds a secret, instead of a directory.
     public var secret: Secret?
+    /// Something that a driver of the agent mounts, instead of a directory.
+    public var external: External?
+
+    /// A volume that is kept elsewhere, such as on a file server.
+    public struct External: Hashable, Sendable {
+        /// Which driver mounts it, by the name that the operator of the agent has given.
+        public var driver: String
+        /// What it is called there.
+        public var name: String
+        /// What the driver is told beside that.
+        public var options: [Label]
+
+        /// Sets every field; what is left out has the default shown.
+        public init(driver: String, name: String, options: [Label] = []) {
+            self.driver = driver
+            self.name = name
+            self.options = options
+        }
+    }
 
     /// A directory in a sandbox, made if it is not there.
     public struct SandboxPath: Hashable, Sendable {
@@ -328,7 +347,8 @@ public struct Volume: Hashable, Sendable {
         isReadOnly: Bool = false,
         sandboxPath: SandboxPath? = nil,
         temporaryBytes: Int64? = nil,
-        secret: Secret? = nil
+        secret: Secret? = nil,
+        external: External? = nil
     ) {
         self.containerPath = containerPath
         self.hostPath = hostPath
@@ -336,6 +356,7 @@ public struct Volume: Hashable, Sendable {
         self.sandboxPath = sandboxPath
         self.temporaryBytes = temporaryBytes
         self.secret = secret
+        self.external = external
     }
 }
 

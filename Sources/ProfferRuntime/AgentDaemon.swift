@@ -161,10 +161,16 @@ public struct AgentDaemon: Sendable {
         }
         let work = try DataDirectory(directory.file("work")).path
         let metrics = PrometheusRegistry()
-        let node = try makeNode(directory, work, keys, metrics)
+        var isolation = configuration.isolation
+        isolation.gpus = NodeGPUs.find()
+        isolation = try IsolationStart.prepare(
+            isolation, work: work, name: SocketPath.digest(of: work),
+            hasSecrets: configuration.secrets != nil || configuration.secretsDirectory != nil,
+            logger: logger)
+        let node = try makeNode(directory, work, keys, metrics, isolation)
         let server = AgentServer(
             sandboxes: Self.sandboxes(work, node), metrics: metrics,
-            sessions: try sessions(node, work), audit: audit)
+            sessions: try sessions(node, work, isolation), audit: audit)
         let port = PortPromise()
         let host = configuration.host
         var quiet = logger
@@ -201,11 +207,12 @@ public struct AgentDaemon: Sendable {
 
     private func makeNode(
         _ directory: DataDirectory, _ work: String, _ keys: KeyPair,
-        _ metrics: PrometheusRegistry
+        _ metrics: PrometheusRegistry, _ isolation: IsolationSettings
     ) throws -> AgentNode {
         var agent = configuration.agent
         agent.workDirectory = work
         agent.version = AgentDaemonConfiguration.version
+        agent.gpus = isolation.gpus.devices.map(\.name)
         let problems = agent.problems()
         guard problems.isEmpty else {
             throw DaemonProblem(
@@ -213,14 +220,11 @@ public struct AgentDaemon: Sendable {
                 because: problems.joined(separator: "; "), try: "correct these settings")
         }
         let secrets = try secretProvider()
-        let isolation = try IsolationStart.prepare(
-            configuration.isolation, work: work, name: SocketPath.digest(of: work),
-            hasSecrets: secrets != nil, logger: logger)
         let address = try SocketPath.address(in: directory)
         let store = try directory.store("agent.sqlite")
         let info = AgentInfo(
             hostname: configuration.hostname ?? NodeProbe.hostname,
-            resources: configuration.resources ?? NodeProbe.resources(diskAt: work),
+            resources: try offered(isolation.gpus, diskAt: work),
             attributes: Self.attributes(configuration.attributes, isolation),
             domain: configuration.domain)
         return try AgentNode(
@@ -250,6 +254,25 @@ public struct AgentDaemon: Sendable {
                 try: "make a directory that belongs to the agent's user, with mode 0700")
         }
         return directory
+    }
+
+    /// What the operator says, else what is found, GPUs included.
+    private func offered(_ gpus: GPUSettings, diskAt path: String) throws -> Resources {
+        let found = gpus.devices.count
+        guard let given = configuration.resources else {
+            var resources = NodeProbe.resources(diskAt: path)
+            if found > 0 { resources += Resource("gpus", .scalar(Milli(found))) }
+            return resources
+        }
+        // Without any found, the number is only counted: the operator may have devices of his own.
+        let wanted = given.scalar("gpus")
+        if found > 0, wanted > Milli(found) {
+            throw DaemonProblem(
+                .configuration, "--resources is not valid",
+                because: "it has gpus:\(wanted), and \(found) are found here",
+                try: "see what nvidia-smi -L prints, and offer no more")
+        }
+        return given
     }
 
     /// Says by an attribute how tasks are kept apart, so that frameworks can ask for it; unless the
@@ -312,7 +335,9 @@ public struct AgentDaemon: Sendable {
     }
 
     /// Programs in tasks, for whoever has the token of the file that was named; `nil` without one.
-    private func sessions(_ node: AgentNode, _ work: String) throws -> TaskSessions? {
+    private func sessions(
+        _ node: AgentNode, _ work: String, _ isolation: IsolationSettings
+    ) throws -> TaskSessions? {
         guard let path = configuration.operatorTokenFile else { return nil }
         guard let token = try DataDirectory.secret(at: path) else {
             throw DaemonProblem(
@@ -321,7 +346,7 @@ public struct AgentDaemon: Sendable {
                 try: "copy the master's operator.token there, with mode 0600")
         }
         let sessions = AgentSessions(
-            node: node, isolation: configuration.isolation, directory: work, logger: logger)
+            node: node, isolation: isolation, directory: work, logger: logger)
         return TaskSessions(token: token) { try await sessions.open($0) }
     }
 

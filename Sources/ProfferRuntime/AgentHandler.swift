@@ -19,6 +19,7 @@ enum AgentMail: Sendable {
     case operation(AgentOperation, Reply<AgentAnswer>)
     case committed(ticket: UInt64)
     case commitFailed(String)
+    case volumesChanged
     case stop(unregister: Bool)
 }
 
@@ -164,6 +165,8 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         case .commitFailed(let message):
             sink.commitFailed(message)
             links.stop()
+        case .volumesChanged:
+            machine.handle(.volumesChanged, at: now, into: &outbox)
         case .stop(let unregister):
             machine.handle(.stop(unregister: unregister), at: now, into: &outbox)
         }
@@ -205,7 +208,8 @@ struct AgentHandler: ReactorHandler, ~Copyable {
             case .observe(let observation):
                 sink.observe(observation)
             case .tellMaster, .tellExecutor, .findSecrets, .handOver, .dropSecrets, .closePeer,
-                .makeSandbox, .launchExecutor, .killExecutor, .sweepTasks, .discard, .answer,
+                .makeSandbox, .launchExecutor, .resizeExecutor, .killExecutor, .sweepTasks,
+                .discard, .changeVolumes, .answer,
                 .terminate:
                 if let free = gate.admit(effect) { carryOut(free, links: &links) }
             }
@@ -242,6 +246,7 @@ struct AgentHandler: ReactorHandler, ~Copyable {
             Failpoint.hit(.agentExecutorBefore)
             start(launch)
             Failpoint.hit(.agentExecutorAfter)
+        case .resizeExecutor(let size): host.resize(size)
         case .killExecutor(let container, let pid, let ticks):
             host.kill(container, pid: pid, startTicks: ticks)
         case .sweepTasks(let container, let sandboxes):
@@ -249,6 +254,9 @@ struct AgentHandler: ReactorHandler, ~Copyable {
         case .discard(let paths):
             // On this thread: a task may get the same path next.
             host.discard(paths)
+        case .changeVolumes(let destroyed, let created):
+            host.changeVolumes(destroyed: destroyed, created: created)
+            post(.volumesChanged)
         case .answer(let answer, let query):
             replies.removeValue(forKey: query)?.answer(answer)
         case .terminate(let reason, let exitCode):

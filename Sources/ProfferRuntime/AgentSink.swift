@@ -57,7 +57,8 @@ final class AgentSink: Sendable {
         case .updateRetried: retries.increment()
         case .recovered, .rebooted, .registered, .masterLost, .taskAccepted, .taskRefused,
             .taskLate, .duplicateUpdate, .updateRefused, .strayAcknowledgement, .taskForgotten,
-            .executorSubscribed, .executorAway, .executorStopping, .executorRejected, .ignored:
+            .executorSubscribed, .executorAway, .executorStopping, .executorRejected, .ignored,
+            .volumeDestroyed:
             break
         }
     }
@@ -72,7 +73,7 @@ final class AgentSink: Sendable {
         case .recovered, .rebooted, .registered, .masterLost, .taskRefused, .taskLate,
             .updateRefused,
             .executorLaunched, .executorSubscribed, .executorAway, .executorStopping,
-            .executorEnded, .executorRejected:
+            .executorEnded, .executorRejected, .volumeDestroyed:
             false
         }
     }
@@ -105,6 +106,8 @@ final class AgentSink: Sendable {
                 ["agent.id": "\(id)"])
         case .masterLost(let reason):
             return Line(.warning, "lost the master", ["reason": "\(reason)"])
+        case .volumeDestroyed(let place):
+            return Line(.info, "destroyed a volume with its data", ["path": "\(place.path)"])
         case .executorLaunched, .executorSubscribed, .executorAway, .executorStopping,
             .executorEnded, .executorRejected:
             return executorLine(of: observation)

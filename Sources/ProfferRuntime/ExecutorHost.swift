@@ -26,6 +26,10 @@ public protocol ExecutorHost: Sendable {
     /// Starts an executor; answered with `started` or `failed`.
     func launch(_ launch: ExecutorLaunch)
 
+    /// Holds a custom executor to what it and its tasks have taken, and gives it the volumes among
+    /// it; called after its launch for every task that comes or goes, before it hears of the task.
+    func resize(_ size: ExecutorSize)
+
     /// Kills an executor and everything in its process group, if it is still the same process;
     /// answered with `ended`, also when it was gone already.
     func kill(_ container: ContainerID, pid: Int, startTicks: UInt64)
@@ -47,6 +51,10 @@ public protocol ExecutorHost: Sendable {
     /// Moves directories that nobody uses out of the way, to be removed later; it must be quick.
     func discard(_ paths: [String])
 
+    /// Puts the data of destroyed volumes out of reach, to be removed later, and sets aside
+    /// whatever is where new ones will be; it must be quick.
+    func changeVolumes(destroyed: [VolumePlace], created: [VolumePlace])
+
     /// Lets go of everything without killing what outlives the agent.
     func close()
 }
@@ -57,4 +65,10 @@ extension ExecutorHost {
 
     /// Does nothing, for a host whose directories go with it.
     public func discard(_ paths: [String]) {}
+
+    /// Does nothing, for a host that limits nobody.
+    public func resize(_ size: ExecutorSize) {}
+
+    /// Does nothing, for a host whose tasks have no volumes.
+    public func changeVolumes(destroyed: [VolumePlace], created: [VolumePlace]) {}
 }

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Logging
 internal import ProfferContainers
 internal import ProfferIsolation
@@ -29,11 +30,31 @@ extension IsolationSettings {
         swapBytes = Int64(try settings.number("task-swap", default: 0, in: 0...1_048_576)) << 20
         processLimit = try settings.number(
             "task-processes", default: processLimit, in: 1...4_194_304)
+        limitsDisk = try settings.flag("disk-limit", default: limitsDisk)
+        diskInterval = try settings.duration("disk-interval", default: diskInterval)
         cores = settings.text("task-cores")
         if let cores, cores.isEmpty || !cores.utf8.allSatisfy({ Self.isListByte($0) }) {
             throw settings.invalid("task-cores", cores, "a list of cores, such as 0-2,5")
         }
         try readContainers(settings)
+        try readVolumes(settings)
+    }
+
+    /// Reads the drivers of volumes.
+    ///
+    /// - Throws: ``DaemonProblem`` when their file cannot be read or is not valid.
+    private mutating func readVolumes(_ settings: DaemonSettings) throws {
+        guard let path = settings.text("volume-drivers") else { return }
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            throw settings.invalid("volume-drivers", path, "a file that can be read")
+        }
+        guard let drivers = VolumeSettings.drivers(in: text) else {
+            throw settings.invalid(
+                "volume-drivers", path,
+                #"a file with drivers, such as {"nfs": {"mount": ["mount", "{name}", "{target}"]}}"#
+            )
+        }
+        volumes.drivers = drivers
     }
 
     /// Reads what concerns containers.
@@ -104,6 +125,12 @@ enum IsolationStart {
     ) throws -> IsolationSettings {
         var settings = wanted
         if settings.cgroupRoot.isEmpty { settings.cgroupRoot = "/proffer/" + name }
+        do throws(SystemError) {
+            settings.volumes.directory = try Sandbox.create(["volumes"], below: work)
+            settings.volumes.mounts = try Sandbox.create(["mounts"], below: work)
+        } catch {
+            throw problem(settings, because: error.description)
+        }
         let facts = NodeIsolation.facts(for: settings)
         if facts.isRoot { NodeIsolation.protectFromOutOfMemory() }
         if let planner = TaskPlanner(settings: settings, facts: facts).cgroups {

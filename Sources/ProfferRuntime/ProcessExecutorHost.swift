@@ -51,6 +51,7 @@ public final class ProcessExecutorHost: ExecutorHost {
     private let agentAddress: String
     private let isolation: IsolationSettings
     private let plans: PlanRunner
+    private let containers: ExecutorContainers
     private let directories: EndedDirectories
     private let variables: [EnvironmentVariable]
     private let complain: @Sendable (String) -> Void
@@ -83,6 +84,7 @@ public final class ProcessExecutorHost: ExecutorHost {
         self.complain = complain
         directories = EndedDirectories(root: root)
         plans = PlanRunner(directory: try Sandbox.create(["plans"], below: root))
+        containers = ExecutorContainers(isolation, runner: plans)
         state = Mutex(try State())
         wakeUp = try WakeUp()
         sweeps = DispatchQueue(label: "proffer.sweeps")
@@ -109,10 +111,27 @@ public final class ProcessExecutorHost: ExecutorHost {
                 (state.takeEnds(), state.isClosed ? nil : state.report)
             }
             guard let report else { return }
-            for item in reports {
-                if case .ended(let container, _) = item { undoPlans(of: container) }
-                report(item)
-            }
+            for item in reports { conclude(item, report) }
+        }
+    }
+
+    /// Tells of an end.
+    ///
+    /// What an executor has made for its tasks is undone meanwhile; everything in
+    /// a cgroup of its own dies first, so that nothing of it is left when its resources are free.
+    private func conclude(
+        _ fate: ExecutorFate, _ report: @escaping @Sendable (ExecutorFate) -> Void
+    ) {
+        guard case .ended(let container, _) = fate else { return report(fate) }
+        containers.forget(container)
+        if !containers.hasCgroups {
+            undoPlans(of: container)
+            report(fate)
+            return
+        }
+        sweeps.async { [self] in
+            self.report(plans.recover { Self.container(of: $0) == container.value })
+            report(fate)
         }
     }
 
@@ -140,15 +159,33 @@ public final class ProcessExecutorHost: ExecutorHost {
         }
     }
 
+    /// Renames what is to go, and removes it on a thread of its own.
+    public func changeVolumes(destroyed: [VolumePlace], created: [VolumePlace]) {
+        let store = VolumeStore()
+        do throws(SystemError) {
+            let moved = try store.discard(destroyed)
+            sweeps.async { [complain] in
+                for path in store.remove(moved) { complain("\(path) cannot be removed") }
+            }
+            for path in try store.setAside(created) {
+                complain("a new volume was to have a place in use; that is now \(path)")
+            }
+        } catch {
+            complain(error.description)
+        }
+    }
+
     /// Starts `proffer-executor`, or for a custom executor its command.
     public func launch(_ launch: ExecutorLaunch) {
         do {
             try makeDirectory(launch.directory)
             var command: CommandInfo
             var settings = isolation
+            var confinement = Confinement()
             if launch.info.kind == .custom {
                 command = launch.info.command ?? CommandInfo()
                 command.user = launch.user
+                confinement = try containers.prepare(launch)
             } else {
                 // Our own executor keeps the agent's user, out of reach of its tasks, and gives
                 // each of them its own.
@@ -165,7 +202,8 @@ public final class ProcessExecutorHost: ExecutorHost {
             let (process, report) = try state.withLock { state in
                 let token = state.token(for: launch.containerID)
                 let process = try state.launcher.start(
-                    command, environment: environment, directory: launch.directory, token: token)
+                    command, environment: environment, directory: launch.directory,
+                    token: token, confinement: confinement)
                 return (process, state.report)
             }
             report?(
@@ -176,7 +214,20 @@ public final class ProcessExecutorHost: ExecutorHost {
                 state.forget(launch.containerID)
                 return state.report
             }
+            containers.forget(launch.containerID)
+            undoPlans(of: launch.containerID)
             report?(.failed(launch.containerID, message: "\(error)"))
+        }
+    }
+
+    /// Changes the limits and volumes of a custom executor.
+    public func resize(_ size: ExecutorSize) {
+        // One that was not started, or has ended meanwhile, has nothing to be changed.
+        guard state.withLock({ $0.tokens[size.containerID] != nil }) else { return }
+        do throws(SystemError) {
+            try containers.resize(size)
+        } catch {
+            complain("executor \(size.containerID): \(error)")
         }
     }
 
@@ -190,7 +241,7 @@ public final class ProcessExecutorHost: ExecutorHost {
             }
             return state.report
         }
-        report?(.ended(container, status: -1))
+        if let report { conclude(.ended(container, status: -1), report) }
     }
 
     /// So long is waited for what was killed; the agent asks again later.
@@ -219,6 +270,12 @@ public final class ProcessExecutorHost: ExecutorHost {
             sweeper.add(allBelow: root + "/sandboxes")
             if !sweeper.sweepCompletely(within: Self.sweepPatience) {
                 complain("processes of an earlier agent of \(root) do not die")
+            }
+        }
+        if !isolation.volumes.directory.isEmpty {
+            sweeps.async { [self] in
+                let left = VolumeStore().removeDiscarded(below: isolation.volumes.directory)
+                for path in left { complain("\(path) cannot be removed") }
             }
         }
         let living = Set(living.map(\.value))

@@ -25,6 +25,8 @@ final class AgentProcess: SimulatedProcess {
     private(set) var dialer: DialerModel?
     private var listener: ListenerModel?
     private var outbox = Outbox<AgentEffect>()
+    /// Changes of volumes that the agent has not heard of being done.
+    private var volumeChanges = 0
     private var decided: [AgentEffect] = []
     private var gate = CommitGate<AgentEffect>(patience: .seconds(60))
     private var sides = LookupTable<PeerID, Side>()
@@ -151,6 +153,11 @@ final class AgentProcess: SimulatedProcess {
                 noteDecisions()
             }
             guard perform(), carryOutAll(at: now) else { return }
+            while volumeChanges > 0 {
+                volumeChanges -= 1
+                give(.volumesChanged, at: now)
+                guard perform(), carryOutAll(at: now) else { return }
+            }
             if gate.problem(at: now) != nil {
                 world.hit(.commitTookTooLong)
                 stop()
@@ -246,7 +253,8 @@ final class AgentProcess: SimulatedProcess {
                 records = []
             case .observe: break
             case .tellMaster, .tellExecutor, .findSecrets, .handOver, .dropSecrets, .closePeer,
-                .makeSandbox, .launchExecutor, .killExecutor, .sweepTasks, .discard, .answer,
+                .makeSandbox, .launchExecutor, .resizeExecutor, .killExecutor, .sweepTasks,
+                .discard, .changeVolumes, .answer,
                 .terminate:
                 if world.bug == .effectsBeforeCommit {
                     carryOut(effect)
@@ -273,7 +281,8 @@ final class AgentProcess: SimulatedProcess {
             commands.append(.close(peer, reason))
         // Simulated tasks name no secrets.
         case .findSecrets, .dropSecrets: break
-        case .makeSandbox, .discard, .answer, .commit, .observe: break
+        case .makeSandbox, .resizeExecutor, .discard, .answer, .commit, .observe: break
+        case .changeVolumes: volumeChanges += 1
         case .launchExecutor(let launch): if mayAct() { home.start(launch, for: self) }
         case .killExecutor(let container, let pid, let ticks):
             if mayAct() { home.kill(container, pid: pid, startTicks: ticks, for: self) }

@@ -253,6 +253,17 @@ extension PBVolume {
             source.type = .secret
             source.secret = PBSecret(secret)
         }
+        if let external = volume.external {
+            source.type = .dockerVolume
+            source.dockerVolume.driver = external.driver
+            source.dockerVolume.name = external.name
+            source.dockerVolume.driverOptions.parameter = external.options.map { option in
+                var parameter = PBParameter()
+                parameter.key = option.key
+                parameter.value = option.value ?? ""
+                return parameter
+            }
+        }
     }
 
     var model: ProfferModel.Volume {
@@ -265,7 +276,17 @@ extension PBVolume {
         return ProfferModel.Volume(
             containerPath: containerPath, hostPath: host, isReadOnly: mode == .ro,
             sandboxPath: sandbox, temporaryBytes: hasTemporaryBytes ? temporaryBytes : nil,
-            secret: source.type == .secret ? source.secret.model : nil)
+            secret: source.type == .secret ? source.secret.model : nil, external: external)
+    }
+
+    private var external: ProfferModel.Volume.External? {
+        guard source.type == .dockerVolume, source.hasDockerVolume else { return nil }
+        let volume = source.dockerVolume
+        return ProfferModel.Volume.External(
+            driver: volume.driver, name: volume.name,
+            options: volume.driverOptions.parameter.map {
+                Label($0.key, $0.value)
+            })
     }
 }
 

@@ -128,6 +128,19 @@ struct AgentCommand: AsyncParsableCommand {
     var taskProcesses: String?
 
     @Option(
+        name: .customLong("disk-limit"),
+        help: """
+            Whether a task is killed that uses more disk than it has taken, true or false \
+            (default: false).
+            """)
+    var diskLimit: String?
+
+    @Option(
+        name: .customLong("disk-interval"),
+        help: "Pause between two looks at what tasks use of disks (default: 15s).")
+    var diskInterval: String?
+
+    @Option(
         name: .customLong("task-cores"),
         help: "The cores that tasks may use, such as 0-2,5 (default: all).")
     var taskCores: String?
@@ -139,6 +152,11 @@ struct AgentCommand: AsyncParsableCommand {
         name: .customLong("allowed-host-paths"),
         help: "Directories that tasks may have as volumes or images, separated by colons.")
     var allowedHostPaths: String?
+
+    @Option(
+        name: .customLong("volume-drivers"),
+        help: "A JSON file with programs that mount volumes of tasks (default: none).")
+    var volumeDrivers: String?
 
     @Option(
         name: .customLong("allowed-capabilities"),
@@ -261,7 +279,9 @@ struct AgentCommand: AsyncParsableCommand {
             "usage-interval": usageInterval, "executor-idle-timeout": executorIdleTimeout,
             "isolation": isolation, "cgroup-root": cgroupRoot, "cpu-limit": cpuLimit,
             "task-swap": taskSwap, "task-processes": taskProcesses, "task-cores": taskCores,
-            "runtime": runtime, "allowed-host-paths": allowedHostPaths,
+            "disk-limit": diskLimit, "disk-interval": diskInterval,
+            "runtime": runtime, "volume-drivers": volumeDrivers,
+            "allowed-host-paths": allowedHostPaths,
             "allowed-capabilities": allowedCapabilities, "allow-privileged": allowPrivileged,
             "registry-credentials": registryCredentials, "image-cache": imageCache,
             "network-config-dir": networkConfigDir, "network-plugin-dir": networkPluginDir,

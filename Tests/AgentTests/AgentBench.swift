@@ -18,6 +18,8 @@ struct AgentBench {
     var tokens: [ContainerID: String] = [:]
     var launches: [ExecutorLaunch] = []
     var nextPeer: UInt64 = 10
+    /// Changes of volumes that are asked for and not answered.
+    var volumeChanges = 0
     /// Whether nothing is ever left of a dead executor's tasks.
     var isSwept = true
 
@@ -28,10 +30,10 @@ struct AgentBench {
     init(
         _ configuration: AgentConfiguration = AgentBench.configuration,
         replaying records: [AgentRecord] = [], living: [ContainerID] = [], bootID: String = "b1",
-        at now: Instant = .zero
+        info: AgentInfo = AgentBench.info, at now: Instant = .zero
     ) {
         agent = Agent(
-            configuration: configuration, info: Self.info, bootID: bootID, replaying: records,
+            configuration: configuration, info: info, bootID: bootID, replaying: records,
             livingExecutors: living,
             wallClock: WallClock(.zero, is: WallTime(nanosecondsSince1970: 0)), seed: 7, at: now)
         self.now = now
@@ -81,8 +83,10 @@ struct AgentBench {
             case .launchExecutor(let launch):
                 launches.append(launch)
                 tokens[launch.containerID] = launch.token
+            case .changeVolumes: volumeChanges += 1
             case .tellMaster, .tellExecutor, .findSecrets, .handOver, .dropSecrets, .closePeer,
-                .makeSandbox, .killExecutor, .sweepTasks, .discard, .answer, .observe, .terminate:
+                .makeSandbox, .killExecutor, .sweepTasks, .resizeExecutor, .discard, .answer,
+                .observe, .terminate:
                 break
             }
         }
@@ -230,10 +234,12 @@ struct AgentBench {
     /// The agent after a crash, with what it had made durable.
     func restarted(
         living: [ContainerID], bootID: String = "b1",
-        configuration: AgentConfiguration = AgentBench.configuration
+        configuration: AgentConfiguration = AgentBench.configuration,
+        info: AgentInfo = AgentBench.info
     ) -> AgentBench {
         var next = AgentBench(
-            configuration, replaying: records.reversed(), living: living, bootID: bootID, at: now)
+            configuration, replaying: records.reversed(), living: living, bootID: bootID,
+            info: info, at: now)
         next.disk = disk
         next.launches = launches
         next.tokens = tokens

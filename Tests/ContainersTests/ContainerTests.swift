@@ -88,6 +88,7 @@ final class ContainerBench {
         let (steps, _) = cgroups.planner.steps("task", CgroupBench.limits(memory: memory))
         var plan = IsolationPlan(name: "task", steps: steps)
         plan.steps += try planner.steps(subject)
+        plan.steps += cgroups.planner.leftovers("task")
         plan.steps.append(runtime.undoStep("task"))
         let owner = ContainerPlanner.owner(subject)
         #expect(chown(sandbox, owner.id, owner.group) == 0)

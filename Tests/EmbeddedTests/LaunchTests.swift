@@ -24,6 +24,18 @@ struct LaunchTests {
         }
     }
 
+    @Test("files of tasks are fetched by the program beside this one, from nowhere on the node")
+    func fetch() async throws {
+        try await withProbe { _, probe in
+            let offer = try await probe.offer()
+            var task = TaskInfo("t", "true", on: offer)
+            task.command?.uris = [FetchURI(value: "file:///etc/hostname")]
+            probe.launch([task], on: offer)
+            let message = try await probe.update("t", .failed).message ?? ""
+            #expect(message.contains("fetches no files of the node from there"), "\(message)")
+        }
+    }
+
     @Test("an offer that is listed twice spoils the call")
     func offerTwice() async throws {
         try await withProbe { _, probe in

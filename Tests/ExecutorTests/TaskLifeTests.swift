@@ -142,6 +142,35 @@ struct TaskLifeTests {
         #expect(stage.updates.last?.reason == .maxCompletionTimeReached)
     }
 
+    @Test("a task that uses more disk than it may is killed at once and has failed with the reason")
+    func diskLimit() {
+        var stage = Stage()
+        stage.launch(Stage.task("a"))
+        stage.send(.diskMeasured("a", problem: nil, mayGoOn: false))
+        #expect(stage.signals.isEmpty)
+        stage.send(.diskMeasured("a", problem: "it uses 2 MiB", mayGoOn: false))
+        #expect(stage.signals == [9])
+        stage.exit("a", signal: 9)
+        #expect(stage.states == [.running, .failed])
+        #expect(stage.updates.last?.reason == .containerLimitationDisk)
+        #expect(stage.updates.last?.message == "killed because it uses 2 MiB")
+        stage.send(.diskMeasured("a", problem: "late", mayGoOn: false))
+        #expect(stage.states.count == 2)
+    }
+
+    @Test("a task that may go on is told of once each time that it begins to use too much disk")
+    func diskReport() {
+        var stage = Stage()
+        stage.launch(Stage.task("a"))
+        for problem in ["one", "two", nil, "three"] {
+            stage.send(.diskMeasured("a", problem: problem, mayGoOn: true))
+        }
+        stage.send(.diskMeasured("gone", problem: "x", mayGoOn: true))
+        #expect(stage.states == [.running, .running, .running])
+        #expect(stage.updates.compactMap(\.message) == ["one", "three"])
+        #expect(stage.signals.isEmpty)
+    }
+
     @Test("live tasks are measured while there are any")
     func usage() {
         var stage = Stage()

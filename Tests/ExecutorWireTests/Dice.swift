@@ -138,14 +138,7 @@ struct Dice {
         ContainerInfo(
             kind: bool() ? .docker : .native, image: maybe { $0.text() },
             hostname: maybe { $0.text() },
-            volumes: list { dice in
-                Volume(
-                    containerPath: dice.text(), hostPath: dice.maybe { $0.text() },
-                    isReadOnly: dice.bool(),
-                    sandboxPath: dice.maybe { .init($0.text(), isShared: $0.bool()) },
-                    temporaryBytes: dice.maybe { $0.int64() },
-                    secret: dice.number(0...3) == 0 ? dice.secret() : nil)
-            }, network: pick([.host, .bridge, .none, .named(text())]),
+            volumes: list { $0.volume() }, network: pick([.host, .bridge, .none, .named(text())]),
             portMappings: list { dice in
                 PortMapping(
                     hostPort: dice.port(), containerPort: dice.port(),

@@ -99,10 +99,10 @@ struct CgroupPlanTests {
         let base = "/sys/fs/cgroup"
         #expect(
             entries == [
-                "\(base)/cpu,cpuacct/proffer/n/t.1/cgroup.procs",
-                "\(base)/memory/proffer/n/t.1/cgroup.procs",
-                "\(base)/pids/proffer/n/t.1/cgroup.procs",
-                "\(base)/freezer/proffer/n/t.1/cgroup.procs",
+                "\(base)/cpu,cpuacct/proffer/n/t.1/tasks",
+                "\(base)/memory/proffer/n/t.1/tasks",
+                "\(base)/pids/proffer/n/t.1/tasks",
+                "\(base)/freezer/proffer/n/t.1/tasks",
             ])
         let values = Self.settings(steps)
         #expect(values["\(base)/cpu,cpuacct/proffer/n/t.1/cpu.shares"] == "1536")

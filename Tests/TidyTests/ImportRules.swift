@@ -82,7 +82,7 @@ enum ImportRules {
         "ProfferEmbedded": kernel.union(system).union(foundation).union(logging).union([
             "Proffer", "ProfferRuntime", "ProfferExecutorShell", "ProfferTransport",
             "ProfferZeroMQ", "ProfferMaster", "ProfferAgent", "ProfferAllocation",
-            "ProfferContainers", "ProfferHTTP",
+            "ProfferContainers", "ProfferHTTP", "ProfferIsolation", "ProfferFetching",
         ]),
         "ProfferCommands": kernel.union(system).union(foundation).union(logging).union([
             "CLinux", "ProfferAPI", "ProfferContainers", "ProfferIsolation", "ProfferRegistry",

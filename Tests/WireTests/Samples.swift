@@ -57,6 +57,8 @@ enum Samples {
             Volume(
                 containerPath: "/p", isReadOnly: true,
                 secret: .reference(SecretReference(name: "key"))),
+                containerPath: "/e",
+                external: .init(driver: "nfs", name: "nas:/x", options: [Label("o", "ro")])),
         ], network: .named("weave"),
         portMappings: [PortMapping(hostPort: 31_000, containerPort: 80, protocolName: "tcp")],
         isPrivileged: true, forcePull: true,

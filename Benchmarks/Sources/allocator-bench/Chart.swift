@@ -1,4 +1,5 @@
 import ArgumentParser
+import BenchSupport
 import Foundation
 
 /// Draws the grid of full cycles, Mesos dashed and ours solid, on logarithmic scales.
@@ -76,69 +77,31 @@ private struct Plot {
         Self.bottom - (log10(value) - low) / (high - low) * (Self.bottom - Self.top)
     }
 
-    private static func number(_ value: Double) -> String { String(format: "%.1f", value) }
-
-    private static let style = """
-        <style>
-        text { font: 13px system-ui, sans-serif; fill: #24292f }
-        .t { font-size: 15px; font-weight: 600 }
-        .a { fill: #57606a }
-        .g { stroke: #d0d7de; stroke-width: 1 }
-        .l { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round }
-        .m { stroke-dasharray: 6 5; opacity: 0.75 }
-        .s0 { stroke: #0969da } .s1 { stroke: #1a7f37 } .s2 { stroke: #bc4c00 }
-        @media (prefers-color-scheme: dark) {
-        text { fill: #e6edf3 }
-        .a { fill: #9198a1 }
-        .g { stroke: #3d444d }
-        .s0 { stroke: #4493f8 } .s1 { stroke: #3fb950 } .s2 { stroke: #f0883e }
-        }
-        </style>
-        """
-
     var svg: String {
-        var text = """
-            <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 450" role="img" \
-            aria-label="Milliseconds to offer every agent, by agents and frameworks">
-            \(Self.style)
-            <text class="t" x="16" y="26">Offering every agent once: milliseconds of CPU</text>
-            <text class="a" x="16" y="45">by number of agents, for 1 to 1,000 frameworks; Mesos' \
-            figures scaled to this machine</text>
-
-            """
-        text += axes
-        for line in lines where line.points.count > 1 {
-            let points = line.points.map { Self.number(x($0.x)) + "," + Self.number(y($0.y)) }
-            text +=
-                "<polyline class=\"l \(line.style)\" points=\"\(points.joined(separator: " "))\""
-            text += "/>\n"
-        }
-        return text + labels + "</svg>\n"
-    }
-
-    private var axes: String {
-        var text = ""
+        var drawing = Drawing(
+            height: 450, label: "Milliseconds to offer every agent, by agents and frameworks",
+            title: "Offering every agent once: milliseconds of CPU",
+            subtitle: """
+                by number of agents, for 1 to 1,000 frameworks; Mesos' figures scaled to this \
+                machine
+                """,
+            style: "stroke-dasharray: 6 5; opacity: 0.75",
+            frame: (Self.left, Self.right, Self.top, Self.bottom))
         for exponent in Int(low)...Int(high) {
             let value = pow(10, Double(exponent))
-            let height = Self.number(y(value))
-            text += "<line class=\"g\" x1=\"\(Self.number(Self.left))\" "
-            text += "x2=\"\(Self.number(Self.right))\" y1=\"\(height)\" y2=\"\(height)\"/>\n"
-            text += "<text class=\"a\" x=\"\(Self.number(Self.left - 8))\" "
-            text += "y=\"\(Self.number(y(value) + 4))\" text-anchor=\"end\">"
-            text += "\(Self.grouped(value))</text>\n"
+            drawing.addLevel(at: y(value), Self.grouped(value))
         }
-        for value in xs {
-            text += "<text class=\"a\" x=\"\(Self.number(x(value)))\" "
-            text += "y=\"\(Self.number(Self.bottom + 22))\" text-anchor=\"middle\">"
-            text += "\(Self.grouped(value))</text>\n"
+        for value in xs { drawing.addTick(at: x(value), Self.grouped(value)) }
+        drawing.addName("agents")
+        for line in lines where line.points.count > 1 {
+            drawing.addLine(line.points.map { (x($0.x), y($0.y)) }, "l " + line.style)
         }
-        text += "<text class=\"a\" x=\"\(Self.number((Self.left + Self.right) / 2))\" "
-        return text + "y=\"436\" text-anchor=\"middle\">agents</text>\n"
+        addLabels(to: &drawing)
+        return drawing.svg
     }
 
     /// At the end of each line, moved apart where they would overlap.
-    private var labels: String {
-        var text = ""
+    private func addLabels(to drawing: inout Drawing) {
         for (style, name) in [("m", "Mesos"), ("p", "Proffer")] {
             let ends = lines.filter { $0.style.hasPrefix(style + " ") }
                 .compactMap { line in line.points.last.map { (line, y($0.y)) } }
@@ -146,19 +109,14 @@ private struct Plot {
             let middle = ends.reduce(0) { $0 + $1.1 } / Double(max(1, ends.count))
             var height = middle - 17 * Double(ends.count - 1) / 2
             for (line, _) in ends {
-                let colour = line.style.split(separator: " ").last ?? ""
-                let at = Self.number(height)
-                text += "<line class=\"l \(line.style)\" x1=\"576\" x2=\"598\" y1=\"\(at)\" "
-                text += "y2=\"\(at)\"/>\n<text class=\"k\(colour)\" x=\"604\" "
-                text += "y=\"\(Self.number(height + 4))\">\(name), \(line.label)</text>\n"
+                drawing.addLine([(576, height), (598, height)], "l " + line.style)
+                drawing.addText("\(name), \(line.label)", x: 604, y: height + 4)
                 height += 17
             }
         }
-        return text
     }
 
     private static func grouped(_ value: Double) -> String {
-        if value < 1000 { return short(value) }
-        return "\(Int(value) / 1000),\(String(format: "%03d", Int(value) % 1000))"
+        value < 1000 ? short(value) : Drawing.grouped(Int(value))
     }
 }

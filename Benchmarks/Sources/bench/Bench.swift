@@ -1,7 +1,6 @@
 import ArgumentParser
+import ClusterSupport
 import Foundation
-import Logging
-import Proffer
 
 @main
 struct Bench: AsyncParsableCommand {
@@ -40,9 +39,9 @@ struct Bench: AsyncParsableCommand {
         _ = try await driver.run(total: 20, atOnce: 1)
         results.executorIdle = cluster.executors.map(Cluster.residentBytes).max() ?? 0
         for index in 1...max(1, runs) {
-            let spawn1 = Calibration.spawns(threads: 1, seconds: 1)
-            let spawn2 = Calibration.spawns(threads: 2, seconds: 1)
-            let trips = try Calibration.roundTrips(seconds: 1)
+            let spawn1 = RawRates.spawns(threads: 1, seconds: 1)
+            let spawn2 = RawRates.spawns(threads: 2, seconds: 1)
+            let trips = try RawRates.roundTrips(seconds: 1)
             let single = try await driver.run(total: samples, atOnce: 1)
             let before = cluster.processorTime
             let many = try await driver.run(total: tasks, atOnce: 100)
@@ -66,44 +65,4 @@ struct Bench: AsyncParsableCommand {
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         print(String(decoding: try encoder.encode(results.json), as: UTF8.self))
     }
-}
-
-/// Drives the framework of the bench from async code.
-final class Driver: Sendable {
-    private let runner: FrameworkRunner<NoOpPolicy>
-    private let outputs: AsyncStream<NoOpPolicy.Output>
-
-    init(_ connection: MasterConnection) async throws {
-        let (stream, continuation) = AsyncStream.makeStream(of: NoOpPolicy.Output.self)
-        outputs = stream
-        var logger = Logger(label: "bench") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .warning
-        runner = try FrameworkRunner(
-            policy: NoOpPolicy(), options: FrameworkOptions(info: FrameworkInfo(name: "bench")),
-            connection: connection, logger: logger,
-            outputs: { for output in $0 { continuation.yield(output) } })
-        try runner.start()
-        for await case .subscribed in stream { return }
-    }
-
-    func run(total: Int, atOnce: Int) async throws -> NoOpPolicy.Round {
-        runner.post(.init(total: total, atOnce: atOnce))
-        for await output in outputs {
-            if case .ended(let round) = output { return round }
-        }
-        throw BenchProblem("the framework has ended")
-    }
-
-    func stop() async throws {
-        runner.stop(teardown: true)
-        try await runner.finished()
-    }
-}
-
-/// The value below which `percent` of a hundred lie (nearest rank).
-func percentile(_ values: [Double], _ percent: Int) -> Double {
-    guard !values.isEmpty else { return .nan }
-    let sorted = values.sorted()
-    let rank = (sorted.count * percent + 99) / 100
-    return sorted[max(0, min(sorted.count, rank) - 1)]
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BenchSupport
 import Foundation
 
 /// Draws what tasks took beyond their own time, by the number of agents.
@@ -46,93 +47,40 @@ private struct Plot {
         Self.bottom - seconds / high * (Self.bottom - Self.top)
     }
 
-    private static func number(_ value: Double) -> String { String(format: "%.1f", value) }
-
-    private static let style = """
-        <style>
-        text { font: 13px system-ui, sans-serif; fill: #24292f }
-        .t { font-size: 15px; font-weight: 600 }
-        .a { fill: #57606a }
-        .g { stroke: #d0d7de; stroke-width: 1 }
-        .l { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round }
-        .m { stroke: #57606a; stroke-dasharray: 6 5 }
-        .s0 { stroke: #0969da } .s1 { stroke: #1a7f37 } .s2 { stroke: #bc4c00 }
-        @media (prefers-color-scheme: dark) {
-        text { fill: #e6edf3 }
-        .a { fill: #9198a1 }
-        .g { stroke: #3d444d }
-        .m { stroke: #9198a1 }
-        .s0 { stroke: #4493f8 } .s1 { stroke: #3fb950 } .s2 { stroke: #f0883e }
-        }
-        </style>
-        """
-
     var svg: String {
+        var drawing = Drawing(
+            height: 420,
+            label: "Seconds that tasks take beyond their own time, by number of agents",
+            title: "What tasks take beyond their own time, in seconds",
+            subtitle: """
+                by number of agents, two tasks on each, \(rows[0].frameworks) frameworks; simulated
+                """,
+            style: "stroke: #57606a; stroke-dasharray: 6 5", darkStyle: "stroke: #9198a1",
+            frame: (Self.left, Self.right, Self.top, Self.bottom))
+        for step in 0...Int(high * 5 + 0.5) {
+            let value = Double(step) / 5
+            drawing.addLevel(at: y(value), Drawing.number(value))
+        }
+        for row in rows { drawing.addTick(at: x(row.agents), Drawing.grouped(row.agents)) }
+        drawing.addName("agents")
+        drawing.addRule(at: y(1), "l m")
+        drawing.addText("Mesos (2011): &lt; 1 s", x: 566, y: y(1) + 4, "class=\"a\"")
         let series: [(String, (Row) -> Double)] = [
             ("single tasks, mean", { $0.mean }), ("all tasks, 99 %", { $0.ninetyNine }),
             ("all tasks, median", { $0.median }),
         ]
-        var text = """
-            <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 420" role="img" \
-            aria-label="Seconds that tasks take beyond their own time, by number of agents">
-            \(Self.style)
-            <text class="t" x="16" y="26">What tasks take beyond their own time, in seconds</text>
-            <text class="a" x="16" y="45">by number of agents, two tasks on each, \
-            \(rows[0].frameworks) frameworks; simulated</text>
-
-            """
-        text += axes
-        let limit = Self.number(y(1))
-        text += "<line class=\"l m\" x1=\"\(Self.left)\" x2=\"\(Self.right)\" y1=\"\(limit)\" "
-        text += "y2=\"\(limit)\"/>\n<text class=\"a\" x=\"566\" y=\"\(Self.number(y(1) + 4))\">"
-        text += "Mesos (2011): &lt; 1 s</text>\n"
-        for (index, (_, value)) in series.enumerated() {
-            let points = rows.map { Self.number(x($0.agents)) + "," + Self.number(y(value($0))) }
-            text += "<polyline class=\"l s\(index)\" points=\""
-            text += points.joined(separator: " ") + "\"/>\n"
+        for (index, (name, value)) in series.enumerated() {
+            drawing.addLine(rows.map { (x($0.agents), y(value($0))) }, "l s\(index)")
+            let at = Double(150 + 22 * index)
+            drawing.addLine([(566, at), (588, at)], "l s\(index)")
+            drawing.addText(name, x: 594, y: at + 4)
         }
-        return text + spreads + legend(series.map(\.0)) + "</svg>\n"
-    }
-
-    /// From the fastest to the slowest single task.
-    private var spreads: String {
-        rows.map { row in
-            let at = Self.number(x(row.agents))
-            let low = Self.number(y(row.single.min() ?? 0))
-            let high = Self.number(y(row.single.max() ?? 0))
-            return "<line class=\"l s0\" x1=\"\(at)\" x2=\"\(at)\" y1=\"\(low)\" "
-                + "y2=\"\(high)\"/>\n"
-        }.joined()
-    }
-
-    private var axes: String {
-        var text = ""
-        for step in 0...Int(high * 5 + 0.5) {
-            let value = Double(step) / 5
-            let height = Self.number(y(value))
-            text += "<line class=\"g\" x1=\"\(Self.left)\" x2=\"\(Self.right)\" "
-            text += "y1=\"\(height)\" y2=\"\(height)\"/>\n"
-            text += "<text class=\"a\" x=\"54\" y=\"\(Self.number(y(value) + 4))\" "
-            text += "text-anchor=\"end\">\(Self.number(value))</text>\n"
-        }
+        // From the fastest to the slowest single task.
         for row in rows {
-            text += "<text class=\"a\" x=\"\(Self.number(x(row.agents)))\" y=\"380\" "
-            text += "text-anchor=\"middle\">\(Self.grouped(row.agents))</text>\n"
+            let at = x(row.agents)
+            drawing.addLine(
+                [(at, y(row.single.min() ?? 0)), (at, y(row.single.max() ?? 0))], "l s0")
         }
-        return text + "<text class=\"a\" x=\"309\" y=\"404\" text-anchor=\"middle\">agents</text>\n"
-    }
-
-    private func legend(_ names: [String]) -> String {
-        names.enumerated().map { index, name in
-            let at = 150 + 22 * index
-            return "<line class=\"l s\(index)\" x1=\"566\" x2=\"588\" y1=\"\(at)\" "
-                + "y2=\"\(at)\"/>\n"
-                + "<text x=\"594\" y=\"\(at + 4)\">\(name)</text>\n"
-        }.joined()
-    }
-
-    private static func grouped(_ value: Int) -> String {
-        value < 1000
-            ? "\(value)" : "\(value / 1000)," + String(format: "%03d", value % 1000)
+        return drawing.svg
     }
 }

@@ -24,6 +24,7 @@ enum {
     PROFFER_SPAWN_USER,
     PROFFER_SPAWN_PRIVILEGES,
     PROFFER_SPAWN_EXECUTE,
+    PROFFER_SPAWN_BIRTH,
 };
 
 struct proffer_spawn_request {
@@ -34,9 +35,13 @@ struct proffer_spawn_request {
     const char *directory;
     // What becomes of descriptors 0, 1 and 2; none of them below 3. Everything above 2 is closed.
     int input, output, error;
-    // Descriptors of files `cgroup.procs` that the process enters, in this order.
+    // Descriptors of files `tasks` or `cgroup.procs` that the process enters, in this order.
     const int *cgroups;
     size_t cgroup_count;
+    // A directory of the unified tree in which the process is born, if `has_birthplace`; fails with
+    // PROFFER_SPAWN_BIRTH where the kernel or the machine cannot do it.
+    int has_birthplace;
+    int birthplace;
     // Descriptors of namespaces that it enters.
     const int *namespaces;
     size_t namespace_count;

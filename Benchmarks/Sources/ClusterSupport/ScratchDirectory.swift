@@ -8,11 +8,11 @@ import Foundation
 /// away. Only the children of a directory with the flag for the top of a hierarchy (chattr +T) are
 /// spread over the whole disk, by their names. So some such children are made, and the one in which
 /// files are made fastest has the state.
-final class ScratchDirectory {
-    let path: String
+package final class ScratchDirectory {
+    package let path: String
     private let top: String
 
-    init() throws {
+    package init() throws {
         let base = ProcessInfo.processInfo.environment["TMPDIR"] ?? ""
         var template = Array("\(base.isEmpty ? "/tmp" : base)/proffer-bench-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
@@ -59,5 +59,5 @@ final class ScratchDirectory {
         _ = ioctl(directory, set, &flags)
     }
 
-    func remove() { try? FileManager.default.removeItem(atPath: top) }
+    package func remove() { try? FileManager.default.removeItem(atPath: top) }
 }

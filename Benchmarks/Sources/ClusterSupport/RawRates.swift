@@ -3,9 +3,9 @@ import ProfferZeroMQ
 import Synchronization
 
 /// What the machine can do without any scheduler, measured in the same run as everything else.
-enum Calibration {
+package enum RawRates {
     /// Starts and reaps `/bin/true` on `threads` threads for `seconds`; processes per second.
-    static func spawns(threads: Int, seconds: Double) -> Double {
+    package static func spawns(threads: Int, seconds: Double) -> Double {
         let begin = Clock.now()
         let job = SpawnJob(end: begin + seconds)
         var handles: [pthread_t] = []
@@ -18,7 +18,7 @@ enum Calibration {
                     let job = Unmanaged<SpawnJob>.fromOpaque(argument).takeRetainedValue()
                     var count = 0
                     while Clock.now() < job.end {
-                        Calibration.spawnTrue()
+                        RawRates.spawnTrue()
                         count += 1
                     }
                     job.add(count)
@@ -42,7 +42,7 @@ enum Calibration {
     }
 
     /// Sends 200 bytes forth and back over TCP on loopback for `seconds`; round trips per second.
-    static func roundTrips(seconds: Double) throws -> Double {
+    package static func roundTrips(seconds: Double) throws -> Double {
         let context = try Context()
         let server = try Socket(.pair, in: context)
         let address = try server.bind("tcp://127.0.0.1:*")
@@ -118,15 +118,16 @@ private final class SpawnJob: Sendable {
 }
 
 /// The monotonic clock, in seconds.
-enum Clock {
-    static func now() -> Double {
+package enum Clock {
+    package static func now() -> Double {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }
 
-struct BenchProblem: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
+package struct BenchProblem: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
 }

@@ -2,29 +2,44 @@ import Proffer
 
 /// Runs `total` tasks of `/bin/true`, at most `atOnce` of them at a time, and notes when what
 /// happened.
-struct NoOpPolicy: FrameworkPolicy {
-    typealias Command = Start
+package struct NoOpPolicy: FrameworkPolicy {
+    package typealias Command = Start
 
     /// Begins a round.
-    struct Start: Sendable {
+    package struct Start: Sendable {
         var total: Int
         var atOnce: Int
+        var container: ContainerInfo?
+        package var command: CommandInfo
+
+        package init(
+            total: Int, atOnce: Int, container: ContainerInfo? = nil,
+            command: CommandInfo = CommandInfo(
+                value: "/bin/true", shell: false, arguments: ["true"])
+        ) {
+            self.command = command
+            self.total = total
+            self.atOnce = atOnce
+            self.container = container
+        }
     }
 
-    enum Output: Sendable {
+    package enum Output: Sendable {
         case subscribed
         /// The round is over; every figure in seconds.
         case ended(Round)
     }
 
-    struct Round: Sendable {
-        var elapsed = 0.0
-        var tasks = 0
-        var failures = 0
+    package struct Round: Sendable {
+        package var elapsed = 0.0
+        package var tasks = 0
+        package var failures = 0
         /// From ACCEPT to the update TASK_RUNNING.
-        var starts: [Double] = []
+        package var starts: [Double] = []
+        /// From ACCEPT to the terminal update.
+        package var ends: [Double] = []
         /// From the terminal update that frees resources to the next offer.
-        var offers: [Double] = []
+        package var offers: [Double] = []
     }
 
     private var round = Round()
@@ -37,7 +52,9 @@ struct NoOpPolicy: FrameworkPolicy {
     private var freedAt: Instant?
     private let size = Milli(thousandths: 20)
 
-    mutating func handle(
+    package init() {}
+
+    package mutating func handle(
         _ happening: Happening<Start>, at now: Instant,
         into actions: inout Outbox<FrameworkAction<Output>>
     ) {
@@ -74,8 +91,8 @@ struct NoOpPolicy: FrameworkPolicy {
             tasks.append(
                 TaskInfo(
                     name: "noop", id: id, agentID: offer.agentID, resources: resources,
-                    command: CommandInfo(
-                        value: "/bin/true", shell: false, arguments: ["true"])))
+                    command: wanted.command,
+                    container: wanted.container))
             acceptedAt[id] = now
             launched += 1
             running += 1
@@ -94,9 +111,10 @@ struct NoOpPolicy: FrameworkPolicy {
         if status.state == .running, let accepted = acceptedAt[status.taskID] {
             round.starts.append(seconds(from: accepted, to: now))
         }
-        guard status.state.isTerminal, acceptedAt.removeValue(forKey: status.taskID) != nil else {
-            return
-        }
+        guard status.state.isTerminal,
+            let accepted = acceptedAt.removeValue(forKey: status.taskID)
+        else { return }
+        round.ends.append(seconds(from: accepted, to: now))
         running -= 1
         round.tasks += 1
         if status.state != .finished { round.failures += 1 }

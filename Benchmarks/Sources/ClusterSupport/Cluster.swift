@@ -3,8 +3,8 @@ import Proffer
 import ProfferZeroMQ
 
 /// A master and agents as processes over TCP and CURVE, in a temporary directory.
-final class Cluster {
-    struct Endpoints: Decodable {
+package final class Cluster {
+    package struct Endpoints: Decodable {
         var pid: Int32
         var http: String
         var frameworks: String?
@@ -12,13 +12,15 @@ final class Cluster {
         var publicKey: String?
     }
 
-    let scratch: ScratchDirectory
-    let connection: MasterConnection
-    let master: Process
-    let agents: [Process]
+    package let scratch: ScratchDirectory
+    package let connection: MasterConnection
+    package let master: Process
+    package private(set) var agents: [Process]
+    private var agentCommands: [[String]] = []
 
-    init(
-        binaries: String, agents count: Int, resources: String, isolation: String = "process"
+    package init(
+        binaries: String, agents count: Int, resources: String, isolation: String = "process",
+        more: [String] = []
     ) throws {
         let scratch = try ScratchDirectory()
         self.scratch = scratch
@@ -51,19 +53,34 @@ final class Cluster {
         guard let key = endpoints.publicKey, let agentAddress = endpoints.agents,
             let address = endpoints.frameworks
         else { throw BenchProblem("the master's endpoints.json is not complete") }
-        agents = try (0..<count).map { index in
-            try Self.start(
-                binaries + "/proffer-agent",
-                [
-                    "--data-dir", directory + "/agent-\(index)", "--http-port", "0",
-                    "--hostname", "agent-\(index)", "--master", agentAddress,
-                    "--master-key", key, "--resources", resources, "--isolation", isolation,
-                ], log: directory + "/agent-\(index).log")
+        agentCommands = (0..<count).map { index in
+            [
+                binaries + "/proffer-agent", "--data-dir", directory + "/agent-\(index)",
+                "--http-port", "0", "--hostname", "agent-\(index)", "--master", agentAddress,
+                "--master-key", key, "--resources", resources, "--isolation", isolation,
+            ] + more
         }
+        connection = try MasterConnection(addresses: [address], masterKey: key, keys: framework)
+        agents = []
+        for index in 0..<count { agents.append(try startAgent(index)) }
         for (index, agent) in agents.enumerated() {
             _ = try Self.wait(for: directory + "/agent-\(index)", agent)
         }
-        connection = try MasterConnection(addresses: [address], masterKey: key, keys: framework)
+    }
+
+    private func startAgent(_ index: Int) throws -> Process {
+        let command = agentCommands[index]
+        return try Self.start(command[0], Array(command.dropFirst()), log: agentLog(index))
+    }
+
+    /// The file that an agent logs to; a new one for each of its processes.
+    package func agentLog(_ index: Int) -> String { "\(scratch.path)/agent-\(index).log" }
+
+    /// Kills an agent by force and starts it again with the same data.
+    package func restartAgent(_ index: Int) throws {
+        kill(agents[index].processIdentifier, SIGKILL)
+        agents[index].waitUntilExit()
+        agents[index] = try startAgent(index)
     }
 
     private static func start(_ path: String, _ arguments: [String], log: String) throws -> Process
@@ -91,7 +108,7 @@ final class Cluster {
     }
 
     /// The resident size of a process in bytes.
-    static func residentBytes(_ pid: Int32) -> Int64 {
+    package static func residentBytes(_ pid: Int32) -> Int64 {
         let text = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
         for line in text.split(separator: "\n") where line.hasPrefix("VmRSS:") {
             let fields = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
@@ -101,7 +118,7 @@ final class Cluster {
     }
 
     /// The processes whose parent is an agent: its executors.
-    var executors: [Int32] {
+    package var executors: [Int32] {
         let parents = Set(agents.map(\.processIdentifier))
         let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return entries.compactMap { Int32($0) }.filter { pid in
@@ -112,7 +129,7 @@ final class Cluster {
     }
 
     /// The processor time that master, agents, executors and the processes of tasks have used.
-    var processorTime: ProcessorTime {
+    package var processorTime: ProcessorTime {
         var time = ProcessorTime()
         time.framework = ProcessorTime.of(getpid()).own
         time.master = ProcessorTime.of(master.processIdentifier).own
@@ -125,7 +142,7 @@ final class Cluster {
         return time
     }
 
-    func stop() {
+    package func stop() {
         for agent in agents { kill(agent.processIdentifier, SIGUSR1) }
         for agent in agents { agent.waitUntilExit() }
         master.terminate()
