@@ -98,6 +98,7 @@ public struct ExecutorShell: Sendable {
         case fetching(UInt64, ProcessIdentity)
         case fetched(UInt64, Result<Void, SystemError>)
         case contained(UInt64, Result<ContainerStart.Outcome, SystemError>)
+        case measured(SandboxSizes.Pass)
     }
 
     private let configuration: ExecutorShellConfiguration

@@ -40,6 +40,8 @@ public struct AgentDaemonConfiguration: Sendable {
     public var operatorTokenFile: String?
     /// From one report of what the node uses to the next.
     public var usageInterval = AgentNode.usageInterval
+    /// How it offers what its tasks hold but do not use; absent for not at all.
+    public var oversubscription: Oversubscription?
     /// The most that each file of a task's output has, in bytes.
     public var taskOutputBytes = 10 << 20
     /// How many files there may be of each output of a task.
@@ -94,6 +96,7 @@ public struct AgentDaemonConfiguration: Sendable {
         try readFiles(settings)
         fetch = try FetchSettings(settings)
         isolation = try IsolationSettings(settings)
+        oversubscription = try Oversubscription.read(settings)
         resources = try settings.text("resources").map(ResourcesFlag.read)
         do throws(ResourceTextProblem) {
             attributes = try settings.text("attributes").map(Attribute.list(text:)) ?? []
@@ -157,7 +160,8 @@ public struct AgentDaemon: Sendable {
         let node = try makeNode(directory, work, keys, metrics)
         let server = AgentServer(
             sandboxes: Self.sandboxes(work, node), metrics: metrics,
-            sessions: try sessions(node, work), audit: audit)
+            sessions: try sessions(node, work), usage: { await Self.usage(of: node) },
+            audit: audit)
         let port = PortPromise()
         let host = configuration.host
         var quiet = logger
@@ -229,7 +233,18 @@ public struct AgentDaemon: Sendable {
                     logger.error("what a task has left stays", metadata: ["error": "\(problem)"])
                 }),
             context: Context(), logger: logger, metrics: metrics,
-            usageInterval: configuration.usageInterval)
+            usageInterval: configuration.usageInterval,
+            oversubscription: configuration.oversubscription)
+    }
+
+    /// What the node and its tasks use, for `/metrics`.
+    private static func usage(of node: AgentNode) async -> String {
+        guard case .summary(let report)? = try? await node.answer(.summary) else { return "" }
+        let live = report.tasks.filter { !$0.state.isTerminal }
+        return UsageText(
+            usage: report.usage, total: report.info.resources,
+            tasks: live.map { (key: $0.key, resources: $0.resources) }
+        ).text
     }
 
     /// Says by an attribute how tasks are kept apart, so that frameworks can ask for it; unless the

@@ -37,6 +37,7 @@ public final class AgentNode: Sendable {
     private let host: any ExecutorHost
     private let sink: AgentSink
     private let usageInterval: Duration
+    private let oversubscription: Oversubscription?
     private let reactor: Reactor<AgentMail>
     private let records: KeptRecords<AgentRecord>
 
@@ -52,13 +53,15 @@ public final class AgentNode: Sendable {
     ///   - logger: For what an operator should know.
     ///   - metrics: Takes its figures.
     ///   - usageInterval: From one report of what the node uses to the next.
+    ///   - oversubscription: How it offers what its tasks do not use; `nil` for not at all.
     ///   - clock: What the time is for its decisions.
     /// - Throws: When the checkpoints cannot be read or descriptors run out.
     public init(
         configuration: AgentConfiguration, info: AgentInfo, links: AgentLinks,
         store: any RecordStore<AgentRecord>, host: any ExecutorHost, context: Context,
         logger: Logger, metrics: any MetricsFactory,
-        usageInterval: Duration = AgentNode.usageInterval, clock: ShiftedClock = ShiftedClock()
+        usageInterval: Duration = AgentNode.usageInterval,
+        oversubscription: Oversubscription? = nil, clock: ShiftedClock = ShiftedClock()
     ) throws {
         self.configuration = configuration
         self.info = info
@@ -66,6 +69,7 @@ public final class AgentNode: Sendable {
         self.clock = clock
         self.host = host
         self.usageInterval = usageInterval
+        self.oversubscription = oversubscription
         sink = AgentSink(logger: logger, metrics: metrics)
         records = KeptRecords(try store.load())
         var transport = ReactorConfiguration(
@@ -97,13 +101,17 @@ public final class AgentNode: Sendable {
         let living = livingExecutors()
         host.settle(living: living, hasRecords: !records.all.isEmpty)
         _ = try reactor.start {
-            [configuration, records, store, host, sink, usageInterval, info, clock] in
+            [
+                configuration, records, store, host, sink, usageInterval, oversubscription, info,
+                clock
+            ] in
             let now = clock.now()
             return AgentHandler(
                 machine: Agent(
                     configuration: configuration, info: info, bootID: NodeProbe.bootID,
                     replaying: records.take(), livingExecutors: living,
-                    wallClock: clock.wallClock(), seed: SystemClock.seed(), at: now),
+                    wallClock: clock.wallClock(), seed: SystemClock.seed(),
+                    oversubscription: oversubscription, at: now),
                 store: store, host: host, sink: sink, usageInterval: usageInterval, at: now,
                 measure: { UsageProbe.node(diskAt: configuration.workDirectory) },
                 post: { [weak reactor] in reactor?.post($0) })
