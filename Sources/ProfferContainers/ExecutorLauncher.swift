@@ -1,4 +1,5 @@
 internal import Glibc
+public import ProfferIsolation
 public import ProfferModel
 
 /// Starts executors for an agent, and notices the end of those it has started and of those it
@@ -24,16 +25,17 @@ public struct ExecutorLauncher: ~Copyable, Sendable {
     ///   - environment: Its whole environment.
     ///   - directory: Its working directory, which must exist.
     ///   - token: A number for it that no other executor has.
+    ///   - confinement: What its first process does to itself.
     /// - Returns: Its process.
     /// - Throws: ``SystemError`` that names the program.
     public mutating func start(
         _ command: CommandInfo, environment: [EnvironmentVariable], directory: String,
-        token: UInt64
+        token: UInt64, confinement: Confinement = Confinement()
     ) throws(SystemError) -> ProcessIdentity {
         let process = try ProcessLauncher.start(
             ProcessPlan(
                 command: command, environment: environment + command.environment,
-                directory: directory, output: .log(Self.logName)))
+                directory: directory, output: .log(Self.logName), confinement: confinement))
         try watcher.watchChild(process, token: token)
         return process
     }

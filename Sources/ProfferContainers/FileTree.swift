@@ -3,22 +3,43 @@ internal import Glibc
 
 /// Directories with everything in them.
 enum FileTree {
-    /// How deep a directory may be nested; a deeper one is left.
+    /// How deep a directory may be nested to be counted.
     private static let depthLimit = 1000
+    /// So deep is gone at once when a tree is removed; what lies deeper is moved up first.
+    ///
+    /// Each level costs a descriptor and a part of the stack.
+    private static let removalDepth = 100
 
-    /// Removes a directory and what is in it, without following links or crossing mounts.
+    /// Removes a directory and what is in it, without following links or crossing mounts, however
+    /// deep it is.
     ///
     /// - Returns: Whether nothing is left.
-    /// - Complexity: O(entries).
+    /// - Complexity: O(entries); a hundred descriptors at most.
     static func remove(_ path: String) -> Bool {
         let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
         if directory < 0 { return errno == ENOENT || errno == ENOTDIR && unlink(path) == 0 }
-        empty(directory, depth: 0)
-        return rmdir(path) == 0 || errno == ENOENT
+        defer { close(directory) }
+        var moved = 0
+        var before = -1
+        while moved > before {
+            before = moved
+            let copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            if copy >= 0 { empty(copy, below: directory, depth: 0, &moved) }
+            if rmdir(path) == 0 || errno == ENOENT { return true }
+        }
+        return false
     }
 
     /// Removes what is in a directory, and closes it.
-    private static func empty(_ directory: Int32, depth: Int) {
+    ///
+    /// - Parameters:
+    ///   - directory: The directory.
+    ///   - root: The top of the tree, to which what lies too deep is moved.
+    ///   - depth: How far below the top it is.
+    ///   - moved: How many directories were moved so far.
+    private static func empty(
+        _ directory: Int32, below root: Int32, depth: Int, _ moved: inout Int
+    ) {
         guard let stream = fdopendir(directory) else {
             close(directory)
             return
@@ -30,11 +51,15 @@ enum FileTree {
             }
             if name == [0x2E, 0] || name == [0x2E, 0x2E, 0] { continue }
             if unlinkat(directory, name, 0) == 0 { continue }
+            if depth >= removalDepth {
+                if unlinkat(directory, name, AT_REMOVEDIR) == 0 { continue }
+                // A name that is taken by something that is not empty is not replaced.
+                if renameat(directory, name, root, "\u{1}deep-\(moved)") == 0 { moved += 1 }
+                continue
+            }
             let flags = UInt64(O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
             let below = linux_open_here(directory, name, flags)
-            if below >= 0 {
-                if depth >= depthLimit { close(below) } else { empty(below, depth: depth + 1) }
-            }
+            if below >= 0 { empty(below, below: root, depth: depth + 1, &moved) }
             unlinkat(directory, name, AT_REMOVEDIR)
         }
     }
@@ -45,6 +70,7 @@ enum FileTree {
     /// - Parameters:
     ///   - path: The directory; links are not followed.
     ///   - limit: So many entries are counted at most; what comes after them is not.
+    /// - Returns: The bytes, 0 when there is no such directory.
     /// - Complexity: O(entries), at most `limit`.
     static func size(_ path: String, entries limit: Int = .max) -> Int64 {
         let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)

@@ -44,8 +44,8 @@ extension Executor {
         timers.set(.completion(slot), to: nil)
         timers.set(.check(slot, .health), to: nil)
         timers.set(.check(slot, .check), to: nil)
-        // The time limit is a failure of the task, not a wish of the framework.
-        if cause != .completionTime, framework?.capabilities.contains(.taskKillingState) == true {
+        // A limit is a failure of the task, not a wish of the framework.
+        if !cause.isLimit, framework?.capabilities.contains(.taskKillingState) == true {
             report(slot, .killing, at: now, into: &outbox)
         }
         if row.phase == .running { signalKilled(slot, at: now, into: &outbox) }
@@ -81,6 +81,26 @@ extension Executor {
         timers.set(.kill(slot), to: now + Self.killRepetition)
     }
 
+    /// Kills tasks whose sandboxes take more of the disk than they have.
+    mutating func limitDisk(
+        _ usages: [TaskUsage], at now: Instant, into outbox: inout Outbox<ExecutorEffect>
+    ) {
+        guard configuration.limitsDisk else { return }
+        for usage in usages {
+            guard let used = usage.diskBytes, let slot = slots[usage.key.task],
+                let row = tasks[slot], row.phase == .running
+            else { continue }
+            let (bytes, isTooMuch) = row.info.resources.disk.thousandths
+                .multipliedReportingOverflow(by: 1_048_576)
+            let limit = isTooMuch ? .max : bytes / 1000
+            guard limit > 0, used > limit else { continue }
+            kill(
+                slot, because: .disk(used: used, limit: limit), grace: .zero, at: now,
+                into: &outbox)
+            killGroup(of: slot, at: now, into: &outbox)
+        }
+    }
+
     /// Kills every other live task of the group, so that the graces run side by side.
     mutating func killGroup(
         of slot: Slot<TaskRow>, at now: Instant, into outbox: inout Outbox<ExecutorEffect>
@@ -92,6 +112,16 @@ extension Executor {
             }
             let grace = member.info.killPolicy?.gracePeriod ?? Self.killGrace
             kill(other, because: .group(row.info.id), grace: grace, at: now, into: &outbox)
+        }
+    }
+}
+
+extension TaskRow.KillCause {
+    /// Whether the task has gone beyond something.
+    fileprivate var isLimit: Bool {
+        switch self {
+        case .disk, .completionTime: true
+        case .request, .unhealthy, .group, .shutdown: false
         }
     }
 }

@@ -171,6 +171,12 @@ extension Executor {
         case .unhealthy:
             message = "killed after \(row.failuresInRow) failed health checks, \(how)"
             reason = .taskHealthCheckStatusUpdated
+        case .disk(let used, let limit):
+            state = .failed
+            message =
+                "killed because its sandbox takes \(used >> 20) MiB of the disk, above the"
+                + " \(limit >> 20) MiB that it has, \(how)"
+            reason = .containerLimitationDisk
         case .completionTime:
             state = .failed
             message = "killed because it ran longer than its time limit"

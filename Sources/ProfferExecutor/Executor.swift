@@ -83,6 +83,7 @@ public struct Executor: Machine {
             finishCheck(reference, outcome, at: now, into: &outbox)
         case .usage(let usage):
             if let agent { outbox.append(.tellAgent(.usage(usage), agent)) }
+            limitDisk(usage, at: now, into: &outbox)
         case .terminate: shutDown(at: now, into: &outbox)
         }
         exitIfDone(into: &outbox)

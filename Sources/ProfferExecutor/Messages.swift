@@ -15,6 +15,8 @@ public struct ExecutorConfiguration: Hashable, Sendable {
     public var usageInterval: Duration
     /// Whether a task says `TASK_STARTING` before `TASK_RUNNING`.
     public var reportsStarting: Bool
+    /// Whether a task dies when its sandbox takes more than its `disk`; one without has no limit.
+    public var limitsDisk: Bool
     /// Where tasks find programs unless they say otherwise.
     public var searchPath: String
 
@@ -26,6 +28,7 @@ public struct ExecutorConfiguration: Hashable, Sendable {
         recoveryTimeout: Duration = .seconds(900),
         usageInterval: Duration = .seconds(5),
         reportsStarting: Bool = false,
+        limitsDisk: Bool = false,
         searchPath: String = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     ) {
         self.frameworkID = frameworkID
@@ -34,6 +37,7 @@ public struct ExecutorConfiguration: Hashable, Sendable {
         self.recoveryTimeout = recoveryTimeout
         self.usageInterval = usageInterval
         self.reportsStarting = reportsStarting
+        self.limitsDisk = limitsDisk
         self.searchPath = searchPath
     }
 }

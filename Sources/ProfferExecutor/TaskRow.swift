@@ -20,6 +20,8 @@ struct TaskRow: Sendable {
         case request
         /// Its health checks failed.
         case unhealthy
+        /// Its sandbox takes more of the disk than it has; both in bytes.
+        case disk(used: Int64, limit: Int64)
         /// It ran longer than it may.
         case completionTime
         /// Another task of its group failed or was killed.

@@ -45,7 +45,8 @@ final class ExecutorHandler: ReactorHandler {
                 frameworkID: configuration.frameworkID, executorID: configuration.executorID,
                 shutdownGrace: configuration.shutdownGrace,
                 recoveryTimeout: configuration.recoveryTimeout,
-                usageInterval: configuration.usageInterval),
+                usageInterval: configuration.usageInterval,
+                limitsDisk: configuration.isolation.limitsDisk),
             clock: SystemClock.wallClock(), seed: SystemClock.seed(), at: SystemClock.now())
     }
 

@@ -18,6 +18,8 @@ public struct IsolationSettings: Hashable, Sendable {
     public var cgroupRoot: String
     /// Whether `cpus` is the most that a task gets, also when the node has nothing else to do.
     public var limitsCPU: Bool
+    /// Whether a task dies when its sandbox takes more than its `disk`.
+    public var limitsDisk: Bool
     /// How much may be swapped out beyond the limit of memory, in bytes.
     public var swapBytes: Int64
     /// How many processes and threads a task may have.
@@ -38,6 +40,7 @@ public struct IsolationSettings: Hashable, Sendable {
         mode: IsolationMode = .process,
         cgroupRoot: String = "/proffer",
         limitsCPU: Bool = false,
+        limitsDisk: Bool = false,
         swapBytes: Int64 = 0,
         processLimit: Int = 4096,
         descriptorLimit: UInt64 = 65_536,
@@ -49,6 +52,7 @@ public struct IsolationSettings: Hashable, Sendable {
         self.mode = mode
         self.cgroupRoot = cgroupRoot
         self.limitsCPU = limitsCPU
+        self.limitsDisk = limitsDisk
         self.swapBytes = swapBytes
         self.processLimit = processLimit
         self.descriptorLimit = descriptorLimit
@@ -81,7 +85,10 @@ public struct IsolationSettings: Hashable, Sendable {
             gaps.append("tasks see the node's files, processes and network")
             if !isRoot { gaps.append("every task runs as the user of the agent") }
         }
-        gaps.append("disk is counted, not limited")
+        gaps.append(
+            limitsDisk
+                ? "a task can take more disk than it has until it is measured next"
+                : "disk is counted, not limited")
         return gaps
     }
 }
@@ -95,6 +102,7 @@ extension IsolationSettings {
             EnvironmentVariable(name: "PROFFER_ISOLATION", value: mode.rawValue),
             EnvironmentVariable(name: "PROFFER_CGROUP_ROOT", value: cgroupRoot),
             EnvironmentVariable(name: "PROFFER_CPU_LIMIT", value: limitsCPU ? "1" : "0"),
+            EnvironmentVariable(name: "PROFFER_DISK_LIMIT", value: limitsDisk ? "1" : "0"),
             EnvironmentVariable(name: "PROFFER_SWAP_BYTES", value: "\(swapBytes)"),
             EnvironmentVariable(name: "PROFFER_PROCESS_LIMIT", value: "\(processLimit)"),
             EnvironmentVariable(name: "PROFFER_DESCRIPTOR_LIMIT", value: "\(descriptorLimit)"),
@@ -111,6 +119,7 @@ extension IsolationSettings {
         mode = environment("PROFFER_ISOLATION").flatMap(IsolationMode.init) ?? mode
         cgroupRoot = environment("PROFFER_CGROUP_ROOT") ?? cgroupRoot
         limitsCPU = environment("PROFFER_CPU_LIMIT") == "1"
+        limitsDisk = environment("PROFFER_DISK_LIMIT") == "1"
         swapBytes = environment("PROFFER_SWAP_BYTES").flatMap { Int64($0) } ?? swapBytes
         processLimit = environment("PROFFER_PROCESS_LIMIT").flatMap { Int($0) } ?? processLimit
         descriptorLimit =

@@ -46,6 +46,9 @@ public struct AgentDaemonConfiguration: Sendable {
     public var taskOutputBytes = 10 << 20
     /// How many files there may be of each output of a task.
     public var taskOutputFiles = 5
+    /// What it keeps of the disk for its own records, in bytes; a part of a hundred of the disk at
+    /// most, up to 32 MiB, when absent.
+    public var reservedDiskBytes: Int64?
     /// When the directories of what has ended are removed.
     public var collection = CollectionRule()
     /// From one look at ended directories and the disk to the next.
@@ -122,6 +125,10 @@ public struct AgentDaemonConfiguration: Sendable {
         }
         diskWatchInterval = try settings.duration(
             "disk-watch-interval", default: diskWatchInterval)
+        if settings.text("reserved-disk") != nil {
+            reservedDiskBytes =
+                Int64(try settings.number("reserved-disk", default: 32, in: 0...1_048_576)) << 20
+        }
     }
 }
 
@@ -157,7 +164,17 @@ public struct AgentDaemon: Sendable {
         }
         let work = try DataDirectory(directory.file("work")).path
         let metrics = PrometheusRegistry()
-        let node = try makeNode(directory, work, keys, metrics)
+        let isolation = try IsolationStart.prepare(
+            configuration.isolation, work: work, name: SocketPath.digest(of: work),
+            logger: logger)
+        let place = IsolationStart.protectProcessor(isolation, logger: logger)
+        defer { place?.leave() }
+        let reserve = DiskReserve(
+            file: ReservedFile(
+                directory.file("reserve"), bytes: configuration.reservedDiskBytes ?? 32 << 20,
+                isExact: configuration.reservedDiskBytes != nil),
+            interval: configuration.diskWatchInterval, logger: logger)
+        let node = try makeNode(directory, work, keys, metrics, isolation, place, reserve)
         let server = AgentServer(
             sandboxes: Self.sandboxes(work, node), metrics: metrics,
             sessions: try sessions(node, work), usage: { await Self.usage(of: node) },
@@ -192,13 +209,14 @@ public struct AgentDaemon: Sendable {
             [
                 HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
                 service, UserSignalService { node.stop(unregister: true) },
-                collector(work, node),
+                collector(work, node), reserve,
             ], logger: logger)
     }
 
     private func makeNode(
         _ directory: DataDirectory, _ work: String, _ keys: KeyPair,
-        _ metrics: PrometheusRegistry
+        _ metrics: PrometheusRegistry, _ isolation: IsolationSettings,
+        _ place: NodeCgroups.Place?, _ reserve: DiskReserve
     ) throws -> AgentNode {
         var agent = configuration.agent
         agent.workDirectory = work
@@ -209,11 +227,9 @@ public struct AgentDaemon: Sendable {
                 .configuration, "the configuration is not valid",
                 because: problems.joined(separator: "; "), try: "correct these settings")
         }
-        let isolation = try IsolationStart.prepare(
-            configuration.isolation, work: work, name: SocketPath.digest(of: work),
-            logger: logger)
         let address = try SocketPath.address(in: directory)
         let store = try directory.store("agent.sqlite")
+        store.setRelief(reserve.release)
         let info = AgentInfo(
             hostname: configuration.hostname ?? NodeProbe.hostname,
             resources: configuration.resources ?? NodeProbe.resources(diskAt: work),
@@ -228,7 +244,8 @@ public struct AgentDaemon: Sendable {
             store: DurableStore(agent: store),
             host: ProcessExecutorHost(
                 root: work, program: try executorPath(), agentAddress: address,
-                isolation: isolation, variables: executorVariables(work),
+                isolation: isolation, unprotected: place.map { [$0.origin] } ?? [],
+                variables: executorVariables(work),
                 complain: { [logger] problem in
                     logger.error("what a task has left stays", metadata: ["error": "\(problem)"])
                 }),
@@ -286,8 +303,12 @@ public struct AgentDaemon: Sendable {
     private func executorVariables(_ work: String) -> [EnvironmentVariable] {
         var fetch = configuration.fetch
         fetch.directory = work + "/fetch"
+        let (seconds, rest) = configuration.usageInterval.components
+        let milliseconds = min(max(0, seconds), 1_000_000) * 1000 + rest / 1_000_000_000_000_000
         return [
             EnvironmentVariable(name: "PROFFER_FETCH", value: fetch.json.description),
+            EnvironmentVariable(
+                name: "PROFFER_USAGE_INTERVAL_MS", value: "\(max(1, milliseconds))"),
             EnvironmentVariable(
                 name: "PROFFER_OUTPUT_LIMIT_BYTES", value: "\(configuration.taskOutputBytes)"),
             EnvironmentVariable(

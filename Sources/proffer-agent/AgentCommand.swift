@@ -145,6 +145,22 @@ struct AgentCommand: AsyncParsableCommand {
     var cpuLimit: String?
 
     @Option(
+        name: .customLong("disk-limit"),
+        help: """
+            Whether a task is killed whose sandbox takes more than its disk, true or false \
+            (default: false).
+            """)
+    var diskLimit: String?
+
+    @Option(
+        name: .customLong("reserved-disk"),
+        help: """
+            MiB that the agent keeps for its own records on a disk that tasks fill (default: 32, \
+            at most 1 % of the disk).
+            """)
+    var reservedDisk: String?
+
+    @Option(
         name: .customLong("task-swap"),
         help: "MiB that a task may have swapped out beyond its memory (default: 0).")
     var taskSwap: String?
@@ -290,6 +306,7 @@ struct AgentCommand: AsyncParsableCommand {
             "pressure-memory": pressureMemory, "pressure-stall": pressureStall,
             "pressure-patience": pressurePatience,
             "isolation": isolation, "cgroup-root": cgroupRoot, "cpu-limit": cpuLimit,
+            "disk-limit": diskLimit, "reserved-disk": reservedDisk,
             "task-swap": taskSwap, "task-processes": taskProcesses, "task-cores": taskCores,
             "runtime": runtime, "allowed-host-paths": allowedHostPaths,
             "allowed-capabilities": allowedCapabilities, "allow-privileged": allowPrivileged,

@@ -142,6 +142,34 @@ struct TaskLifeTests {
         #expect(stage.updates.last?.reason == .maxCompletionTimeReached)
     }
 
+    @Test("a task that takes more of the disk than it has is killed, where that is wanted")
+    func diskLimit() {
+        func after(_ bytes: Int64, disk: Int, isLimited: Bool = true) -> Stage {
+            var stage = Stage(
+                configuration: ExecutorConfiguration(
+                    frameworkID: Stage.frameworkID, executorID: "executor",
+                    limitsDisk: isLimited))
+            var info = Stage.task("a")
+            info.resources = Resources(disk: Milli(disk))
+            stage.launch(info)
+            stage.send(
+                .usage([TaskUsage(key: TaskKey("framework", "a"), diskBytes: bytes)]))
+            return stage
+        }
+        #expect(after(4 << 20, disk: 4).signals.isEmpty)
+        #expect(after(1 << 40, disk: 0).signals.isEmpty)
+        #expect(after(1 << 40, disk: 4, isLimited: false).signals.isEmpty)
+        var stage = after(5 << 20, disk: 4)
+        #expect(stage.signals == [9])
+        stage.exit("a", signal: 9)
+        // It is no wish of the framework, so nothing is said of a kill under way.
+        #expect(stage.states == [.running, .failed])
+        #expect(stage.updates.last?.reason == .containerLimitationDisk)
+        #expect(
+            stage.updates.last?.message?.hasPrefix(
+                "killed because its sandbox takes 5 MiB of the disk, above the 4 MiB") == true)
+    }
+
     @Test("live tasks are measured while there are any")
     func usage() {
         var stage = Stage()
