@@ -13,18 +13,21 @@ enum FileTree {
     /// Removes a directory and what is in it, without following links or crossing mounts, however
     /// deep it is.
     ///
+    /// - Parameters:
+    ///   - path: The directory.
+    ///   - isStopped: Asked before each entry: whether to leave what is not removed yet.
     /// - Returns: Whether nothing is left.
     /// - Complexity: O(entries); a hundred descriptors at most.
-    static func remove(_ path: String) -> Bool {
+    static func remove(_ path: String, unless isStopped: () -> Bool = { false }) -> Bool {
         let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
         if directory < 0 { return errno == ENOENT || errno == ENOTDIR && unlink(path) == 0 }
         defer { close(directory) }
         var moved = 0
         var before = -1
-        while moved > before {
+        while moved > before, !isStopped() {
             before = moved
             let copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-            if copy >= 0 { empty(copy, below: directory, depth: 0, &moved) }
+            if copy >= 0 { empty(copy, below: directory, depth: 0, &moved, unless: isStopped) }
             if rmdir(path) == 0 || errno == ENOENT { return true }
         }
         return false
@@ -37,15 +40,17 @@ enum FileTree {
     ///   - root: The top of the tree, to which what lies too deep is moved.
     ///   - depth: How far below the top it is.
     ///   - moved: How many directories were moved so far.
+    ///   - isStopped: Whether to leave the rest.
     private static func empty(
-        _ directory: Int32, below root: Int32, depth: Int, _ moved: inout Int
+        _ directory: Int32, below root: Int32, depth: Int, _ moved: inout Int,
+        unless isStopped: () -> Bool
     ) {
         guard let stream = fdopendir(directory) else {
             close(directory)
             return
         }
         defer { closedir(stream) }
-        while let entry = readdir(stream) {
+        while !isStopped(), let entry = readdir(stream) {
             let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
                 Array(bytes.prefix { $0 != 0 }.map { CChar(bitPattern: $0) }) + [0]
             }
@@ -59,7 +64,9 @@ enum FileTree {
             }
             let flags = UInt64(O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
             let below = linux_open_here(directory, name, flags)
-            if below >= 0 { empty(below, below: root, depth: depth + 1, &moved) }
+            if below >= 0 {
+                empty(below, below: root, depth: depth + 1, &moved, unless: isStopped)
+            }
             unlinkat(directory, name, AT_REMOVEDIR)
         }
     }
