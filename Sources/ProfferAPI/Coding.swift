@@ -51,7 +51,9 @@ func text(_ value: AttributeValue) -> String {
 func decimals(_ resources: Resources) -> [String: String] {
     var texts: [String: String] = [:]
     for item in resources.items {
-        let key = item.name + (item.reservedRole.map { "(\($0))" } ?? "")
+        let key =
+            item.name + (item.isRevocable ? "_revocable" : "")
+            + (item.reservedRole.map { "(\($0))" } ?? "")
         switch item.value {
         case .scalar: texts[key] = "\(sum(of: item, in: resources))"
         case .ranges(let ranges): texts[key] = "\(ranges)"
@@ -62,6 +64,8 @@ func decimals(_ resources: Resources) -> [String: String] {
 }
 
 private func sum(of resource: Resource, in resources: Resources) -> Milli {
-    resources.filter { $0.name == resource.name && $0.reservedRole == resource.reservedRole }
-        .scalar(resource.name)
+    resources.filter {
+        $0.name == resource.name && $0.reservedRole == resource.reservedRole
+            && $0.isRevocable == resource.isRevocable
+    }.scalar(resource.name)
 }

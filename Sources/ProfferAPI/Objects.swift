@@ -36,6 +36,8 @@ public struct AgentObject: Codable, Sendable {
     public var allocated: [String: String]
     /// What is offered.
     public var offered: [String: String]
+    /// What it offers beyond its total because it is not used; all of it revocable.
+    public var oversubscribed: [String: String]?
     /// What tells it from others.
     public var attributes: [String: String]
     /// Its live tasks.
@@ -58,6 +60,8 @@ public struct AgentObject: Codable, Sendable {
         total = decimals(summary.total)
         allocated = decimals(summary.allocated)
         offered = decimals(summary.offered)
+        oversubscribed =
+            summary.oversubscribed.isEmpty ? nil : decimals(summary.oversubscribed)
         attributes = Dictionary(
             summary.info.attributes.map { ($0.name, text($0.value)) },
             uniquingKeysWith: { first, _ in first })
@@ -67,58 +71,6 @@ public struct AgentObject: Codable, Sendable {
         maintenance = summary.unavailability.map {
             WindowObject(machines: [summary.info.hostname], $0)
         }
-    }
-}
-
-/// What a node and its tasks use.
-public struct UsageObject: Codable, Sendable {
-    /// Busy time of all cores since boot, seconds.
-    public var cpuSeconds: Double
-    /// The one-minute load average.
-    public var load: Double
-    /// Memory not available to new processes.
-    public var memoryUsedBytes: Int64
-    /// Memory of the node.
-    public var memoryTotalBytes: Int64
-    /// Used on the file system of the sandboxes.
-    public var diskUsedBytes: Int64
-    /// Size of that file system.
-    public var diskTotalBytes: Int64
-    /// Each live task.
-    public var tasks: [TaskUsageObject]
-
-    /// Describes the usage of an agent.
-    public init(_ usage: AgentUsage) {
-        cpuSeconds = seconds(usage.cpuTime)
-        load = Double(usage.loadMillis) / 1000
-        memoryUsedBytes = usage.memoryUsedBytes
-        memoryTotalBytes = usage.memoryTotalBytes
-        diskUsedBytes = usage.diskUsedBytes
-        diskTotalBytes = usage.diskTotalBytes
-        tasks = usage.tasks.map(TaskUsageObject.init)
-    }
-}
-
-/// What one task uses.
-public struct TaskUsageObject: Codable, Sendable {
-    /// The task's framework.
-    public var framework: String
-    /// The task's id.
-    public var id: String
-    /// User and system time so far, seconds.
-    public var cpuSeconds: Double
-    /// Resident size.
-    public var memoryBytes: Int64
-    /// How many processes it has.
-    public var processes: Int
-
-    /// Describes the usage of a task.
-    public init(_ usage: TaskUsage) {
-        framework = usage.key.framework.value
-        id = usage.key.task.value
-        cpuSeconds = seconds(usage.cpuTime)
-        memoryBytes = usage.memoryBytes
-        processes = usage.processes
     }
 }
 
@@ -350,6 +302,10 @@ public struct SummaryObject: Codable, Sendable {
     public var allocated: [String: String]
     /// What is offered.
     public var offered: [String: String]
+    /// What agents offer beyond their total because it is not used; all of it revocable.
+    public var oversubscribed: [String: String]
+    /// What the nodes use: `cpus`, `mem` and `disk`, of all processes.
+    public var used: [String: String]
 
     /// Describes the cluster.
     public init(_ summary: ClusterSummary) {
@@ -366,6 +322,8 @@ public struct SummaryObject: Codable, Sendable {
         total = decimals(summary.total)
         allocated = decimals(summary.allocated)
         offered = decimals(summary.offered)
+        oversubscribed = decimals(summary.oversubscribed)
+        used = decimals(summary.used)
     }
 }
 

@@ -125,7 +125,7 @@ extension Agent {
         case .update(let status): take(status, from: slot, &turn)
         case .message(let data):
             if isRegistered { turn.tellMaster(.message(key, data: data)) }
-        case .usage(let usages): note(usages, slot)
+        case .usage(let usages): note(usages, slot, turn.now)
         }
     }
 
@@ -266,16 +266,6 @@ extension Agent {
             timers.set(
                 .executor(slot), to: turn.now + configuration.executorReconnectTimeout)
             turn.observe(.executorAway(row.key, row.containerID))
-        }
-    }
-
-    private mutating func note(_ usages: [TaskUsage], _ slot: Slot<ExecutorRow>) {
-        guard let framework = executors[slot]?.key.framework else { return }
-        for usage in usages where usage.key.framework == framework {
-            guard let task = taskSlots[usage.key], let row = tasks[task], row.executor == slot,
-                row.phase != .ended
-            else { continue }
-            tasks[task]?.usage = usage
         }
     }
 

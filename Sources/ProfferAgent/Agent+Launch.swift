@@ -179,7 +179,9 @@ extension Agent {
         }
         switch row.phase {
         case .ended: return
-        case .queued: killQueued(slot, &turn)
+        case .queued:
+            killQueued(
+                slot, .killed, .taskKilledDuringLaunch, "killed before it was launched", &turn)
         case .sent, .known:
             tasks[slot]?.kill = TaskRow.Kill(policy: policy)
             if let executor = row.executor, let peer = executors[executor]?.peer {
@@ -188,14 +190,20 @@ extension Agent {
         }
     }
 
-    private mutating func killQueued(_ slot: Slot<TaskRow>, _ turn: inout Turn) {
+    /// Ends a task that waits for its executor, with its whole group.
+    mutating func killQueued(
+        _ slot: Slot<TaskRow>, _ state: TaskState, _ reason: StatusReason, _ message: String,
+        _ turn: inout Turn
+    ) {
         guard let unit = takeQueued(slot, &turn) else { return }
         for member in unit.tasks {
-            conclude(
-                member, .killed, .taskKilledDuringLaunch,
-                member == slot
-                    ? "killed before it was launched"
-                    : "another task of its group was killed before it was launched", &turn)
+            if member == slot {
+                conclude(member, state, reason, message, &turn)
+            } else {
+                conclude(
+                    member, .killed, .taskKilledDuringLaunch,
+                    "another task of its group was killed before it was launched", &turn)
+            }
         }
     }
 

@@ -3,14 +3,6 @@ internal import ProfferKernel
 internal import ProfferModel
 
 extension Agent {
-    /// Tells the master what the node and each live task use.
-    func report(_ usage: AgentUsage, _ turn: inout Turn) {
-        guard isRegistered else { return }
-        var usage = usage
-        usage.tasks = tasks.slots.compactMap { tasks[$0]?.usage }
-        turn.tellMaster(.usage(usage))
-    }
-
     func answer(_ operation: AgentOperation, _ query: QueryID, _ turn: inout Turn) {
         switch operation {
         case .summary: turn.effects.append(.answer(.summary(summary), query))
@@ -37,7 +29,7 @@ extension Agent {
     }
 
     private var summary: AgentReport {
-        var report = AgentReport(info: info, isRegistered: isRegistered)
+        var report = AgentReport(info: info, isRegistered: isRegistered, usage: measures.usage)
         report.frameworks = frameworks.slots.compactMap { frameworks[$0]?.info }
         report.executors = executors.slots.compactMap { executors[$0] }.map { row in
             ExecutorReport(

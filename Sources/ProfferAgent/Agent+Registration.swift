@@ -133,6 +133,7 @@ extension Agent {
         isRegistered = true
         turn.observe(.registered(id, isReturn: isReturn))
         resumeUpdates(&turn)
+        repeatOversubscribed(&turn)
         return true
     }
 

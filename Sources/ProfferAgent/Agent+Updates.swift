@@ -42,7 +42,8 @@ extension Agent {
             return
         }
         tasks[task]?.phase = .known
-        enqueue(complete(judged(status, row), executor, turn.now), for: task, &turn)
+        let told = row.preempted(complete(judged(status, row), executor, turn.now))
+        enqueue(told, for: task, &turn)
         turn.effects.append(.tellExecutor(.acknowledged(status.taskID, uuid: uuid), peer))
         forward(task, &turn)
     }
@@ -147,7 +148,7 @@ extension Agent {
     private mutating func end(_ slot: Slot<TaskRow>, _ turn: inout Turn) {
         guard let row = tasks[slot], row.phase != .ended else { return }
         tasks[slot]?.phase = .ended
-        tasks[slot]?.usage = nil
+        tasks[slot]?.measured = nil
         liveTaskCount -= 1
         guard let executor = row.executor else { return }
         executors[executor]?.taskCount -= 1
@@ -180,8 +181,9 @@ extension Agent {
         }
         tasks[slot]?.forwarded = limit
         if row.forwarded == 0 {
-            tasks[slot]?.retry = configuration.updateRetry
-            timers.set(.update(slot), to: turn.now + configuration.updateRetry)
+            let retry = configuration.updateRetry
+            tasks[slot]?.retry = retry
+            timers.set(.update(slot), to: turn.now + retry)
         }
     }
 
@@ -248,9 +250,10 @@ extension Agent {
         if row.pending.count == count, let checkpoint = tasks[slot]?.checkpoint {
             turn.records.append(.task(key, checkpoint))
         }
-        tasks[slot]?.retry = configuration.updateRetry
+        let retry = configuration.updateRetry
+        tasks[slot]?.retry = retry
         let isWaiting = row.forwarded > count
-        timers.set(.update(slot), to: isWaiting ? turn.now + configuration.updateRetry : nil)
+        timers.set(.update(slot), to: isWaiting ? turn.now + retry : nil)
         forward(slot, &turn)
     }
 

@@ -64,6 +64,7 @@ public struct Agent: Machine {
     var pingTimeout: Duration
     var ending = Ending.none
     var leftovers: Leftovers?
+    var measures = Measures()
 
     var frameworks = SlotTable<FrameworkRow>()
     var frameworkSlots = LookupTable<FrameworkID, Slot<FrameworkRow>>()
@@ -97,13 +98,15 @@ public struct Agent: Machine {
     ///     watches them and reports their end.
     ///   - wallClock: Stamps updates.
     ///   - seed: From the system's random numbers; executor tokens depend on it.
+    ///   - oversubscription: How it offers what its tasks hold but do not use; `nil` for not.
     ///   - now: The present instant; time for executors to come back counts from here.
     public init(
         configuration: AgentConfiguration, info: AgentInfo, bootID: String,
         replaying records: [AgentRecord], livingExecutors: [ContainerID], wallClock: WallClock,
-        seed: UInt64, at now: Instant
+        seed: UInt64, oversubscription: Oversubscription? = nil, at now: Instant
     ) {
         self.configuration = configuration
+        measures.oversubscription = oversubscription
         self.info = info
         self.bootID = bootID
         clock = wallClock

@@ -196,6 +196,10 @@ public enum AgentObservation: Hashable, Sendable {
     case masterLost(reason: String)
     /// A task was taken on; its sandbox is at this path.
     case taskAccepted(TaskKey, ExecutorID, sandbox: String)
+    /// A revocable task is killed for the others' sake, and why.
+    case taskPreempted(TaskKey, reason: String)
+    /// What is offered beyond the resources has changed.
+    case oversubscribed(Resources)
     /// A task was not taken on, and why.
     case taskRefused(TaskKey, reason: String)
     /// A task did not run in this time and is killed.

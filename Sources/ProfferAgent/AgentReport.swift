@@ -32,6 +32,8 @@ public struct AgentReport: Hashable, Sendable {
     public var executors: [ExecutorReport]
     /// Tasks that live or whose last update is not acknowledged.
     public var tasks: [TaskReport]
+    /// What the node and its live tasks use; `nil` until it was measured.
+    public var usage: AgentUsage?
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -39,13 +41,15 @@ public struct AgentReport: Hashable, Sendable {
         isRegistered: Bool,
         frameworks: [FrameworkInfo] = [],
         executors: [ExecutorReport] = [],
-        tasks: [TaskReport] = []
+        tasks: [TaskReport] = [],
+        usage: AgentUsage? = nil
     ) {
         self.info = info
         self.isRegistered = isRegistered
         self.frameworks = frameworks
         self.executors = executors
         self.tasks = tasks
+        self.usage = usage
     }
 }
 

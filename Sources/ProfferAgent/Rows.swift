@@ -103,6 +103,17 @@ struct TaskRow: Sendable {
         var status: TaskStatus
     }
 
+    /// What a task used at some time; kept apart because it is large and rows are copied often.
+    final class Measured: Sendable {
+        let usage: TaskUsage
+        let at: Instant
+
+        init(_ usage: TaskUsage, at: Instant) {
+            self.usage = usage
+            self.at = at
+        }
+    }
+
     /// How many accepted updates a task remembers to recognise repetitions.
     static let memory = 16
 
@@ -125,7 +136,10 @@ struct TaskRow: Sendable {
     var kill: Kill?
     /// After how long it was given up because it did not run.
     var lateAfter: Duration?
-    var usage: TaskUsage?
+    /// What it uses, as told last.
+    var measured: Measured?
+    /// Why it has to go though nobody has asked for it; its end is told as preemption.
+    var preemption: String?
 
     var pending = Deque<Pending>()
     /// How many of `pending`, from its front, were sent in the present session.

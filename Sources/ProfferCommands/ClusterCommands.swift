@@ -124,6 +124,10 @@ struct StatusCommand: AsyncParsableCommand {
             say("total       \(amounts(summary.total))")
             say("allocated   \(amounts(summary.allocated))")
             say("offered     \(amounts(summary.offered))")
+            if !summary.oversubscribed.isEmpty {
+                say("revocable   \(amounts(summary.oversubscribed))")
+            }
+            say("used        \(amounts(summary.used))")
         }
         let healthy = summary.agents.allSatisfy { $0.key == "active" || $0.value == 0 }
         if !healthy || summary.frameworksDisconnected > 0 {

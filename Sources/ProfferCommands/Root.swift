@@ -16,6 +16,7 @@ public struct ProfferCommand: AsyncParsableCommand {
               proffer demo                 what a cluster does, in a minute
               proffer run --name web --ports 1 -- python3 -m http.server '$PORT'
               proffer ps                   what runs
+              proffer top                  what it uses
               proffer why task web         why it waits
               proffer logs -f web          what it writes
               proffer stop web             the end of it
@@ -40,7 +41,7 @@ public struct ProfferCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Cluster",
                 subcommands: [
-                    StatusCommand.self, WhyCommand.self, AgentsCommand.self,
+                    StatusCommand.self, TopCommand.self, WhyCommand.self, AgentsCommand.self,
                     FrameworksCommand.self, OffersCommand.self, RolesCommand.self,
                     QuotaCommand.self, WeightCommand.self, PriorityCommand.self,
                     WhitelistCommand.self, ReserveCommand.self, UnreserveCommand.self,

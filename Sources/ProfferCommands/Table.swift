@@ -5,17 +5,9 @@ struct Table {
 
     init(_ header: [String]) { self.header = header }
 
-    /// Adds a row; what could move the cursor of a terminal becomes a blank.
-    mutating func add(_ row: [String]) {
-        rows.append(
-            row.map { cell in
-                String(
-                    String.UnicodeScalarView(
-                        cell.unicodeScalars.map {
-                            $0.properties.generalCategory == .control ? " " : $0
-                        }))
-            })
-    }
+    /// Adds a row; what could move the cursor of a terminal, or turn the order of what it shows,
+    /// becomes a blank.
+    mutating func add(_ row: [String]) { rows.append(row.map(harmless)) }
 
     var text: String {
         let all = [header] + rows
@@ -33,6 +25,18 @@ struct Table {
             return line
         }.joined(separator: "\n")
     }
+}
+
+/// A text that shows as one line from left to right, whatever somebody has put into it.
+func harmless(_ text: String) -> String {
+    String(
+        String.UnicodeScalarView(
+            text.unicodeScalars.map { scalar in
+                switch scalar.properties.generalCategory {
+                case .control, .format, .lineSeparator, .paragraphSeparator: " "
+                default: scalar
+                }
+            }))
 }
 
 /// The first `count` characters of an id, enough to tell it from others on a screen.

@@ -31,6 +31,12 @@ struct Terminal: Sendable {
         return Int(size.ws_col)
     }
 
+    var rows: Int {
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 2 else { return 24 }
+        return Int(size.ws_row)
+    }
+
     func write(_ text: String) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {

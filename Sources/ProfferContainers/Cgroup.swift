@@ -138,6 +138,68 @@ public enum NodeCgroups {
         }
     }
 
+    /// Where this process is in the tree that shares out the processors, and was before it was
+    /// protected.
+    public struct Place: Sendable {
+        /// Its own group.
+        fileprivate let own: String
+        /// The file by which a process enters the group that it came from.
+        public let origin: String
+
+        /// Goes back to where it was, and removes its own group if nobody else is in it.
+        public func leave() {
+            try? Cgroup.write("0", to: origin)
+            rmdir(own)
+        }
+    }
+
+    /// So many times what all tasks together get is this process's part of the processors, as far
+    /// as both want any.
+    private static let weightFactor: Int64 = 10
+
+    /// Puts this process, and the children that it has from now on, into a group beside the one of
+    /// all tasks with ten times its weight.
+    ///
+    /// - Parameters:
+    ///   - planner: Of the tasks; their group must be there.
+    ///   - membership: The text of `/proc/self/cgroup`.
+    /// - Returns: Where it is now; `nil` when there is no tree that shares out processors.
+    /// - Throws: ``SystemError`` when the group cannot be made or entered.
+    public static func protectProcessor(
+        _ planner: CgroupPlanner, membership: String? = nil
+    ) throws(SystemError) -> Place? {
+        guard let tree = planner.layout.hierarchy(of: "cpu") else { return nil }
+        let text = membership ?? ProcFile.text("/proc/self/cgroup") ?? ""
+        let own = tree.mountPoint + planner.root + ".agent"
+        var present = path(in: tree, text) ?? "/"
+        // An agent that was killed before it could leave has left its group to its executors.
+        if present == planner.root + ".agent" { present = "/" }
+        if mkdir(own, 0o755) != 0, errno != EEXIST {
+            throw SystemError("make", own, code: errno)
+        }
+        let isFirst = tree.version == .one
+        try Cgroup.write(
+            "\((isFirst ? 1024 : 100) * weightFactor)",
+            to: own + (isFirst ? "/cpu.shares" : "/cpu.weight"))
+        try Cgroup.write("0", to: own + "/cgroup.procs")
+        let origin = tree.mountPoint + (present == "/" ? "" : present)
+        return Place(own: own, origin: origin + "/cgroup.procs")
+    }
+
+    /// Where a process is in a tree, by its list of groups.
+    static func path(in tree: CgroupHierarchy, _ membership: String) -> String? {
+        for line in membership.split(separator: "\n") {
+            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard fields.count == 3 else { continue }
+            let controllers = fields[1].split(separator: ",").map(String.init)
+            let isMeant =
+                tree.version == .two
+                ? controllers.isEmpty : controllers.contains { tree.controllers.contains($0) }
+            if isMeant { return String(fields[2]) }
+        }
+        return nil
+    }
+
     /// Removes the group that all tasks are in, once there is none in it.
     public static func discard(_ planner: CgroupPlanner, cores: Bool) {
         for step in planner.preparation(cores: cores).reversed() {

@@ -1,5 +1,6 @@
 internal import Glibc
 public import ProfferIsolation
+public import ProfferModel
 
 /// What a task's cgroup has used, and how near it is to its limits.
 public struct CgroupUsage: Hashable, Sendable {
@@ -19,17 +20,7 @@ public struct CgroupUsage: Hashable, Sendable {
     public var processes: Int?
     /// How long all or some of its processes waited for the processor, memory or disks; only the
     /// unified tree counts it.
-    public var pressure: CgroupPressure?
-}
-
-/// How long processes of a cgroup had to wait, in total.
-public struct CgroupPressure: Hashable, Sendable {
-    /// Some waited for a processor.
-    public var processor: Duration?
-    /// Some waited for memory.
-    public var memory: Duration?
-    /// Some waited for disks.
-    public var disk: Duration?
+    public var pressure: Pressure?
 }
 
 /// Reads what the kernel counts for the cgroups of tasks.
@@ -50,14 +41,16 @@ public struct CgroupProbe: Hashable, Sendable {
         countTree = planner.layout.hierarchy(of: "pids")
     }
 
-    /// What is needed again and again: time, memory, number of processes.
+    /// What is needed again and again: time, memory, number of processes, and how long they were
+    /// throttled or waited.
     ///
-    /// - Complexity: three or four small files of the kernel.
+    /// - Complexity: four small files of the kernel, and three more where there is a unified tree.
     public func sample(_ name: String) -> CgroupUsage {
         usage(of: counters(name).map { $0.flatMap { ProcFile.text($0, limit: 2048) } })
     }
 
-    /// The files of time, memory and number of processes; `nil` where the node has none.
+    /// The files of time, memory, number of processes, throttling and the three kinds of pressure;
+    /// `nil` where the node has none.
     func counters(_ name: String) -> [String?] {
         let isOwn = timeTree?.version == .one
         let time = (isOwn ? timeTree : planner.layout.unified).map {
@@ -67,21 +60,43 @@ public struct CgroupProbe: Hashable, Sendable {
             planner.path(name, in: $0)
                 + ($0.version == .one ? "/memory.usage_in_bytes" : "/memory.current")
         }
-        return [time, memory, countTree.map { planner.path(name, in: $0) + "/pids.current" }]
+        // In the unified tree the file of the time says it too.
+        let throttling = processorTree.flatMap {
+            $0.version == .one ? planner.path(name, in: $0) + "/cpu.stat" : nil
+        }
+        return [
+            time, memory, countTree.map { planner.path(name, in: $0) + "/pids.current" },
+            throttling,
+        ] + pressureFiles(name)
+    }
+
+    /// The unified tree counts waiting in every group, whatever its controllers.
+    private func pressureFiles(_ name: String) -> [String?] {
+        guard let tree = planner.layout.unified else { return [nil, nil, nil] }
+        let path = planner.path(name, in: tree)
+        return ["cpu", "memory", "io"].map { "\(path)/\($0).pressure" }
     }
 
     /// What the files of ``counters(_:)`` say.
     func usage(of texts: [String?]) -> CgroupUsage {
         var usage = CgroupUsage(outOfMemoryKills: 0)
-        let numbers = texts.map { text in
+        let numbers = texts.prefix(3).map { text in
             text.flatMap { Int64($0.prefix { $0 != "\n" }) }
         }
+        let times = texts[0].map { Self.table($0) } ?? [:]
         // The unified tree counts time in every group, whatever its controllers.
         usage.cpuTime =
             numbers[0].map { .nanoseconds($0) }
-            ?? texts[0].flatMap { Self.table($0)["usage_usec"] }.map { .microseconds($0) }
+            ?? times["usage_usec"].map { .microseconds($0) }
         usage.memoryBytes = numbers[1]
         usage.processes = numbers[2].map { Int($0) }
+        usage.throttledTime =
+            times["throttled_usec"].map { .microseconds($0) }
+            ?? texts[3].flatMap { Self.table($0)["throttled_time"] }.map { .nanoseconds($0) }
+        let pressure = Pressure(
+            cpu: texts[4].flatMap(PressureText.total), memory: texts[5].flatMap(PressureText.total),
+            io: texts[6].flatMap(PressureText.total))
+        usage.pressure = pressure.isEmpty ? nil : pressure
         return usage
     }
 
@@ -91,8 +106,6 @@ public struct CgroupProbe: Hashable, Sendable {
     public func full(_ name: String) -> CgroupUsage {
         var usage = sample(name)
         addMemory(of: name, to: &usage)
-        usage.throttledTime = throttledTime(name)
-        usage.pressure = pressure(name)
         return usage
     }
 
@@ -101,7 +114,7 @@ public struct CgroupProbe: Hashable, Sendable {
     /// - Complexity: four small files of the kernel.
     public func account(of name: String) -> CgroupUsage {
         let time = counters(name)[0].flatMap { ProcFile.text($0, limit: 2048) }
-        var usage = usage(of: [time, nil, nil])
+        var usage = usage(of: [time, nil, nil, nil, nil, nil, nil])
         addMemory(of: name, to: &usage)
         return usage
     }
@@ -129,27 +142,6 @@ public struct CgroupProbe: Hashable, Sendable {
                 } ?? 0
         case nil: break
         }
-    }
-
-    private func throttledTime(_ name: String) -> Duration? {
-        guard let tree = processorTree else { return nil }
-        let counts = table(tree, name, "cpu.stat")
-        return counts["throttled_time"].map { .nanoseconds($0) }
-            ?? counts["throttled_usec"].map { .microseconds($0) }
-    }
-
-    private func pressure(_ name: String) -> CgroupPressure? {
-        guard let tree = planner.layout.unified else { return nil }
-        let path = planner.path(name, in: tree)
-        let total = { (file: String) -> Duration? in
-            let text = ProcFile.text("\(path)/\(file).pressure", limit: 512) ?? ""
-            let line = text.split(separator: "\n").first { $0.hasPrefix("some ") }
-            let field = line?.split(separator: " ").last { $0.hasPrefix("total=") }
-            return field.flatMap { Int64($0.dropFirst(6)) }.map { .microseconds($0) }
-        }
-        let pressure = CgroupPressure(
-            processor: total("cpu"), memory: total("memory"), disk: total("io"))
-        return pressure == CgroupPressure() ? nil : pressure
     }
 
     private func number(_ tree: CgroupHierarchy, _ name: String, _ file: String) -> Int64? {
@@ -200,5 +192,15 @@ public struct CgroupProbe: Hashable, Sendable {
             isEmpty = false
         }
         return isEmpty
+    }
+}
+
+/// The lines in which the kernel tells how long processes have waited.
+enum PressureText {
+    /// How long at least one has waited, in total; `nil` when the text does not say.
+    static func total(_ text: String) -> Duration? {
+        let line = text.split(separator: "\n").first { $0.hasPrefix("some ") }
+        let field = line?.split(separator: " ").last { $0.hasPrefix("total=") }
+        return field.flatMap { Int64($0.dropFirst(6)) }.map { .microseconds($0) }
     }
 }

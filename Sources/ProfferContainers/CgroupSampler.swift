@@ -26,12 +26,13 @@ public final class CgroupSampler {
     /// How many cgroups have their files open.
     var openCount: Int { rows.count }
 
-    /// What is needed again and again: time, memory, number of processes.
+    /// What ``CgroupProbe/sample(_:)`` reads.
     ///
-    /// - Complexity: three reads of a small file of the kernel, once the files are open.
+    /// - Complexity: at most seven reads of a small file of the kernel, once the files are open.
     public func sample(_ name: String) -> CgroupUsage {
         let files = probe.counters(name)
-        if rows[name] == nil, descriptors + files.count <= limit { open(name, files) }
+        let count = files.count { $0 != nil }
+        if rows[name] == nil, descriptors + count <= limit { open(name, files) }
         guard let row = rows[name] else { return probe.sample(name) }
         let texts = row.map { Self.text($0) }
         // The group is gone, or another one has its name by now.
@@ -45,7 +46,7 @@ public final class CgroupSampler {
     /// Closes the files of a cgroup that is to be removed.
     public func forget(_ name: String) {
         guard let row = rows.removeValue(forKey: name) else { return }
-        descriptors -= row.count
+        descriptors -= row.count { $0 >= 0 }
         Self.close(row)
     }
 
@@ -55,7 +56,7 @@ public final class CgroupSampler {
         }
         guard row.contains(where: { $0 >= 0 }) else { return }
         rows[name] = row
-        descriptors += row.count
+        descriptors += row.count { $0 >= 0 }
     }
 
     private static func close(_ row: [Int32]) {

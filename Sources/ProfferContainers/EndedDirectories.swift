@@ -87,13 +87,20 @@ public struct EndedDirectories: Sendable {
 
     /// Removes what was discarded, also by an earlier run; no link is followed, no mount crossed.
     ///
-    /// - Returns: How many directories are gone, and the paths of those that are not.
-    public func removeDiscarded() -> (removed: Int, left: [String]) {
+    /// - Parameter isStopped: Asked before each file: whether to leave the rest for another time.
+    /// - Returns: How many directories are gone, and the paths of those that cannot be removed.
+    public func removeDiscarded(
+        unless isStopped: () -> Bool = { false }
+    ) -> (removed: Int, left: [String]) {
         var removed = 0
         var left: [String] = []
-        for name in names(discarded) {
+        for name in names(discarded) where !isStopped() {
             let path = "\(discarded)/\(name)"
-            if FileTree.remove(path) { removed += 1 } else { left.append(path) }
+            if FileTree.remove(path, unless: isStopped) {
+                removed += 1
+            } else if !isStopped() {
+                left.append(path)
+            }
         }
         return (removed, left)
     }

@@ -54,7 +54,9 @@ public enum NodeIsolation {
     /// Makes the kernel take the node's memory from tasks first, and from this process late.
     ///
     /// Children inherit it; tasks have a score of their own.
-    public static func protectFromOutOfMemory() {
-        try? Cgroup.write("-900", to: "/proc/self/oom_score_adj")
+    ///
+    /// - Throws: ``SystemError`` when the kernel does not let it, which takes `CAP_SYS_RESOURCE`.
+    public static func protectFromOutOfMemory() throws(SystemError) {
+        try Cgroup.write("-900", to: "/proc/self/oom_score_adj")
     }
 }

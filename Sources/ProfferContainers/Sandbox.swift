@@ -42,6 +42,17 @@ public enum Sandbox {
         return path
     }
 
+    /// What a directory and everything in it takes on the disk, in bytes.
+    ///
+    /// - Parameters:
+    ///   - path: The directory; links are not followed, other file systems not entered.
+    ///   - limit: So many entries are counted at most; what comes after them is not.
+    /// - Returns: The bytes, 0 when there is no such directory.
+    /// - Complexity: O(entries), at most `limit`.
+    public static func size(_ path: String, entries limit: Int) -> Int64 {
+        FileTree.size(path, entries: limit)
+    }
+
     /// Whether nothing can be written to the file system of a directory any more.
     public static func isFull(_ path: String) -> Bool {
         var numbers = statvfs()

@@ -50,7 +50,51 @@ public enum UsageProbe {
             usage.diskTotalBytes = disk.total
             usage.diskUsedBytes = disk.total - disk.free
         }
+        usage.cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        usage.network = network("/proc/net/dev")
+        let pressure = Pressure(
+            cpu: waited("cpu"), memory: waited("memory"), io: waited("io"))
+        usage.pressure = pressure.isEmpty ? nil : pressure
         return usage
+    }
+
+    /// What has gone over the network that a process sees; `nil` when it is gone.
+    public static func network(of process: Int32) -> NetworkUsage? {
+        network("/proc/\(process)/net/dev")
+    }
+
+    /// Whether a process has a network of its own, which is not this process's.
+    public static func hasOwnNetwork(_ process: Int32) -> Bool {
+        var (own, other) = (stat(), stat())
+        return stat("/proc/self/ns/net", &own) == 0
+            && stat("/proc/\(process)/ns/net", &other) == 0
+            && (own.st_dev, own.st_ino) != (other.st_dev, other.st_ino)
+    }
+
+    /// Adds up the interfaces of a table of the kernel, without the loopback.
+    ///
+    /// Bridges and the ends of tasks' cables count too: what a task sends passes several of them.
+    static func network(table text: String) -> NetworkUsage {
+        var usage = NetworkUsage()
+        for line in text.split(separator: "\n").dropFirst(2) {
+            guard let colon = line.lastIndex(of: ":") else { continue }
+            let name = line[..<colon].drop { $0 == " " }
+            let fields = line[line.index(after: colon)...].split(separator: " ")
+            guard name != "lo", fields.count >= 9, let received = Int64(fields[0]),
+                let sent = Int64(fields[8])
+            else { continue }
+            usage.receivedBytes &+= received
+            usage.sentBytes &+= sent
+        }
+        return usage
+    }
+
+    private static func network(_ path: String) -> NetworkUsage? {
+        ProcFile.text(path, limit: 64 << 10).map { network(table: $0) }
+    }
+
+    private static func waited(_ kind: String) -> Duration? {
+        ProcFile.text("/proc/pressure/\(kind)", limit: 512).flatMap(PressureText.total)
     }
 
     static func duration(ticks: UInt64) -> Duration {

@@ -27,6 +27,8 @@ public struct EmbeddedClusterOptions: Sendable {
     public var adjustAgent: @Sendable (_ agent: Int, inout AgentConfiguration) -> Void = { _, _ in }
     /// From one report of what an agent uses to the next.
     public var usageInterval = Duration.seconds(5)
+    /// How each agent offers what its tasks hold but do not use; not at all unless set.
+    public var oversubscription: @Sendable (_ agent: Int) -> Oversubscription? = { _ in nil }
     /// What the time is for the decisions of master and agents: a test can let it pass.
     public var clock = ShiftedClock()
     /// What an executor waits for before it starts; a test can keep it from coming up.
@@ -190,7 +192,8 @@ public final class EmbeddedCluster: Sendable {
                 executors: Self.executors(index)),
             store: checkpoints[index], host: hosts[index], context: context,
             logger: options.logger, metrics: NOOPMetricsHandler.instance,
-            usageInterval: options.usageInterval, clock: options.clock)
+            usageInterval: options.usageInterval,
+            oversubscription: options.oversubscription(index), clock: options.clock)
         try node.start(httpPort: 0)
         state.withLock { $0.agents[index] = node }
     }

@@ -89,6 +89,7 @@ final class ExecutorHandler: ReactorHandler {
                 if let (id, addresses, result) = tasks.take(token, result, at: now) {
                     told(id, result, addresses, at: now)
                 }
+            case .measured(let pass): tasks.take(pass, at: now)
             }
         }
         for _ in 0..<Self.startsPerTurn {
@@ -173,7 +174,7 @@ final class ExecutorHandler: ReactorHandler {
         case .runCheck(let reference, let kind, let timeout):
             run(reference, kind, until: now + timeout)
         case .measure(let ids):
-            inputs.append(.usage(tasks.measure(ids, of: configuration.frameworkID)))
+            inputs.append(.usage(tasks.measure(ids, of: configuration.frameworkID, at: now)))
         case .forget: break
         case .observe(let observation): log("\(observation)")
         case .exit(let code):

@@ -103,6 +103,7 @@ public struct ExecutorShell: Sendable {
         case undone(TaskID, String, isDone: Bool)
         case disks([TaskID], [TaskID: String])
         case contained(UInt64, Result<ContainerStart.Outcome, SystemError>)
+        case measured(SandboxSizes.Pass)
     }
 
     private let configuration: ExecutorShellConfiguration

@@ -29,6 +29,7 @@ struct TaskHost: ~Copyable {
         var user: String?
         var isContained: Bool
         var resources: Resources
+        var hasOwnNetwork: Bool
     }
 
     /// A task whose container is being made.
@@ -77,6 +78,9 @@ struct TaskHost: ~Copyable {
     /// `nil` when this process takes up no orphans.
     private var reaper: OrphanReaper?
     private var reapAt: Instant?
+    // A pass over large sandboxes must not keep a launch waiting.
+    private let measuring = BackgroundWork(threads: 1)
+    private var sizes = SandboxSizes()
     private let post: @Sendable (ExecutorShell.Mail) -> Void
     private let fetch: TaskFetch?
     private var fetches = TaskFetches()
@@ -213,7 +217,7 @@ struct TaskHost: ~Copyable {
             outputs: ["stdout", "stderr"].compactMap { OutputFile("\(launch.sandbox)/\($0)") },
             startedAt: now, plan: plan, user: launch.command.user ?? planner.settings.user,
             isContained: ContainerStart.isWanted(by: launch, planner.settings),
-            resources: launch.resources)
+            resources: launch.resources, hasOwnNetwork: UsageProbe.hasOwnNetwork(process.pid))
         tokens[launch.id] = token
         if reaper != nil, reapAt == nil { reapAt = now + Self.reapInterval }
     }
@@ -521,23 +525,40 @@ struct TaskHost: ~Copyable {
     }
 
     /// Measures tasks that run.
-    func measure(_ ids: [TaskID], of framework: FrameworkID) -> [TaskUsage] {
-        let live = ids.compactMap { id in task(id).map { (id: id, task: $0) } }
-        if let sampler {
-            return live.map { id, task in
-                let usage = sampler.sample(task.plan.name)
-                return TaskUsage(
-                    key: TaskKey(framework, id), cpuTime: usage.cpuTime ?? .zero,
-                    memoryBytes: usage.memoryBytes ?? 0, processes: usage.processes ?? 0)
-            }
+    mutating func measure(
+        _ ids: [TaskID], of framework: FrameworkID, at now: Instant
+    ) -> [TaskUsage] {
+        sizes.refresh(running.map { ($0.key, $0.value.sandbox) }, at: now, on: measuring) {
+            [post] in post(.measured($0))
         }
-        let usages = UsageProbe.sessions(live.map(\.task.process.pid))
-        return zip(live, usages).map { live, usage in
-            TaskUsage(
-                key: TaskKey(framework, live.id), cpuTime: usage.cpuTime,
-                memoryBytes: usage.memoryBytes, processes: usage.processes)
+        let live = ids.compactMap { id in
+            tokens[id].flatMap { token in running[token].map { (token: token, task: $0) } }
+        }
+        let sessions = sampler == nil ? UsageProbe.sessions(live.map(\.task.process.pid)) : []
+        return live.enumerated().map { index, item in
+            var usage = TaskUsage(
+                key: TaskKey(framework, item.task.id), diskBytes: sizes[item.token])
+            if let sampler {
+                let counted = sampler.sample(item.task.plan.name)
+                usage.cpuTime = counted.cpuTime ?? .zero
+                usage.memoryBytes = counted.memoryBytes ?? 0
+                usage.processes = counted.processes ?? 0
+                usage.throttledTime = counted.throttledTime
+                usage.pressure = counted.pressure
+            } else {
+                usage.cpuTime = sessions[index].cpuTime
+                usage.memoryBytes = sessions[index].memoryBytes
+                usage.processes = sessions[index].processes
+            }
+            if item.task.hasOwnNetwork {
+                usage.network = UsageProbe.network(of: item.task.process.pid)
+            }
+            return usage
         }
     }
+
+    /// Takes over what the sandboxes take on the disk.
+    mutating func take(_ pass: SandboxSizes.Pass, at now: Instant) { sizes.take(pass, at: now) }
 }
 
 extension CgroupProbe {

@@ -74,5 +74,25 @@ extension TaskUsage: FieldWritable {
         fields.int64(3, cpuTime.inNanoseconds)
         fields.int64(4, memoryBytes)
         fields.int32(5, processes)
+        fields.int64(6, cpus?.thousandths)
+        fields.int64(7, throttledTime?.inNanoseconds)
+        fields.int64(8, diskBytes)
+        fields.one(9, network)
+        fields.one(10, pressure)
+    }
+}
+
+extension NetworkUsage: FieldWritable {
+    func write(to fields: inout FieldWriter) {
+        fields.int64(1, receivedBytes)
+        fields.int64(2, sentBytes)
+    }
+}
+
+extension Pressure: FieldWritable {
+    func write(to fields: inout FieldWriter) {
+        fields.int64(1, cpu?.inNanoseconds)
+        fields.int64(2, memory?.inNanoseconds)
+        fields.int64(3, io?.inNanoseconds)
     }
 }

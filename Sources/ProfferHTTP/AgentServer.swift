@@ -17,6 +17,7 @@ public struct AgentServer: Sendable {
     private let metrics: PrometheusRegistry
     private let accesses: AccessLog
     private let sessions: TaskSessions?
+    private let usage: (@Sendable () async -> String)?
 
     /// Makes a server over the sandboxes below a directory.
     ///
@@ -24,14 +25,17 @@ public struct AgentServer: Sendable {
     ///   - sandboxes: Whom it serves.
     ///   - metrics: What it tells of the agent.
     ///   - sessions: Programs in tasks; without it nobody may run any.
+    ///   - usage: What the node and its tasks use, as text behind the metrics.
     ///   - audit: Told of every access to a sandbox; `nil` for nobody.
     public init(
         sandboxes: Sandboxes, metrics: PrometheusRegistry, sessions: TaskSessions? = nil,
+        usage: (@Sendable () async -> String)? = nil,
         audit: (@Sendable (SandboxAccess) -> Void)? = nil
     ) {
         self.sandboxes = sandboxes
         self.metrics = metrics
         self.sessions = sessions
+        self.usage = usage
         accesses = AccessLog(audit)
     }
 
@@ -41,7 +45,9 @@ public struct AgentServer: Sendable {
         router.add(middleware: SecurityHeaders())
         router.get("/health") { _, _ in plain("ok\n") }
         router.get("/metrics") { _, _ in
-            plain(metrics.render(), type: "text/plain; version=0.0.4; charset=utf-8")
+            let more = await usage?() ?? ""
+            return plain(
+                metrics.render() + more, type: "text/plain; version=0.0.4; charset=utf-8")
         }
         router.get("/v1/sandboxes/:framework/:task") { request, context in
             try await list(request, context)

@@ -45,6 +45,7 @@ public struct MasterServer: Sendable {
         router.get("/v1/leader") { _, _ in try json(LeaderObject(view.standing)) }
         let group = router.group("/v1").add(middleware: LeaderOnly(view: view))
         addReads(to: group)
+        addUsage(to: group)
         addOrders(to: group)
         addQuota(to: group)
         addQuestions(to: group)

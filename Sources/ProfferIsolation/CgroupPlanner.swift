@@ -38,8 +38,9 @@ public struct CgroupLimits: Hashable, Sendable {
     /// A task that took no memory has no limit of memory.
     public init(_ resources: Resources, _ bounds: [ResourceLimit], _ settings: IsolationSettings) {
         let bound = { (name: String) in bounds.last { $0.name == name } }
-        cpus = resources.cpus
-        cpuLimit = bound("cpus").map(\.amount) ?? (settings.limitsCPU ? cpus : nil)
+        // What can be taken back gets only what nobody else wants.
+        cpus = resources.nonRevocable.cpus
+        cpuLimit = bound("cpus").map(\.amount) ?? (settings.limitsCPU ? resources.cpus : nil)
         memory = Self.bytes(resources.mem)
         memoryLimit = bound("mem").map { $0.amount.map(Self.bytes) } ?? memory
         if memoryLimit == 0 { memoryLimit = nil }

@@ -20,7 +20,9 @@ extension Master {
         case .reregister(let body, let version, _):
             reregister(body, version, peer, at: now, into: &outbox)
             return
-        case .updateAgent, .update, .executorExited, .message, .usage, .pong, .unregister: break
+        case .updateAgent, .update, .executorExited, .message, .usage, .oversubscribed, .pong,
+            .unregister:
+            break
         }
         guard let id = peerAgents[peer], agents[id]?.peer == peer else {
             outbox.append(.observe(.stray("message of an agent that is not registered")))
@@ -58,6 +60,8 @@ extension Master {
                         .message(agent: id, executor: key.executor, data: data), peer))
             }
         case .usage(let usage): agents[id]?.usage = usage
+        case .oversubscribed(let resources):
+            take(oversubscribed: resources, of: id, at: now, into: &outbox)
         case .unregister:
             outbox.append(.commit([.agent(id, nil)]))
             lose(

@@ -137,7 +137,8 @@ extension Master {
         for executor in agent.executors.values { held += executor.info.resources }
         return AgentSummary(
             info: agent.info, state: agent.state, total: agent.info.resources, allocated: held,
-            offered: offered(agent.offers), version: agent.version,
+            offered: offered(agent.offers), oversubscribed: agent.oversubscribed,
+            version: agent.version,
             registeredAt: agent.registeredAt, tasks: liveCount(agent.tasks), usage: agent.usage,
             drain: agent.drain, unavailability: unavailability(of: agent.info))
     }
@@ -214,8 +215,12 @@ extension Master {
     }
 
     private func clusterSummary() -> ClusterSummary {
-        var total = Resources()
-        for agent in agents.values where agent.isRegistered { total += agent.info.resources }
+        var (total, oversubscribed, used) = (Resources(), Resources(), Resources())
+        for agent in agents.values where agent.isRegistered {
+            total += agent.info.resources
+            oversubscribed += agent.oversubscribed
+            if let usage = agent.usage { used += usage.amounts }
+        }
         let executors = frameworks.values.reduce(into: Resources()) { sum, framework in
             sum += allocated(framework.executors, of: framework.id)
         }
@@ -224,6 +229,7 @@ extension Master {
             frameworksConnected: frameworks.values.count(where: \.isConnected),
             frameworksDisconnected: frameworks.values.count { !$0.isConnected },
             offersOutstanding: offers.count, tasks: tasks.values.map(\.state), total: total,
-            allocated: allocated(tasks.keys) + executors, offered: offered(offers.keys))
+            allocated: allocated(tasks.keys) + executors, offered: offered(offers.keys),
+            oversubscribed: oversubscribed, used: used)
     }
 }

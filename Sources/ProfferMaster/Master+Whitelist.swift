@@ -18,7 +18,7 @@ extension Master {
 
     /// Tells the allocator what an agent has, whether it may be offered and, if not, why.
     mutating func tellAllocator(_ row: AgentRow) {
-        allocator.setAgent(row.info, isActive: isOfferable(row))
+        allocator.setAgent(row.offerableInfo, isActive: isOfferable(row))
         if row.state == .active, !isListed(row.info.hostname) {
             allocator.deactivate(agent: row.id, because: .whitelist)
         }

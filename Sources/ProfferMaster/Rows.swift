@@ -79,6 +79,8 @@ struct AgentRow: Sendable {
     var endingExecutors: OrderedSet<ExecutorKey> = []
     var offers: OrderedKeys<OfferID> = []
     var usage: AgentUsage?
+    /// What it offers beyond its resources; all of it revocable.
+    var oversubscribed = Resources()
 
     /// Whether it may still be heard of and its resources be used.
     var isRegistered: Bool {

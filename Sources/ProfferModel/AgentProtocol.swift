@@ -57,68 +57,6 @@ public enum ExecutorEvent: Hashable, Sendable {
     case heartbeat
 }
 
-/// What one task uses.
-public struct TaskUsage: Hashable, Sendable {
-    /// The task.
-    public var key: TaskKey
-    /// User and system time so far, of all its processes.
-    public var cpuTime: Duration
-    /// Resident size of all its processes.
-    public var memoryBytes: Int64
-    /// How many processes it has.
-    public var processes: Int
-
-    /// Sets every field; what is left out has the default shown.
-    public init(
-        key: TaskKey,
-        cpuTime: Duration = .zero,
-        memoryBytes: Int64 = 0,
-        processes: Int = 0
-    ) {
-        self.key = key
-        self.cpuTime = cpuTime
-        self.memoryBytes = memoryBytes
-        self.processes = processes
-    }
-}
-
-/// What one agent uses.
-public struct AgentUsage: Hashable, Sendable {
-    /// Busy time of all cores since boot.
-    public var cpuTime: Duration
-    /// The one-minute load average, in thousandths.
-    public var loadMillis: Int64
-    /// Memory not available to new processes.
-    public var memoryUsedBytes: Int64
-    /// Memory of the node.
-    public var memoryTotalBytes: Int64
-    /// Used on the file system of the sandboxes.
-    public var diskUsedBytes: Int64
-    /// Size of that file system.
-    public var diskTotalBytes: Int64
-    /// Each live task.
-    public var tasks: [TaskUsage]
-
-    /// Sets every field; what is left out has the default shown.
-    public init(
-        cpuTime: Duration = .zero,
-        loadMillis: Int64 = 0,
-        memoryUsedBytes: Int64 = 0,
-        memoryTotalBytes: Int64 = 0,
-        diskUsedBytes: Int64 = 0,
-        diskTotalBytes: Int64 = 0,
-        tasks: [TaskUsage] = []
-    ) {
-        self.cpuTime = cpuTime
-        self.loadMillis = loadMillis
-        self.memoryUsedBytes = memoryUsedBytes
-        self.memoryTotalBytes = memoryTotalBytes
-        self.diskUsedBytes = diskUsedBytes
-        self.diskTotalBytes = diskTotalBytes
-        self.tasks = tasks
-    }
-}
-
 /// Whether a task lives and dies with others.
 public enum TaskGrouping: Hashable, Sendable {
     /// Not said: by an agent of a version before 0.2.
@@ -228,6 +166,8 @@ public enum AgentToMaster: Hashable, Sendable {
     case message(ExecutorKey, data: [UInt8])
     /// What it uses.
     case usage(AgentUsage)
+    /// What may be offered of it beyond its resources until it says otherwise; all revocable.
+    case oversubscribed(Resources)
     /// Answers a ping.
     case pong(number: UInt64)
     /// Leaves for good; its tasks are dead.

@@ -194,6 +194,8 @@ public struct AgentSummary: Hashable, Sendable {
     public var allocated: Resources
     /// What is offered.
     public var offered: Resources
+    /// What it offers beyond that because it is not used; all of it revocable.
+    public var oversubscribed: Resources
     /// Its version.
     public var version: String
     /// When it joined.
@@ -214,6 +216,7 @@ public struct AgentSummary: Hashable, Sendable {
         total: Resources = Resources(),
         allocated: Resources = Resources(),
         offered: Resources = Resources(),
+        oversubscribed: Resources = Resources(),
         version: String = "",
         registeredAt: WallTime? = nil,
         tasks: Int = 0,
@@ -226,6 +229,7 @@ public struct AgentSummary: Hashable, Sendable {
         self.total = total
         self.allocated = allocated
         self.offered = offered
+        self.oversubscribed = oversubscribed
         self.version = version
         self.registeredAt = registeredAt
         self.tasks = tasks
@@ -417,6 +421,11 @@ public struct ClusterSummary: Hashable, Sendable {
     public var allocated: Resources
     /// What is offered.
     public var offered: Resources
+    /// What agents offer beyond that because it is not used; all of it revocable.
+    public var oversubscribed: Resources
+    /// What the nodes of agents use: `cpus` of all processes in the interval before their newest
+    /// report, `mem` and `disk` in MiB.
+    public var used: Resources
 
     /// Sets every field; what is left out has the default shown.
     public init(
@@ -429,7 +438,9 @@ public struct ClusterSummary: Hashable, Sendable {
         tasks: [TaskState] = [],
         total: Resources = Resources(),
         allocated: Resources = Resources(),
-        offered: Resources = Resources()
+        offered: Resources = Resources(),
+        oversubscribed: Resources = Resources(),
+        used: Resources = Resources()
     ) {
         self.master = master
         self.startedAt = startedAt
@@ -441,6 +452,8 @@ public struct ClusterSummary: Hashable, Sendable {
         self.total = total
         self.allocated = allocated
         self.offered = offered
+        self.oversubscribed = oversubscribed
+        self.used = used
     }
 }
 

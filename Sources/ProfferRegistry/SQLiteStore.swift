@@ -26,6 +26,7 @@ public final class SQLiteStore: Sendable {
         var isWriting = false
         var failure: StoreProblem?
         var isClosed = false
+        var relieve: (@Sendable () -> Bool)?
         /// The fence of the owner, if the file has one.
         var token: Int64?
     }
@@ -196,6 +197,23 @@ public final class SQLiteStore: Sendable {
         queue.sync { try? database.close() }
     }
 
+    /// Has `relieve` called when something cannot be written, before that is a failure.
+    ///
+    /// When it says that there is more room now, it is tried again. On a thread of the store's own.
+    public func setRelief(_ relieve: @escaping @Sendable () -> Bool) {
+        state.withLock { $0.relieve = relieve }
+    }
+
+    private func writeWithRelief(_ batches: [Batch]) throws {
+        do {
+            try write(batches)
+        } catch {
+            guard !(error is StoreProblem), let relieve = state.withLock({ $0.relieve }), relieve()
+            else { throw error }
+            try write(batches)
+        }
+    }
+
     private func writeAll() {
         var pause: UInt32 = 0
         while true {
@@ -213,7 +231,7 @@ public final class SQLiteStore: Sendable {
             var problem = state.withLock { $0.failure }
             if problem == nil {
                 do {
-                    try write(batches)
+                    try writeWithRelief(batches)
                 } catch {
                     let failure =
                         error as? StoreProblem

@@ -40,10 +40,15 @@ public struct AgentDaemonConfiguration: Sendable {
     public var operatorTokenFile: String?
     /// From one report of what the node uses to the next.
     public var usageInterval = AgentNode.usageInterval
+    /// How it offers what its tasks hold but do not use; absent for not at all.
+    public var oversubscription: Oversubscription?
     /// The most that each file of a task's output has, in bytes.
     public var taskOutputBytes = 10 << 20
     /// How many files there may be of each output of a task.
     public var taskOutputFiles = 5
+    /// What it keeps of the disk for its own records, in bytes; a part of a hundred of the disk at
+    /// most, up to 32 MiB, when absent.
+    public var reservedDiskBytes: Int64?
     /// When the directories of what has ended are removed.
     public var collection = CollectionRule()
     /// From one look at ended directories and the disk to the next.
@@ -101,6 +106,7 @@ public struct AgentDaemonConfiguration: Sendable {
         try readFiles(settings)
         fetch = try FetchSettings(settings)
         isolation = try IsolationSettings(settings)
+        oversubscription = try Oversubscription.read(settings)
         resources = try settings.text("resources").map(ResourcesFlag.read)
         do throws(ResourceTextProblem) {
             attributes = try settings.text("attributes").map(Attribute.list(text:)) ?? []
@@ -126,6 +132,10 @@ public struct AgentDaemonConfiguration: Sendable {
         }
         diskWatchInterval = try settings.duration(
             "disk-watch-interval", default: diskWatchInterval)
+        if settings.text("reserved-disk") != nil {
+            reservedDiskBytes =
+                Int64(try settings.number("reserved-disk", default: 32, in: 0...1_048_576)) << 20
+        }
     }
 }
 
@@ -167,10 +177,18 @@ public struct AgentDaemon: Sendable {
             isolation, work: work, name: SocketPath.digest(of: work),
             hasSecrets: configuration.secrets != nil || configuration.secretsDirectory != nil,
             logger: logger)
-        let node = try makeNode(directory, work, keys, metrics, isolation)
+        let place = IsolationStart.protectProcessor(isolation, logger: logger)
+        defer { place?.leave() }
+        let reserve = DiskReserve(
+            file: ReservedFile(
+                directory.file("reserve"), bytes: configuration.reservedDiskBytes ?? 32 << 20,
+                isExact: configuration.reservedDiskBytes != nil),
+            interval: configuration.diskWatchInterval, logger: logger)
+        let node = try makeNode(directory, work, keys, metrics, isolation, place, reserve)
         let server = AgentServer(
             sandboxes: Self.sandboxes(work, node), metrics: metrics,
-            sessions: try sessions(node, work, isolation), audit: audit)
+            sessions: try sessions(node, work, isolation),
+            usage: { await Self.usage(of: node) }, audit: audit)
         let port = PortPromise()
         let host = configuration.host
         var quiet = logger
@@ -201,13 +219,14 @@ public struct AgentDaemon: Sendable {
             [
                 HTTPService(address: "\(host):\(configuration.httpPort)", application: application),
                 service, UserSignalService { node.stop(unregister: true) },
-                collector(work, node),
+                collector(work, node), reserve,
             ], logger: logger)
     }
 
     private func makeNode(
         _ directory: DataDirectory, _ work: String, _ keys: KeyPair,
-        _ metrics: PrometheusRegistry, _ isolation: IsolationSettings
+        _ metrics: PrometheusRegistry, _ isolation: IsolationSettings,
+        _ place: NodeCgroups.Place?, _ reserve: DiskReserve
     ) throws -> AgentNode {
         var agent = configuration.agent
         agent.workDirectory = work
@@ -222,6 +241,7 @@ public struct AgentDaemon: Sendable {
         let secrets = try secretProvider()
         let address = try SocketPath.address(in: directory)
         let store = try directory.store("agent.sqlite")
+        store.setRelief(reserve.release)
         let info = AgentInfo(
             hostname: configuration.hostname ?? NodeProbe.hostname,
             resources: try offered(isolation.gpus, diskAt: work),
@@ -236,12 +256,24 @@ public struct AgentDaemon: Sendable {
             store: DurableStore(agent: store),
             host: ProcessExecutorHost(
                 root: work, program: try executorPath(), agentAddress: address,
-                isolation: isolation, variables: executorVariables(work),
+                isolation: isolation, unprotected: place.map { [$0.origin] } ?? [],
+                variables: executorVariables(work),
                 complain: { [logger] problem in
                     logger.error("what a task has left stays", metadata: ["error": "\(problem)"])
                 }),
             context: Context(), logger: logger, metrics: metrics,
-            usageInterval: configuration.usageInterval, secrets: secrets)
+            usageInterval: configuration.usageInterval,
+            oversubscription: configuration.oversubscription, secrets: secrets)
+    }
+
+    /// What the node and its tasks use, for `/metrics`.
+    private static func usage(of node: AgentNode) async -> String {
+        guard case .summary(let report)? = try? await node.answer(.summary) else { return "" }
+        let live = report.tasks.filter { !$0.state.isTerminal }
+        return UsageText(
+            usage: report.usage, total: report.info.resources,
+            tasks: live.map { (key: $0.key, resources: $0.resources) }
+        ).text
     }
 
     private func secretProvider() throws -> (any SecretProvider)? {
@@ -314,8 +346,12 @@ public struct AgentDaemon: Sendable {
     private func executorVariables(_ work: String) -> [EnvironmentVariable] {
         var fetch = configuration.fetch
         fetch.directory = work + "/fetch"
+        let (seconds, rest) = configuration.usageInterval.components
+        let milliseconds = min(max(0, seconds), 1_000_000) * 1000 + rest / 1_000_000_000_000_000
         return [
             EnvironmentVariable(name: "PROFFER_FETCH", value: fetch.json.description),
+            EnvironmentVariable(
+                name: "PROFFER_USAGE_INTERVAL_MS", value: "\(max(1, milliseconds))"),
             EnvironmentVariable(
                 name: "PROFFER_OUTPUT_LIMIT_BYTES", value: "\(configuration.taskOutputBytes)"),
             EnvironmentVariable(

@@ -38,6 +38,7 @@ public final class AgentNode: Sendable {
     private let secrets: (any SecretProvider)?
     private let sink: AgentSink
     private let usageInterval: Duration
+    private let oversubscription: Oversubscription?
     private let reactor: Reactor<AgentMail>
     private let records: KeptRecords<AgentRecord>
 
@@ -53,6 +54,7 @@ public final class AgentNode: Sendable {
     ///   - logger: For what an operator should know.
     ///   - metrics: Takes its figures.
     ///   - usageInterval: From one report of what the node uses to the next.
+    ///   - oversubscription: How it offers what its tasks do not use; `nil` for not at all.
     ///   - clock: What the time is for its decisions.
     ///   - secrets: Finds the secrets that tasks name; without it they have none.
     /// - Throws: When the checkpoints cannot be read or descriptors run out.
@@ -60,7 +62,8 @@ public final class AgentNode: Sendable {
         configuration: AgentConfiguration, info: AgentInfo, links: AgentLinks,
         store: any RecordStore<AgentRecord>, host: any ExecutorHost, context: Context,
         logger: Logger, metrics: any MetricsFactory,
-        usageInterval: Duration = AgentNode.usageInterval, clock: ShiftedClock = ShiftedClock(),
+        usageInterval: Duration = AgentNode.usageInterval,
+        oversubscription: Oversubscription? = nil, clock: ShiftedClock = ShiftedClock(),
         secrets: (any SecretProvider)? = nil
     ) throws {
         self.configuration = configuration
@@ -70,6 +73,7 @@ public final class AgentNode: Sendable {
         self.host = host
         self.secrets = secrets
         self.usageInterval = usageInterval
+        self.oversubscription = oversubscription
         sink = AgentSink(logger: logger, metrics: metrics)
         records = KeptRecords(try store.load())
         var transport = ReactorConfiguration(
@@ -101,13 +105,17 @@ public final class AgentNode: Sendable {
         let living = livingExecutors()
         host.settle(living: living, hasRecords: !records.all.isEmpty)
         _ = try reactor.start {
-            [configuration, records, store, host, secrets, sink, usageInterval, info, clock] in
+            [
+                configuration, records, store, host, secrets, sink, usageInterval,
+                oversubscription, info, clock
+            ] in
             let now = clock.now()
             return AgentHandler(
                 machine: Agent(
                     configuration: configuration, info: info, bootID: NodeProbe.bootID,
                     replaying: records.take(), livingExecutors: living,
-                    wallClock: clock.wallClock(), seed: SystemClock.seed(), at: now),
+                    wallClock: clock.wallClock(), seed: SystemClock.seed(),
+                    oversubscription: oversubscription, at: now),
                 store: store, host: host, secrets: secrets, sink: sink,
                 usageInterval: usageInterval, at: now,
                 measure: { UsageProbe.node(diskAt: configuration.workDirectory) },

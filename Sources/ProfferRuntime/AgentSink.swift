@@ -20,6 +20,7 @@ final class AgentSink: Sendable {
     private let executorStarts: Counter
     private let executorEnds: Counter
     private let retries: Counter
+    private let preemptions: Counter
     private let malformedMessages: Counter
 
     init(logger: Logger, metrics: any MetricsFactory) {
@@ -35,6 +36,7 @@ final class AgentSink: Sendable {
         executorStarts = counter("proffer_agent_executor_starts_total")
         executorEnds = counter("proffer_agent_executor_ends_total")
         retries = counter("proffer_agent_status_update_resends_total")
+        preemptions = counter("proffer_agent_task_preemptions_total")
         malformedMessages = counter("proffer_malformed_messages_total")
     }
 
@@ -55,10 +57,11 @@ final class AgentSink: Sendable {
         case .executorLaunched: executorStarts.increment()
         case .executorEnded: executorEnds.increment()
         case .updateRetried: retries.increment()
+        case .taskPreempted: preemptions.increment()
         case .recovered, .rebooted, .registered, .masterLost, .taskAccepted, .taskRefused,
-            .taskLate, .duplicateUpdate, .updateRefused, .strayAcknowledgement, .taskForgotten,
-            .executorSubscribed, .executorAway, .executorStopping, .executorRejected, .ignored,
-            .volumeDestroyed:
+            .oversubscribed, .taskLate, .duplicateUpdate, .updateRefused, .strayAcknowledgement,
+            .taskForgotten, .executorSubscribed, .executorAway, .executorStopping,
+            .executorRejected, .ignored, .volumeDestroyed:
             break
         }
     }
@@ -71,9 +74,9 @@ final class AgentSink: Sendable {
             true
         case .taskState(_, let state, _, _): state != .failed && state != .lost && state != .gone
         case .recovered, .rebooted, .registered, .masterLost, .taskRefused, .taskLate,
-            .updateRefused,
-            .executorLaunched, .executorSubscribed, .executorAway, .executorStopping,
-            .executorEnded, .executorRejected, .volumeDestroyed:
+            .updateRefused, .taskPreempted, .oversubscribed, .executorLaunched,
+            .executorSubscribed, .executorAway, .executorStopping, .executorEnded,
+            .executorRejected, .volumeDestroyed:
             false
         }
     }
@@ -112,8 +115,12 @@ final class AgentSink: Sendable {
             .executorEnded, .executorRejected:
             return executorLine(of: observation)
         case .taskAccepted, .taskRefused, .taskLate, .taskState, .updateRetried,
-            .duplicateUpdate, .updateRefused, .strayAcknowledgement, .taskForgotten:
+            .duplicateUpdate, .updateRefused, .strayAcknowledgement, .taskForgotten,
+            .taskPreempted:
             return taskLine(of: observation)
+        case .oversubscribed(let resources):
+            return Line(
+                .info, "offers what its tasks do not use", ["resources": "\(resources)"])
         case .ignored(let what): return Line(.debug, "ignored a message", ["what": "\(what)"])
         }
     }
@@ -156,6 +163,10 @@ final class AgentSink: Sendable {
         case .taskAccepted(let key, _, let sandbox):
             return Line(
                 .debug, "took on a task", about(key).merging(["sandbox": "\(sandbox)"]) { $1 })
+        case .taskPreempted(let key, let reason):
+            return Line(
+                .warning, "kills a revocable task for the others' sake",
+                about(key).merging(["reason": "\(reason)"]) { $1 })
         case .taskRefused(let key, let reason):
             return Line(
                 .info, "did not take on a task",

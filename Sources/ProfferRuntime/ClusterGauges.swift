@@ -39,6 +39,10 @@ struct ClusterGauges: Sendable {
     private let refusedKeys: Total
     private let resources: [(String, [(String, Gauge)])]
 
+    private static let states = [
+        "total", "allocated", "offered", "oversubscribed", "revocable_allocated", "used",
+    ]
+
     init(_ metrics: any MetricsFactory) {
         func gauge(_ name: String, _ dimensions: [(String, String)] = []) -> Gauge {
             Gauge(label: name, dimensions: dimensions, factory: metrics)
@@ -70,7 +74,7 @@ struct ClusterGauges: Sendable {
         resources = ["cpus", "mem", "disk", "gpus"].map { kind in
             (
                 kind,
-                ["total", "allocated", "offered"].map { state in
+                Self.states.map { state in
                     (state, gauge("proffer_resources", [("kind", kind), ("state", state)]))
                 }
             )
@@ -98,7 +102,10 @@ struct ClusterGauges: Sendable {
                 let amounts =
                     switch state {
                     case "total": summary.total
-                    case "allocated": summary.allocated
+                    case "allocated": summary.allocated.nonRevocable
+                    case "revocable_allocated": summary.allocated.revocable
+                    case "oversubscribed": summary.oversubscribed
+                    case "used": summary.used
                     default: summary.offered
                     }
                 gauge.record(amounts.scalar(kind).doubleValue)

@@ -3,6 +3,7 @@ internal import Logging
 internal import ProfferAgent
 internal import ProfferContainers
 internal import ServiceLifecycle
+internal import Synchronization
 
 /// Removes the directories of tasks and executors that have ended, when it is time to.
 struct DirectoryCollector: Service {
@@ -55,7 +56,15 @@ struct DirectoryCollector: Service {
         let use = directories.diskUse()
         let due = rule.due(candidates, use: use)
         if !due.isEmpty { try await discard(due) }
-        let (removed, left) = await onOwnThread { directories.removeDiscarded() }
+        // A task may leave millions of files; the agent's end does not wait for all of them.
+        let isStopped = Atomic(false)
+        let (removed, left) = await withTaskCancellationHandler {
+            await onOwnThread {
+                directories.removeDiscarded { isStopped.load(ordering: .relaxed) }
+            }
+        } onCancel: {
+            isStopped.store(true, ordering: .relaxed)
+        }
         if removed > 0 {
             logger.info(
                 "removed directories of ended tasks and executors",

@@ -132,7 +132,7 @@ enum IsolationStart {
             throw problem(settings, because: error.description)
         }
         let facts = NodeIsolation.facts(for: settings)
-        if facts.isRoot { NodeIsolation.protectFromOutOfMemory() }
+        if facts.isRoot { protectMemory(logger) }
         if let planner = TaskPlanner(settings: settings, facts: facts).cgroups {
             guard facts.isRoot else {
                 throw problem(settings, because: "only root may limit tasks on this node")
@@ -167,6 +167,35 @@ enum IsolationStart {
         if settings.mode == .oci { metadata["runtime"] = "\(settings.containers.runtime)" }
         logger.info("how tasks are kept apart", metadata: metadata)
         return settings
+    }
+
+    private static func protectMemory(_ logger: Logger) {
+        do throws(SystemError) {
+            try NodeIsolation.protectFromOutOfMemory()
+        } catch {
+            logger.warning(
+                "the kernel can take the agent's memory before that of others",
+                metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Gives the agent ten times the weight of all tasks together, where tasks have cgroups.
+    ///
+    /// - Returns: How it leaves that again; `nil` when it was not done.
+    static func protectProcessor(
+        _ settings: IsolationSettings, logger: Logger
+    ) -> NodeCgroups.Place? {
+        let facts = NodeIsolation.facts(for: settings)
+        guard let planner = TaskPlanner(settings: settings, facts: facts).cgroups else {
+            return nil
+        }
+        do throws(SystemError) {
+            return try NodeCgroups.protectProcessor(planner)
+        } catch {
+            logger.warning(
+                "tasks can keep the agent waiting for a processor", metadata: ["error": "\(error)"])
+            return nil
+        }
     }
 
     private static func findRuntime(

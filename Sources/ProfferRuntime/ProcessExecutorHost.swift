@@ -50,6 +50,7 @@ public final class ProcessExecutorHost: ExecutorHost {
     private let program: String
     private let agentAddress: String
     private let isolation: IsolationSettings
+    private let unprotected: [String]
     private let plans: PlanRunner
     private let containers: ExecutorContainers
     private let directories: EndedDirectories
@@ -67,12 +68,14 @@ public final class ProcessExecutorHost: ExecutorHost {
     ///   - program: The path of `proffer-executor`.
     ///   - agentAddress: Where executors reach the agent, `ipc://…`.
     ///   - isolation: How tasks are kept apart.
+    ///   - unprotected: The files of cgroups that custom executors enter, because the agent is in
+    ///     one that protects it.
     ///   - variables: What executors of the agent's own are told beside that.
     ///   - complain: Told what an executor has left that cannot be undone.
     /// - Throws: When descriptors run out.
     public init(
         root: String, program: String, agentAddress: String,
-        isolation: IsolationSettings = IsolationSettings(),
+        isolation: IsolationSettings = IsolationSettings(), unprotected: [String] = [],
         variables: [EnvironmentVariable] = [],
         complain: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
@@ -80,6 +83,7 @@ public final class ProcessExecutorHost: ExecutorHost {
         self.program = program
         self.agentAddress = agentAddress
         self.isolation = isolation
+        self.unprotected = unprotected
         self.variables = variables
         self.complain = complain
         directories = EndedDirectories(root: root)
@@ -186,6 +190,10 @@ public final class ProcessExecutorHost: ExecutorHost {
                 command = launch.info.command ?? CommandInfo()
                 command.user = launch.user
                 confinement = try containers.prepare(launch)
+                // It is the framework's program: the node's memory is taken from it as from tasks,
+                // and it has no part in what protects the agent.
+                confinement.oomScore = isolation.oomScore
+                if confinement.cgroups.isEmpty { confinement.cgroups = unprotected }
             } else {
                 // Our own executor keeps the agent's user, out of reach of its tasks, and gives
                 // each of them its own.

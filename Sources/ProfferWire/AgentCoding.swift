@@ -30,38 +30,6 @@ extension PBInternalExecutorKey {
     }
 }
 
-extension PBAgentUsage {
-    init(_ usage: AgentUsage) {
-        self.init()
-        cpuNanoseconds = usage.cpuTime.inNanoseconds
-        loadMillis = usage.loadMillis
-        memoryUsedBytes = usage.memoryUsedBytes
-        memoryTotalBytes = usage.memoryTotalBytes
-        diskUsedBytes = usage.diskUsedBytes
-        diskTotalBytes = usage.diskTotalBytes
-        tasks = usage.tasks.map { task in
-            var coded = PBTaskUsage()
-            coded.key = PBTaskKey(task.key)
-            coded.cpuNanoseconds = task.cpuTime.inNanoseconds
-            coded.memoryBytes = task.memoryBytes
-            coded.processes = Int32(clamping: task.processes)
-            return coded
-        }
-    }
-
-    var model: AgentUsage {
-        AgentUsage(
-            cpuTime: .nanoseconds(cpuNanoseconds), loadMillis: loadMillis,
-            memoryUsedBytes: memoryUsedBytes, memoryTotalBytes: memoryTotalBytes,
-            diskUsedBytes: diskUsedBytes, diskTotalBytes: diskTotalBytes,
-            tasks: tasks.map {
-                TaskUsage(
-                    key: $0.key.model, cpuTime: .nanoseconds($0.cpuNanoseconds),
-                    memoryBytes: $0.memoryBytes, processes: Int($0.processes))
-            })
-    }
-}
-
 extension PBInternalAgentMessage.Reregister {
     init(_ body: Reregistration) {
         self.init()
@@ -152,6 +120,8 @@ extension WireCodec {
             coded.message.key = PBInternalExecutorKey(key)
             coded.message.data = Data(data)
         case .usage(let usage): coded.usage = PBAgentUsage(usage)
+        case .oversubscribed(let resources):
+            coded.oversubscribed.resources = ProfferWire.coded(resources)
         case .pong(let number): coded.pong = number
         case .unregister: coded.unregister = .init()
         }
@@ -186,6 +156,7 @@ extension WireCodec {
             return .executorExited(body.key.model, status: Int(body.status))
         case .message(let body): return .message(body.key.model, data: [UInt8](body.data))
         case .usage(let usage): return .usage(usage.model)
+        case .oversubscribed(let body): return .oversubscribed(try model(body.resources))
         case .pong(let number): return .pong(number: number)
         case .unregister: return .unregister
         case nil: throw .missing("content")

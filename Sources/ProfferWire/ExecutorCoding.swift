@@ -32,15 +32,7 @@ extension WireCodec {
         case .heartbeat: coded.type = .heartbeat
         case .usage(let tasks):
             coded.type = .usage
-            coded.usage.tasks = tasks.map { usage in
-                var one = PBExecutorCall.TaskUsage()
-                one.frameworkID = PBFrameworkID(usage.key.framework)
-                one.taskID = PBTaskID(usage.key.task)
-                one.cpuNanoseconds = usage.cpuTime.inNanoseconds
-                one.memoryBytes = usage.memoryBytes
-                one.processes = Int32(clamping: usage.processes)
-                return one
-            }
+            coded.usage.tasks = tasks.map { PBExecutorCall.TaskUsage($0) }
         }
         return bytes(coded)
     }
@@ -73,15 +65,7 @@ extension WireCodec {
             case .message:
                 .message([UInt8](try body(coded.message, coded.hasMessage, "message").data))
             case .heartbeat: .heartbeat
-            case .usage:
-                .usage(
-                    coded.usage.tasks.map {
-                        TaskUsage(
-                            key: TaskKey(
-                                FrameworkID($0.frameworkID.value), TaskID($0.taskID.value)),
-                            cpuTime: .nanoseconds($0.cpuNanoseconds),
-                            memoryBytes: $0.memoryBytes, processes: Int($0.processes))
-                    })
+            case .usage: .usage(coded.usage.tasks.map(\.model))
             case .unknown: throw .missing("type")
             }
         return ExecutorMessage(

@@ -49,6 +49,7 @@ extension PBOperatorResponse.GetAgents.Agent {
         if let usage = summary.usage { self.usage = PBAgentUsage(usage) }
         if let drain = summary.drain { drainInfo = PBDrainInfo(drain) }
         if let away = summary.unavailability { unavailability = PBUnavailability(away) }
+        oversubscribedResources = coded(summary.oversubscribed)
     }
 
     /// The state in our words and in those of Mesos.
@@ -68,7 +69,8 @@ extension PBOperatorResponse.GetAgents.Agent {
             info: try agentInfo.model(), state: stateModel,
             total: try ProfferWire.model(totalResources),
             allocated: try ProfferWire.model(allocatedResources),
-            offered: try ProfferWire.model(offeredResources), version: version,
+            offered: try ProfferWire.model(offeredResources),
+            oversubscribed: try ProfferWire.model(oversubscribedResources), version: version,
             registeredAt: hasRegisteredTime ? registeredTime.model : nil,
             tasks: try count(tasks, "agent.tasks"), usage: hasUsage ? usage.model : nil,
             drain: hasDrainInfo ? drainInfo.model : nil,
@@ -278,6 +280,8 @@ extension PBOperatorResponse.GetSummary {
         totalResources = coded(summary.total)
         allocatedResources = coded(summary.allocated)
         offeredResources = coded(summary.offered)
+        oversubscribedResources = coded(summary.oversubscribed)
+        usedResources = coded(summary.used)
     }
 
     func model() throws(WireError) -> ClusterSummary {
@@ -293,6 +297,8 @@ extension PBOperatorResponse.GetSummary {
             tasks: tasks.map { ProfferWire.model($0) },
             total: try ProfferWire.model(totalResources),
             allocated: try ProfferWire.model(allocatedResources),
-            offered: try ProfferWire.model(offeredResources))
+            offered: try ProfferWire.model(offeredResources),
+            oversubscribed: try ProfferWire.model(oversubscribedResources),
+            used: try ProfferWire.model(usedResources))
     }
 }

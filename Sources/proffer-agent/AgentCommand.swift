@@ -96,6 +96,46 @@ struct AgentCommand: AsyncParsableCommand {
     var usageInterval: String?
 
     @Option(
+        help: """
+            What is offered revocably beyond the resources: 'slack' (a part of the processor time \
+            that tasks do not use), or fixed amounts such as cpus:2 (default: off).
+            """)
+    var oversubscribe: String?
+
+    @Option(
+        name: .customLong("oversubscribe-share"),
+        help: "The part of the slack that is offered, in percent (default: 50).")
+    var oversubscribeShare: String?
+
+    @Option(
+        name: .customLong("oversubscribe-interval"),
+        help: "Pause between two rises of what is offered beyond the resources (default: 15s).")
+    var oversubscribeInterval: String?
+
+    @Option(
+        name: .customLong("pressure-cpu"),
+        help: """
+            Revocable tasks are killed when more of the processors is busy, in percent; 101 is \
+            never (default: 90).
+            """)
+    var pressureCPU: String?
+
+    @Option(
+        name: .customLong("pressure-memory"),
+        help: "The same for memory in use (default: 90).")
+    var pressureMemory: String?
+
+    @Option(
+        name: .customLong("pressure-stall"),
+        help: "The same for the time that processes wait for memory (default: 10).")
+    var pressureStall: String?
+
+    @Option(
+        name: .customLong("pressure-patience"),
+        help: "After so many measurements beyond a limit in a row a task goes (default: 3).")
+    var pressurePatience: String?
+
+    @Option(
         name: .customLong("executor-idle-timeout"),
         help: "Without tasks for so long, an executor is stopped (default: 5m).")
     var executorIdleTimeout: String?
@@ -116,6 +156,22 @@ struct AgentCommand: AsyncParsableCommand {
         name: .customLong("cpu-limit"),
         help: "Whether cpus are the most that a task gets, true or false (default: false).")
     var cpuLimit: String?
+
+    @Option(
+        name: .customLong("disk-limit"),
+        help: """
+            Whether a task is killed whose sandbox takes more than its disk, true or false \
+            (default: false).
+            """)
+    var diskLimit: String?
+
+    @Option(
+        name: .customLong("reserved-disk"),
+        help: """
+            MiB that the agent keeps for its own records on a disk that tasks fill (default: 32, \
+            at most 1 % of the disk).
+            """)
+    var reservedDisk: String?
 
     @Option(
         name: .customLong("task-swap"),
@@ -277,7 +333,12 @@ struct AgentCommand: AsyncParsableCommand {
             "operator-token-file": operatorTokenFile,
             "secrets-directory": secretsDirectory, "launch-timeout": launchTimeout,
             "usage-interval": usageInterval, "executor-idle-timeout": executorIdleTimeout,
+            "oversubscribe": oversubscribe, "oversubscribe-share": oversubscribeShare,
+            "oversubscribe-interval": oversubscribeInterval, "pressure-cpu": pressureCPU,
+            "pressure-memory": pressureMemory, "pressure-stall": pressureStall,
+            "pressure-patience": pressurePatience,
             "isolation": isolation, "cgroup-root": cgroupRoot, "cpu-limit": cpuLimit,
+            "disk-limit": diskLimit, "reserved-disk": reservedDisk,
             "task-swap": taskSwap, "task-processes": taskProcesses, "task-cores": taskCores,
             "disk-limit": diskLimit, "disk-interval": diskInterval,
             "runtime": runtime, "volume-drivers": volumeDrivers,

@@ -14,6 +14,7 @@ internal import ProfferZeroMQ
 //   PROFFER_DIRECTORY                           its own directory; the working directory if unset
 //   PROFFER_RECOVERY_TIMEOUT_MS                 how long it waits for its agent; 900000 if unset
 //   PROFFER_SHUTDOWN_GRACE_MS                   from SHUTDOWN to its end; 5000 if unset
+//   PROFFER_USAGE_INTERVAL_MS                   how often it measures its tasks; 5000 if unset
 //   PROFFER_OUTPUT_LIMIT_BYTES                  size of a task's stdout and stderr; 10 MiB if unset
 //   PROFFER_OUTPUT_FILES                        how many there may be of each; 5 if unset
 //   PROFFER_FETCH                               what may be fetched for tasks, see FetchSettings;
@@ -88,6 +89,7 @@ let configuration = ExecutorShellConfiguration(
     directory: variable("PROFFER_DIRECTORY") ?? ".",
     shutdownGrace: milliseconds("PROFFER_SHUTDOWN_GRACE_MS", default: .seconds(5)),
     recoveryTimeout: milliseconds("PROFFER_RECOVERY_TIMEOUT_MS", default: .seconds(900)),
+    usageInterval: milliseconds("PROFFER_USAGE_INTERVAL_MS", default: .seconds(5)),
     outputLimitBytes: outputLimit, outputFiles: outputFiles, fetch: fetch(),
     isolation: IsolationSettings(environment: variable),
     containerID: ContainerID(variable("PROFFER_CONTAINER_ID") ?? "executor"),

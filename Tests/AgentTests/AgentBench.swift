@@ -30,12 +30,14 @@ struct AgentBench {
     init(
         _ configuration: AgentConfiguration = AgentBench.configuration,
         replaying records: [AgentRecord] = [], living: [ContainerID] = [], bootID: String = "b1",
-        info: AgentInfo = AgentBench.info, at now: Instant = .zero
+        info: AgentInfo = AgentBench.info, oversubscription: Oversubscription? = nil,
+        at now: Instant = .zero
     ) {
         agent = Agent(
             configuration: configuration, info: info, bootID: bootID, replaying: records,
             livingExecutors: living,
-            wallClock: WallClock(.zero, is: WallTime(nanosecondsSince1970: 0)), seed: 7, at: now)
+            wallClock: WallClock(.zero, is: WallTime(nanosecondsSince1970: 0)), seed: 7,
+            oversubscription: oversubscription, at: now)
         self.now = now
     }
 

@@ -30,8 +30,8 @@ struct CommandLineTests {
                 "agent", "agents", "cp", "demo", "dev", "doctor", "exec", "files", "frameworks",
                 "keygen", "kill", "logs",
                 "maintenance", "offers", "priority", "ps", "quota", "rebind", "registry",
-                "reserve", "roles", "run", "simulate", "status", "stop", "task", "unreserve",
-                "weight", "whitelist", "why",
+                "reserve", "roles", "run", "simulate", "status", "stop", "task", "top",
+                "unreserve", "weight", "whitelist", "why",
             ])
     }
 

@@ -60,6 +60,26 @@ struct EndedDirectoriesTests {
         #expect(access(scratch.path + "/sandboxes/f/t2", F_OK) == 0)
     }
 
+    @Test("a removal that is stopped leaves the rest, and the next one goes on")
+    func stopped() throws {
+        let scratch = try Scratch()
+        let path = scratch.path + "/sandboxes/f/t"
+        _ = try Sandbox.create(["sandboxes", "f", "t"], below: scratch.path)
+        for number in 0..<100 {
+            close(open("\(path)/\(number)", O_CREAT | O_WRONLY, 0o600))
+        }
+        let directories = EndedDirectories(root: scratch.path)
+        try directories.discard([path])
+        var asked = 0
+        let first = directories.removeDiscarded {
+            asked += 1
+            return asked > 40
+        }
+        #expect(first.removed == 0 && first.left.isEmpty)
+        let rest = directories.removeDiscarded()
+        #expect(rest.removed == 1 && rest.left.isEmpty)
+    }
+
     @Test("one that is not there is told, and the others are discarded")
     func missing() throws {
         let scratch = try Scratch()

@@ -44,9 +44,9 @@ struct UnifiedTests {
         #expect(usage.memoryLimitBytes == 16384)
         #expect(usage.outOfMemoryKills == 1)
         #expect(usage.processes == 3)
-        #expect(usage.pressure?.processor == .microseconds(12))
+        #expect(usage.pressure?.cpu == .microseconds(12))
         #expect(usage.pressure?.memory == .microseconds(34))
-        #expect(usage.pressure?.disk == nil)
+        #expect(usage.pressure?.io == nil)
         withExtendedLifetime(scratch) {}
     }
 

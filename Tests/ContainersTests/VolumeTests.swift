@@ -172,8 +172,8 @@ struct VolumeTests {
         try shell("mkdir -p v sandbox/there; echo x >v/x")
         func link(_ name: String) throws {
             _ = try carryOut([
-                .makeLink(
-                    to: scratch.path + "/v", at: "\(scratch.path)/sandbox/\(name)",
+                .linkVolume(
+                    scratch.path + "/v", at: "\(scratch.path)/sandbox/\(name)",
                     below: scratch.path + "/sandbox")
             ])
         }

@@ -105,6 +105,22 @@ struct IsolationShellTests {
     }
 
     @Test(
+        "a task's report says how long it was held back, and how long it waited where that counts",
+        .enabled(if: canLimit, "needs root and writable cgroups"))
+    func throttling() async throws {
+        let bench = try Bench(IsolationSettings(mode: .cgroup, limitsCPU: true))
+        let info = TaskInfo(
+            name: "a", id: "a", agentID: "agent",
+            resources: Resources(cpus: Milli(thousandths: 50), mem: Milli(48)),
+            command: CommandInfo(value: "while :; do :; done"))
+        bench.agent.tell(.launch(info, sandbox: bench.scratch.makeDirectory("a")))
+        #expect(eventually { (bench.agent.usages.last?.throttledTime ?? .zero) > .zero })
+        let counts = access("/sys/fs/cgroup/unified/cgroup.pressure", F_OK) == 0
+        if counts { #expect(eventually { bench.agent.usages.last?.pressure?.cpu != nil }) }
+        #expect(await bench.finish())
+    }
+
+    @Test(
         "a task has ended when its last process has gone, escaped daemons included",
         .enabled(if: canLimit, "needs root and writable cgroups"))
     func daemon() async throws {

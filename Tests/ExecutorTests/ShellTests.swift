@@ -145,6 +145,25 @@ struct ShellTests {
         await pair.end()
     }
 
+    @Test("what a task has in its sandbox is reported, and what is taken out of it is not")
+    func diskUsage() async throws {
+        let pair = try Pair { $0.usageInterval = .milliseconds(20) }
+        pair.launch(
+            "a",
+            CommandInfo(
+                value: """
+                    head -c 3000000 /dev/zero >big
+                    while [ ! -e stop ]; do sleep 0.01; done; rm big; sleep 1000
+                    """))
+        #expect(
+            eventually { (pair.agent.usages.last?.diskBytes ?? 0) >= 3_000_000 })
+        close(open(pair.scratch.path + "/a/stop", O_CREAT | O_WRONLY, 0o600))
+        #expect(
+            eventually { (pair.agent.usages.last?.diskBytes ?? .max) < 1_000_000 })
+        #expect(pair.agent.usages.last?.network == nil)
+        await pair.end()
+    }
+
     @Test("a command health check makes a task healthy, then kills it")
     func healthCheck() async throws {
         let pair = try Pair()

@@ -90,7 +90,19 @@ extension Dice {
                     list { dice in
                         TaskUsage(
                             key: TaskKey(dice.id(), dice.id()), cpuTime: dice.duration(),
-                            memoryBytes: dice.int64(), processes: dice.int())
+                            memoryBytes: dice.int64(), processes: dice.int(),
+                            cpus: dice.maybe { Milli(thousandths: $0.int64()) },
+                            throttledTime: dice.maybe { $0.duration() },
+                            diskBytes: dice.maybe { $0.int64() },
+                            network: dice.maybe {
+                                NetworkUsage(receivedBytes: $0.int64(), sentBytes: $0.int64())
+                            },
+                            pressure: dice.maybe { dice in
+                                Pressure(
+                                    cpu: dice.maybe { $0.duration() },
+                                    memory: dice.maybe { $0.duration() },
+                                    io: dice.maybe { $0.duration() })
+                            })
                     })
             default: .heartbeat
             }

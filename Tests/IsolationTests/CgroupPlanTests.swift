@@ -210,13 +210,21 @@ struct CgroupPlanTests {
                 == ["memory.memsw.limit_in_bytes", "memory.limit_in_bytes"])
     }
 
+    @Test("what can be taken back has the least weight, whatever there is of it")
+    func revocable() {
+        let spare = Resources([Resource("cpus", .scalar(Milli(4)), isRevocable: true)])
+        #expect(CgroupLimits(spare, [], IsolationSettings()).cpus == .zero)
+        let limited = CgroupLimits(spare, [], IsolationSettings(limitsCPU: true))
+        #expect(limited.cpuLimit == Milli(4))
+    }
+
     // MARK: Settings
 
     @Test("what an executor is told arrives as it was")
     func environment() {
         let settings = IsolationSettings(
-            mode: .cgroup, cgroupRoot: "/a", limitsCPU: true, swapBytes: 7, processLimit: 9,
-            descriptorLimit: 11, cores: "0-3", oomScore: -5, user: "web")
+            mode: .cgroup, cgroupRoot: "/a", limitsCPU: true, limitsDisk: true, swapBytes: 7,
+            processLimit: 9, descriptorLimit: 11, cores: "0-3", oomScore: -5, user: "web")
         let list = settings.environment
         let read = IsolationSettings { name in list.last { $0.name == name }?.value }
         #expect(read == settings)

@@ -181,6 +181,7 @@ extension Stage {
             #expect(master.agents[offer.agentID]?.state == .active)
             #expect(master.agents[offer.agentID]?.offers.contains(id) == true)
         }
+        for agent in master.agents.values { checkRevocable(of: agent) }
         let listed = master.frameworks.values.reduce(0) { $0 + $1.offers.count }
         #expect(listed == master.offers.count)
         #expect(master.agents.values.reduce(0) { $0 + $1.offers.count } == master.offers.count)
@@ -188,6 +189,20 @@ extension Stage {
         for (id, row) in master.frameworks where row.isConnected {
             #expect(Set(offers[id, default: []].map(\.id)) == Set(row.offers))
         }
+    }
+
+    /// What can be taken back is never offered beyond what the agent has said there is.
+    private func checkRevocable(of agent: AgentRow) {
+        var offered = Resources()
+        for id in agent.offers {
+            offered += master.offers[id]?.offer.resources.revocable ?? Resources()
+        }
+        if offered.isEmpty { return }
+        for key in agent.tasks {
+            guard let task = master.tasks[key], !task.isReleased else { continue }
+            offered += task.info.resources.revocable
+        }
+        #expect(agent.oversubscribed.contains(offered))
     }
 
     /// The allocator and the master must hold the same view, and it must add up.
@@ -198,7 +213,7 @@ extension Stage {
         #expect(Set(known.compactMap(\.info.id)) == Set(registered.map(\.id)))
         var total = ResourceQuantities()
         for row in registered {
-            total += row.info.resources.quantities
+            total += row.offerableInfo.resources.quantities
             check(allocator, row)
         }
         #expect(allocator.columns.quantities(allocator.total) == total)
@@ -235,7 +250,7 @@ extension Stage {
         guard let index = allocator.agentIndex[row.id] else { return }
         let agent = allocator.agents[index]
         #expect(agent.isActive == master.isOfferable(row))
-        #expect(same(agent.info.resources, row.info.resources))
+        #expect(same(agent.info.resources, row.offerableInfo.resources))
         var held: OrderedDictionary<Holder, Resources> = [:]
         for key in row.tasks {
             guard let task = master.tasks[key], !task.isReleased else { continue }
@@ -260,11 +275,13 @@ extension Stage {
             listed[holder, default: Resources()] += allocator.columns.resources(holding.offered)
         }
         #expect(listed.count == held.count)
-        var free = row.info.resources
+        var free = row.offerableInfo.resources
         for (holder, mine) in listed {
             #expect(same(mine, held[holder] ?? Resources()))
-            // A shared volume stays free while it is held.
-            #expect(free.contains(mine.nonShared), "more is held than there is")
+            // A shared volume stays free while it is held, and of what can be taken back there may
+            // be less than tasks hold until the agent has killed them.
+            #expect(
+                free.contains(mine.nonShared.nonRevocable), "more is held than there is")
             free -= mine.nonShared
         }
         #expect(same(allocator.columns.resources(agent.free), free))

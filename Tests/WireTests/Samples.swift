@@ -333,8 +333,15 @@ extension Samples {
         .executorEvent("heartbeat of agent", .heartbeat),
     ]
 
+    static let revocable = Resources([
+        Resource("cpus", .scalar(Milli(2)), isRevocable: true)
+    ])
+
     static let usage = TaskUsage(
-        key: TaskKey("f", "t"), cpuTime: .milliseconds(1234), memoryBytes: 1 << 34, processes: 7)
+        key: TaskKey("f", "t"), cpuTime: .milliseconds(1234), memoryBytes: 1 << 34, processes: 7,
+        cpus: Milli(thousandths: 1500), throttledTime: .seconds(2), diskBytes: 5,
+        network: NetworkUsage(receivedBytes: 8, sentBytes: 9),
+        pressure: Pressure(cpu: .seconds(1), memory: nil, io: .zero))
 
     static let agentMessages: [Sample] = [
         .toMaster("register", .register(agent, version: "1", bootID: "b")),
@@ -381,7 +388,11 @@ extension Samples {
             .usage(
                 AgentUsage(
                     cpuTime: .seconds(5), loadMillis: 1500, memoryUsedBytes: 1,
-                    memoryTotalBytes: 2, diskUsedBytes: 3, diskTotalBytes: 4, tasks: [usage]))),
+                    memoryTotalBytes: 2, diskUsedBytes: 3, diskTotalBytes: 4, cores: 8,
+                    cpus: Milli(3), network: NetworkUsage(receivedBytes: 1, sentBytes: 2),
+                    pressure: Pressure(memory: .seconds(3)), tasks: [usage]))),
+        .toMaster("oversubscribed", .oversubscribed(revocable)),
+        .toMaster("oversubscribed no more", .oversubscribed(Resources())),
         .toMaster("pong", .pong(number: .max)), .toMaster("unregister", .unregister),
     ]
 

@@ -598,6 +598,51 @@ package nonisolated struct PBExecutorCall: Sendable {
     /// Clears the value of `processes`. Subsequent reads from it will return its default value.
     package mutating func clearProcesses() {self._processes = nil}
 
+    package var cpuMillis: Int64 {
+      get {_cpuMillis ?? 0}
+      set {_cpuMillis = newValue}
+    }
+    /// Returns true if `cpuMillis` has been explicitly set.
+    package var hasCpuMillis: Bool {self._cpuMillis != nil}
+    /// Clears the value of `cpuMillis`. Subsequent reads from it will return its default value.
+    package mutating func clearCpuMillis() {self._cpuMillis = nil}
+
+    package var throttledNanoseconds: Int64 {
+      get {_throttledNanoseconds ?? 0}
+      set {_throttledNanoseconds = newValue}
+    }
+    /// Returns true if `throttledNanoseconds` has been explicitly set.
+    package var hasThrottledNanoseconds: Bool {self._throttledNanoseconds != nil}
+    /// Clears the value of `throttledNanoseconds`. Subsequent reads from it will return its default value.
+    package mutating func clearThrottledNanoseconds() {self._throttledNanoseconds = nil}
+
+    package var diskBytes: Int64 {
+      get {_diskBytes ?? 0}
+      set {_diskBytes = newValue}
+    }
+    /// Returns true if `diskBytes` has been explicitly set.
+    package var hasDiskBytes: Bool {self._diskBytes != nil}
+    /// Clears the value of `diskBytes`. Subsequent reads from it will return its default value.
+    package mutating func clearDiskBytes() {self._diskBytes = nil}
+
+    package var network: PBNetworkUsage {
+      get {_network ?? PBNetworkUsage()}
+      set {_network = newValue}
+    }
+    /// Returns true if `network` has been explicitly set.
+    package var hasNetwork: Bool {self._network != nil}
+    /// Clears the value of `network`. Subsequent reads from it will return its default value.
+    package mutating func clearNetwork() {self._network = nil}
+
+    package var pressure: PBPressure {
+      get {_pressure ?? PBPressure()}
+      set {_pressure = newValue}
+    }
+    /// Returns true if `pressure` has been explicitly set.
+    package var hasPressure: Bool {self._pressure != nil}
+    /// Clears the value of `pressure`. Subsequent reads from it will return its default value.
+    package mutating func clearPressure() {self._pressure = nil}
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -607,6 +652,11 @@ package nonisolated struct PBExecutorCall: Sendable {
     fileprivate var _cpuNanoseconds: Int64? = nil
     fileprivate var _memoryBytes: Int64? = nil
     fileprivate var _processes: Int32? = nil
+    fileprivate var _cpuMillis: Int64? = nil
+    fileprivate var _throttledNanoseconds: Int64? = nil
+    fileprivate var _diskBytes: Int64? = nil
+    fileprivate var _network: PBNetworkUsage? = nil
+    fileprivate var _pressure: PBPressure? = nil
   }
 
   package init() {}
@@ -1367,7 +1417,7 @@ nonisolated extension PBExecutorCall.Usage: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension PBExecutorCall.TaskUsage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBExecutorCall.protoMessageName + ".TaskUsage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_id\0\u{3}task_id\0\u{3}cpu_nanoseconds\0\u{3}memory_bytes\0\u{1}processes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}framework_id\0\u{3}task_id\0\u{3}cpu_nanoseconds\0\u{3}memory_bytes\0\u{1}processes\0\u{3}cpu_millis\0\u{3}throttled_nanoseconds\0\u{3}disk_bytes\0\u{1}network\0\u{1}pressure\0")
 
   public var isInitialized: Bool {
     if self._frameworkID == nil {return false}
@@ -1388,6 +1438,11 @@ nonisolated extension PBExecutorCall.TaskUsage: SwiftProtobuf.Message, SwiftProt
       case 3: try { try decoder.decodeSingularInt64Field(value: &self._cpuNanoseconds) }()
       case 4: try { try decoder.decodeSingularInt64Field(value: &self._memoryBytes) }()
       case 5: try { try decoder.decodeSingularInt32Field(value: &self._processes) }()
+      case 6: try { try decoder.decodeSingularInt64Field(value: &self._cpuMillis) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self._throttledNanoseconds) }()
+      case 8: try { try decoder.decodeSingularInt64Field(value: &self._diskBytes) }()
+      case 9: try { try decoder.decodeSingularMessageField(value: &self._network) }()
+      case 10: try { try decoder.decodeSingularMessageField(value: &self._pressure) }()
       default: break
       }
     }
@@ -1413,6 +1468,21 @@ nonisolated extension PBExecutorCall.TaskUsage: SwiftProtobuf.Message, SwiftProt
     try { if let v = self._processes {
       try visitor.visitSingularInt32Field(value: v, fieldNumber: 5)
     } }()
+    try { if let v = self._cpuMillis {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 6)
+    } }()
+    try { if let v = self._throttledNanoseconds {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 7)
+    } }()
+    try { if let v = self._diskBytes {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 8)
+    } }()
+    try { if let v = self._network {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    } }()
+    try { if let v = self._pressure {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1422,6 +1492,11 @@ nonisolated extension PBExecutorCall.TaskUsage: SwiftProtobuf.Message, SwiftProt
     if lhs._cpuNanoseconds != rhs._cpuNanoseconds {return false}
     if lhs._memoryBytes != rhs._memoryBytes {return false}
     if lhs._processes != rhs._processes {return false}
+    if lhs._cpuMillis != rhs._cpuMillis {return false}
+    if lhs._throttledNanoseconds != rhs._throttledNanoseconds {return false}
+    if lhs._diskBytes != rhs._diskBytes {return false}
+    if lhs._network != rhs._network {return false}
+    if lhs._pressure != rhs._pressure {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

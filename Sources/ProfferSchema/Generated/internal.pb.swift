@@ -380,6 +380,14 @@ package nonisolated struct PBInternalAgentMessage: Sendable {
     set {content = .unregister(newValue)}
   }
 
+  package var oversubscribed: PBInternalAgentMessage.Oversubscribed {
+    get {
+      if case .oversubscribed(let v)? = content {return v}
+      return PBInternalAgentMessage.Oversubscribed()
+    }
+    set {content = .oversubscribed(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Content: Equatable, Sendable {
@@ -392,6 +400,7 @@ package nonisolated struct PBInternalAgentMessage: Sendable {
     case usage(PBAgentUsage)
     case pong(UInt64)
     case unregister(PBInternalAgentMessage.Unregister)
+    case oversubscribed(PBInternalAgentMessage.Oversubscribed)
 
     fileprivate var isInitialized: Bool {
       // The use of inline closures is to circumvent an issue where the compiler
@@ -424,6 +433,10 @@ package nonisolated struct PBInternalAgentMessage: Sendable {
       }()
       case .usage: return {
         guard case .usage(let v) = self else { preconditionFailure() }
+        return v.isInitialized
+      }()
+      case .oversubscribed: return {
+        guard case .oversubscribed(let v) = self else { preconditionFailure() }
         return v.isInitialized
       }()
       default: return true
@@ -779,6 +792,19 @@ package nonisolated struct PBInternalAgentMessage: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
     // methods supported on all messages.
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  /// What may be offered beyond its resources; all of it revocable.
+  package nonisolated struct Oversubscribed: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var resources: [PBResource] = []
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1933,7 +1959,7 @@ nonisolated extension PBInternalExecutorKey: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension PBInternalAgentMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AgentMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}register\0\u{1}reregister\0\u{3}update_agent\0\u{1}update\0\u{3}executor_exited\0\u{1}message\0\u{1}usage\0\u{1}pong\0\u{1}unregister\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}register\0\u{1}reregister\0\u{3}update_agent\0\u{1}update\0\u{3}executor_exited\0\u{1}message\0\u{1}usage\0\u{1}pong\0\u{1}unregister\0\u{1}oversubscribed\0")
 
   public var isInitialized: Bool {
     if let v = self.content, !v.isInitialized {return false}
@@ -2058,6 +2084,19 @@ nonisolated extension PBInternalAgentMessage: SwiftProtobuf.Message, SwiftProtob
           self.content = .unregister(v)
         }
       }()
+      case 10: try {
+        var v: PBInternalAgentMessage.Oversubscribed?
+        var hadOneofValue = false
+        if let current = self.content {
+          hadOneofValue = true
+          if case .oversubscribed(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.content = .oversubscribed(v)
+        }
+      }()
       default: break
       }
     }
@@ -2104,6 +2143,10 @@ nonisolated extension PBInternalAgentMessage: SwiftProtobuf.Message, SwiftProtob
     case .unregister?: try {
       guard case .unregister(let v)? = self.content else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    }()
+    case .oversubscribed?: try {
+      guard case .oversubscribed(let v)? = self.content else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
     }()
     case nil: break
     }
@@ -2534,6 +2577,41 @@ nonisolated extension PBInternalAgentMessage.Unregister: SwiftProtobuf.Message, 
   }
 
   package static func ==(lhs: PBInternalAgentMessage.Unregister, rhs: PBInternalAgentMessage.Unregister) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBInternalAgentMessage.Oversubscribed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = PBInternalAgentMessage.protoMessageName + ".Oversubscribed"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resources\0")
+
+  public var isInitialized: Bool {
+    if !SwiftProtobuf.Internal.areAllInitialized(self.resources) {return false}
+    return true
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.resources.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBInternalAgentMessage.Oversubscribed, rhs: PBInternalAgentMessage.Oversubscribed) -> Bool {
+    if lhs.resources != rhs.resources {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

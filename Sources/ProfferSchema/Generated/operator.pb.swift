@@ -1608,6 +1608,12 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
       /// Clears the value of `unavailability`. Subsequent reads from it will return its default value.
       package mutating func clearUnavailability() {_uniqueStorage()._unavailability = nil}
 
+      /// What it offers beyond its resources; all of it revocable.
+      package var oversubscribedResources: [PBResource] {
+        get {_storage._oversubscribedResources}
+        set {_uniqueStorage()._oversubscribedResources = newValue}
+      }
+
       package var unknownFields = SwiftProtobuf.UnknownStorage()
 
       package init() {}
@@ -2123,6 +2129,18 @@ package nonisolated struct PBOperatorResponse: @unchecked Sendable {
     package var offeredResources: [PBResource] {
       get {_storage._offeredResources}
       set {_uniqueStorage()._offeredResources = newValue}
+    }
+
+    /// What agents offer beyond that; all of it revocable.
+    package var oversubscribedResources: [PBResource] {
+      get {_storage._oversubscribedResources}
+      set {_uniqueStorage()._oversubscribedResources = newValue}
+    }
+
+    /// What the nodes use.
+    package var usedResources: [PBResource] {
+      get {_storage._usedResources}
+      set {_uniqueStorage()._usedResources = newValue}
     }
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -4570,7 +4588,7 @@ nonisolated extension PBOperatorResponse.GetAgents: SwiftProtobuf.Message, Swift
 
 nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBOperatorResponse.GetAgents.protoMessageName + ".Agent"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_info\0\u{1}active\0\u{1}version\0\u{4}\u{2}registered_time\0\u{4}\u{2}total_resources\0\u{3}allocated_resources\0\u{3}offered_resources\0\u{2}\u{3}deactivated\0\u{3}drain_info\0\u{2}[\u{f}state\0\u{1}tasks\0\u{1}usage\0\u{1}unavailability\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_info\0\u{1}active\0\u{1}version\0\u{4}\u{2}registered_time\0\u{4}\u{2}total_resources\0\u{3}allocated_resources\0\u{3}offered_resources\0\u{2}\u{3}deactivated\0\u{3}drain_info\0\u{2}[\u{f}state\0\u{1}tasks\0\u{1}usage\0\u{1}unavailability\0\u{3}oversubscribed_resources\0")
 
   fileprivate class _StorageClass {
     var _agentInfo: PBAgentInfo? = nil
@@ -4586,6 +4604,7 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
     var _usage: PBAgentUsage? = nil
     var _drainInfo: PBDrainInfo? = nil
     var _unavailability: PBUnavailability? = nil
+    var _oversubscribedResources: [PBResource] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -4609,6 +4628,7 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
       _usage = source._usage
       _drainInfo = source._drainInfo
       _unavailability = source._unavailability
+      _oversubscribedResources = source._oversubscribedResources
     }
   }
 
@@ -4632,6 +4652,7 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
       if let v = _storage._usage, !v.isInitialized {return false}
       if let v = _storage._drainInfo, !v.isInitialized {return false}
       if let v = _storage._unavailability, !v.isInitialized {return false}
+      if !SwiftProtobuf.Internal.areAllInitialized(_storage._oversubscribedResources) {return false}
       return true
     }
   }
@@ -4657,6 +4678,7 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
         case 1001: try { try decoder.decodeSingularInt64Field(value: &_storage._tasks) }()
         case 1002: try { try decoder.decodeSingularMessageField(value: &_storage._usage) }()
         case 1003: try { try decoder.decodeSingularMessageField(value: &_storage._unavailability) }()
+        case 1004: try { try decoder.decodeRepeatedMessageField(value: &_storage._oversubscribedResources) }()
         default: break
         }
       }
@@ -4708,6 +4730,9 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
       try { if let v = _storage._unavailability {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1003)
       } }()
+      if !_storage._oversubscribedResources.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._oversubscribedResources, fieldNumber: 1004)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -4730,6 +4755,7 @@ nonisolated extension PBOperatorResponse.GetAgents.Agent: SwiftProtobuf.Message,
         if _storage._usage != rhs_storage._usage {return false}
         if _storage._drainInfo != rhs_storage._drainInfo {return false}
         if _storage._unavailability != rhs_storage._unavailability {return false}
+        if _storage._oversubscribedResources != rhs_storage._oversubscribedResources {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -5569,7 +5595,7 @@ nonisolated extension PBOperatorResponse.GetWhitelist: SwiftProtobuf.Message, Sw
 
 nonisolated extension PBOperatorResponse.GetSummary: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = PBOperatorResponse.protoMessageName + ".GetSummary"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}master_info\0\u{3}start_time\0\u{1}agents\0\u{3}frameworks_connected\0\u{3}frameworks_disconnected\0\u{3}offers_outstanding\0\u{1}tasks\0\u{3}total_resources\0\u{3}allocated_resources\0\u{3}offered_resources\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}master_info\0\u{3}start_time\0\u{1}agents\0\u{3}frameworks_connected\0\u{3}frameworks_disconnected\0\u{3}offers_outstanding\0\u{1}tasks\0\u{3}total_resources\0\u{3}allocated_resources\0\u{3}offered_resources\0\u{3}oversubscribed_resources\0\u{3}used_resources\0")
 
   fileprivate class _StorageClass {
     var _masterInfo: PBMasterInfo? = nil
@@ -5582,6 +5608,8 @@ nonisolated extension PBOperatorResponse.GetSummary: SwiftProtobuf.Message, Swif
     var _totalResources: [PBResource] = []
     var _allocatedResources: [PBResource] = []
     var _offeredResources: [PBResource] = []
+    var _oversubscribedResources: [PBResource] = []
+    var _usedResources: [PBResource] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -5602,6 +5630,8 @@ nonisolated extension PBOperatorResponse.GetSummary: SwiftProtobuf.Message, Swif
       _totalResources = source._totalResources
       _allocatedResources = source._allocatedResources
       _offeredResources = source._offeredResources
+      _oversubscribedResources = source._oversubscribedResources
+      _usedResources = source._usedResources
     }
   }
 
@@ -5620,6 +5650,8 @@ nonisolated extension PBOperatorResponse.GetSummary: SwiftProtobuf.Message, Swif
       if !SwiftProtobuf.Internal.areAllInitialized(_storage._totalResources) {return false}
       if !SwiftProtobuf.Internal.areAllInitialized(_storage._allocatedResources) {return false}
       if !SwiftProtobuf.Internal.areAllInitialized(_storage._offeredResources) {return false}
+      if !SwiftProtobuf.Internal.areAllInitialized(_storage._oversubscribedResources) {return false}
+      if !SwiftProtobuf.Internal.areAllInitialized(_storage._usedResources) {return false}
       return true
     }
   }
@@ -5642,6 +5674,8 @@ nonisolated extension PBOperatorResponse.GetSummary: SwiftProtobuf.Message, Swif
         case 8: try { try decoder.decodeRepeatedMessageField(value: &_storage._totalResources) }()
         case 9: try { try decoder.decodeRepeatedMessageField(value: &_storage._allocatedResources) }()
         case 10: try { try decoder.decodeRepeatedMessageField(value: &_storage._offeredResources) }()
+        case 11: try { try decoder.decodeRepeatedMessageField(value: &_storage._oversubscribedResources) }()
+        case 12: try { try decoder.decodeRepeatedMessageField(value: &_storage._usedResources) }()
         default: break
         }
       }
@@ -5684,6 +5718,12 @@ nonisolated extension PBOperatorResponse.GetSummary: SwiftProtobuf.Message, Swif
       if !_storage._offeredResources.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._offeredResources, fieldNumber: 10)
       }
+      if !_storage._oversubscribedResources.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._oversubscribedResources, fieldNumber: 11)
+      }
+      if !_storage._usedResources.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._usedResources, fieldNumber: 12)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -5703,6 +5743,8 @@ nonisolated extension PBOperatorResponse.GetSummary: SwiftProtobuf.Message, Swif
         if _storage._totalResources != rhs_storage._totalResources {return false}
         if _storage._allocatedResources != rhs_storage._allocatedResources {return false}
         if _storage._offeredResources != rhs_storage._offeredResources {return false}
+        if _storage._oversubscribedResources != rhs_storage._oversubscribedResources {return false}
+        if _storage._usedResources != rhs_storage._usedResources {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -5494,6 +5494,80 @@ package nonisolated struct PBTaskKey: Sendable {
   fileprivate var _taskID: PBTaskID? = nil
 }
 
+/// How long processes have waited for what others used.
+package nonisolated struct PBPressure: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var cpuNanoseconds: Int64 {
+    get {_cpuNanoseconds ?? 0}
+    set {_cpuNanoseconds = newValue}
+  }
+  /// Returns true if `cpuNanoseconds` has been explicitly set.
+  package var hasCpuNanoseconds: Bool {self._cpuNanoseconds != nil}
+  /// Clears the value of `cpuNanoseconds`. Subsequent reads from it will return its default value.
+  package mutating func clearCpuNanoseconds() {self._cpuNanoseconds = nil}
+
+  package var memoryNanoseconds: Int64 {
+    get {_memoryNanoseconds ?? 0}
+    set {_memoryNanoseconds = newValue}
+  }
+  /// Returns true if `memoryNanoseconds` has been explicitly set.
+  package var hasMemoryNanoseconds: Bool {self._memoryNanoseconds != nil}
+  /// Clears the value of `memoryNanoseconds`. Subsequent reads from it will return its default value.
+  package mutating func clearMemoryNanoseconds() {self._memoryNanoseconds = nil}
+
+  package var ioNanoseconds: Int64 {
+    get {_ioNanoseconds ?? 0}
+    set {_ioNanoseconds = newValue}
+  }
+  /// Returns true if `ioNanoseconds` has been explicitly set.
+  package var hasIoNanoseconds: Bool {self._ioNanoseconds != nil}
+  /// Clears the value of `ioNanoseconds`. Subsequent reads from it will return its default value.
+  package mutating func clearIoNanoseconds() {self._ioNanoseconds = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _cpuNanoseconds: Int64? = nil
+  fileprivate var _memoryNanoseconds: Int64? = nil
+  fileprivate var _ioNanoseconds: Int64? = nil
+}
+
+/// Bytes over the network so far.
+package nonisolated struct PBNetworkUsage: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var receivedBytes: Int64 {
+    get {_receivedBytes ?? 0}
+    set {_receivedBytes = newValue}
+  }
+  /// Returns true if `receivedBytes` has been explicitly set.
+  package var hasReceivedBytes: Bool {self._receivedBytes != nil}
+  /// Clears the value of `receivedBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearReceivedBytes() {self._receivedBytes = nil}
+
+  package var sentBytes: Int64 {
+    get {_sentBytes ?? 0}
+    set {_sentBytes = newValue}
+  }
+  /// Returns true if `sentBytes` has been explicitly set.
+  package var hasSentBytes: Bool {self._sentBytes != nil}
+  /// Clears the value of `sentBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearSentBytes() {self._sentBytes = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _receivedBytes: Int64? = nil
+  fileprivate var _sentBytes: Int64? = nil
+}
+
 /// What one task uses.
 package nonisolated struct PBTaskUsage: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -5536,6 +5610,54 @@ package nonisolated struct PBTaskUsage: Sendable {
   /// Clears the value of `processes`. Subsequent reads from it will return its default value.
   package mutating func clearProcesses() {self._processes = nil}
 
+  /// Cores in use since the report before, in thousandths.
+  package var cpuMillis: Int64 {
+    get {_cpuMillis ?? 0}
+    set {_cpuMillis = newValue}
+  }
+  /// Returns true if `cpuMillis` has been explicitly set.
+  package var hasCpuMillis: Bool {self._cpuMillis != nil}
+  /// Clears the value of `cpuMillis`. Subsequent reads from it will return its default value.
+  package mutating func clearCpuMillis() {self._cpuMillis = nil}
+
+  package var throttledNanoseconds: Int64 {
+    get {_throttledNanoseconds ?? 0}
+    set {_throttledNanoseconds = newValue}
+  }
+  /// Returns true if `throttledNanoseconds` has been explicitly set.
+  package var hasThrottledNanoseconds: Bool {self._throttledNanoseconds != nil}
+  /// Clears the value of `throttledNanoseconds`. Subsequent reads from it will return its default value.
+  package mutating func clearThrottledNanoseconds() {self._throttledNanoseconds = nil}
+
+  /// What its sandbox takes on the disk.
+  package var diskBytes: Int64 {
+    get {_diskBytes ?? 0}
+    set {_diskBytes = newValue}
+  }
+  /// Returns true if `diskBytes` has been explicitly set.
+  package var hasDiskBytes: Bool {self._diskBytes != nil}
+  /// Clears the value of `diskBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearDiskBytes() {self._diskBytes = nil}
+
+  /// Absent when it uses the network of its node.
+  package var network: PBNetworkUsage {
+    get {_network ?? PBNetworkUsage()}
+    set {_network = newValue}
+  }
+  /// Returns true if `network` has been explicitly set.
+  package var hasNetwork: Bool {self._network != nil}
+  /// Clears the value of `network`. Subsequent reads from it will return its default value.
+  package mutating func clearNetwork() {self._network = nil}
+
+  package var pressure: PBPressure {
+    get {_pressure ?? PBPressure()}
+    set {_pressure = newValue}
+  }
+  /// Returns true if `pressure` has been explicitly set.
+  package var hasPressure: Bool {self._pressure != nil}
+  /// Clears the value of `pressure`. Subsequent reads from it will return its default value.
+  package mutating func clearPressure() {self._pressure = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -5544,6 +5666,11 @@ package nonisolated struct PBTaskUsage: Sendable {
   fileprivate var _cpuNanoseconds: Int64? = nil
   fileprivate var _memoryBytes: Int64? = nil
   fileprivate var _processes: Int32? = nil
+  fileprivate var _cpuMillis: Int64? = nil
+  fileprivate var _throttledNanoseconds: Int64? = nil
+  fileprivate var _diskBytes: Int64? = nil
+  fileprivate var _network: PBNetworkUsage? = nil
+  fileprivate var _pressure: PBPressure? = nil
 }
 
 /// What a node and its tasks use.
@@ -5608,6 +5735,43 @@ package nonisolated struct PBAgentUsage: Sendable {
 
   package var tasks: [PBTaskUsage] = []
 
+  package var cores: Int32 {
+    get {_cores ?? 0}
+    set {_cores = newValue}
+  }
+  /// Returns true if `cores` has been explicitly set.
+  package var hasCores: Bool {self._cores != nil}
+  /// Clears the value of `cores`. Subsequent reads from it will return its default value.
+  package mutating func clearCores() {self._cores = nil}
+
+  /// Busy cores since the report before, in thousandths.
+  package var cpuMillis: Int64 {
+    get {_cpuMillis ?? 0}
+    set {_cpuMillis = newValue}
+  }
+  /// Returns true if `cpuMillis` has been explicitly set.
+  package var hasCpuMillis: Bool {self._cpuMillis != nil}
+  /// Clears the value of `cpuMillis`. Subsequent reads from it will return its default value.
+  package mutating func clearCpuMillis() {self._cpuMillis = nil}
+
+  package var network: PBNetworkUsage {
+    get {_network ?? PBNetworkUsage()}
+    set {_network = newValue}
+  }
+  /// Returns true if `network` has been explicitly set.
+  package var hasNetwork: Bool {self._network != nil}
+  /// Clears the value of `network`. Subsequent reads from it will return its default value.
+  package mutating func clearNetwork() {self._network = nil}
+
+  package var pressure: PBPressure {
+    get {_pressure ?? PBPressure()}
+    set {_pressure = newValue}
+  }
+  /// Returns true if `pressure` has been explicitly set.
+  package var hasPressure: Bool {self._pressure != nil}
+  /// Clears the value of `pressure`. Subsequent reads from it will return its default value.
+  package mutating func clearPressure() {self._pressure = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -5618,6 +5782,10 @@ package nonisolated struct PBAgentUsage: Sendable {
   fileprivate var _memoryTotalBytes: Int64? = nil
   fileprivate var _diskUsedBytes: Int64? = nil
   fileprivate var _diskTotalBytes: Int64? = nil
+  fileprivate var _cores: Int32? = nil
+  fileprivate var _cpuMillis: Int64? = nil
+  fileprivate var _network: PBNetworkUsage? = nil
+  fileprivate var _pressure: PBPressure? = nil
 }
 
 /// What a top-level role is promised, and the most it may hold.
@@ -12460,9 +12628,92 @@ nonisolated extension PBTaskKey: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
   }
 }
 
+nonisolated extension PBPressure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Pressure"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cpu_nanoseconds\0\u{3}memory_nanoseconds\0\u{3}io_nanoseconds\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self._cpuNanoseconds) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self._memoryNanoseconds) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self._ioNanoseconds) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._cpuNanoseconds {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._memoryNanoseconds {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._ioNanoseconds {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBPressure, rhs: PBPressure) -> Bool {
+    if lhs._cpuNanoseconds != rhs._cpuNanoseconds {return false}
+    if lhs._memoryNanoseconds != rhs._memoryNanoseconds {return false}
+    if lhs._ioNanoseconds != rhs._ioNanoseconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBNetworkUsage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".NetworkUsage"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}received_bytes\0\u{3}sent_bytes\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self._receivedBytes) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self._sentBytes) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._receivedBytes {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._sentBytes {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PBNetworkUsage, rhs: PBNetworkUsage) -> Bool {
+    if lhs._receivedBytes != rhs._receivedBytes {return false}
+    if lhs._sentBytes != rhs._sentBytes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension PBTaskUsage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TaskUsage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{3}cpu_nanoseconds\0\u{3}memory_bytes\0\u{1}processes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{3}cpu_nanoseconds\0\u{3}memory_bytes\0\u{1}processes\0\u{3}cpu_millis\0\u{3}throttled_nanoseconds\0\u{3}disk_bytes\0\u{1}network\0\u{1}pressure\0")
 
   public var isInitialized: Bool {
     if self._key == nil {return false}
@@ -12480,6 +12731,11 @@ nonisolated extension PBTaskUsage: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 2: try { try decoder.decodeSingularInt64Field(value: &self._cpuNanoseconds) }()
       case 3: try { try decoder.decodeSingularInt64Field(value: &self._memoryBytes) }()
       case 4: try { try decoder.decodeSingularInt32Field(value: &self._processes) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self._cpuMillis) }()
+      case 6: try { try decoder.decodeSingularInt64Field(value: &self._throttledNanoseconds) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self._diskBytes) }()
+      case 8: try { try decoder.decodeSingularMessageField(value: &self._network) }()
+      case 9: try { try decoder.decodeSingularMessageField(value: &self._pressure) }()
       default: break
       }
     }
@@ -12502,6 +12758,21 @@ nonisolated extension PBTaskUsage: SwiftProtobuf.Message, SwiftProtobuf._Message
     try { if let v = self._processes {
       try visitor.visitSingularInt32Field(value: v, fieldNumber: 4)
     } }()
+    try { if let v = self._cpuMillis {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 5)
+    } }()
+    try { if let v = self._throttledNanoseconds {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 6)
+    } }()
+    try { if let v = self._diskBytes {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 7)
+    } }()
+    try { if let v = self._network {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    } }()
+    try { if let v = self._pressure {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -12510,6 +12781,11 @@ nonisolated extension PBTaskUsage: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs._cpuNanoseconds != rhs._cpuNanoseconds {return false}
     if lhs._memoryBytes != rhs._memoryBytes {return false}
     if lhs._processes != rhs._processes {return false}
+    if lhs._cpuMillis != rhs._cpuMillis {return false}
+    if lhs._throttledNanoseconds != rhs._throttledNanoseconds {return false}
+    if lhs._diskBytes != rhs._diskBytes {return false}
+    if lhs._network != rhs._network {return false}
+    if lhs._pressure != rhs._pressure {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -12517,7 +12793,7 @@ nonisolated extension PBTaskUsage: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension PBAgentUsage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AgentUsage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cpu_nanoseconds\0\u{3}load_millis\0\u{3}memory_used_bytes\0\u{3}memory_total_bytes\0\u{3}disk_used_bytes\0\u{3}disk_total_bytes\0\u{1}tasks\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cpu_nanoseconds\0\u{3}load_millis\0\u{3}memory_used_bytes\0\u{3}memory_total_bytes\0\u{3}disk_used_bytes\0\u{3}disk_total_bytes\0\u{1}tasks\0\u{1}cores\0\u{3}cpu_millis\0\u{1}network\0\u{1}pressure\0")
 
   public var isInitialized: Bool {
     if !SwiftProtobuf.Internal.areAllInitialized(self.tasks) {return false}
@@ -12537,6 +12813,10 @@ nonisolated extension PBAgentUsage: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 5: try { try decoder.decodeSingularInt64Field(value: &self._diskUsedBytes) }()
       case 6: try { try decoder.decodeSingularInt64Field(value: &self._diskTotalBytes) }()
       case 7: try { try decoder.decodeRepeatedMessageField(value: &self.tasks) }()
+      case 8: try { try decoder.decodeSingularInt32Field(value: &self._cores) }()
+      case 9: try { try decoder.decodeSingularInt64Field(value: &self._cpuMillis) }()
+      case 10: try { try decoder.decodeSingularMessageField(value: &self._network) }()
+      case 11: try { try decoder.decodeSingularMessageField(value: &self._pressure) }()
       default: break
       }
     }
@@ -12568,6 +12848,18 @@ nonisolated extension PBAgentUsage: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if !self.tasks.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.tasks, fieldNumber: 7)
     }
+    try { if let v = self._cores {
+      try visitor.visitSingularInt32Field(value: v, fieldNumber: 8)
+    } }()
+    try { if let v = self._cpuMillis {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 9)
+    } }()
+    try { if let v = self._network {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    } }()
+    try { if let v = self._pressure {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -12579,6 +12871,10 @@ nonisolated extension PBAgentUsage: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs._diskUsedBytes != rhs._diskUsedBytes {return false}
     if lhs._diskTotalBytes != rhs._diskTotalBytes {return false}
     if lhs.tasks != rhs.tasks {return false}
+    if lhs._cores != rhs._cores {return false}
+    if lhs._cpuMillis != rhs._cpuMillis {return false}
+    if lhs._network != rhs._network {return false}
+    if lhs._pressure != rhs._pressure {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

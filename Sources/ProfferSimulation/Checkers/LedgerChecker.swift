@@ -169,7 +169,7 @@ final class LedgerChecker: Checker {
         case .unregister:
             guard let agent = models[index]?.agentOf[peer] else { return }
             models[index]?.release { $1.agent == agent }
-        case .executorExited, .message, .usage, .pong: break
+        case .executorExited, .message, .usage, .oversubscribed, .pong: break
         }
     }
 
