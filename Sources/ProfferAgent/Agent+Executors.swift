@@ -64,7 +64,7 @@ extension Agent {
                 !own.contains { $0.0 == variable.name }
             } + own.map { EnvironmentVariable(name: $0.0, value: $0.1) },
             user: user(of: row), isCheckpointing: isCheckpointing,
-            secrets: secrets(of: row, framework))
+            secrets: secrets(of: row))
     }
 
     private static func milliseconds(_ span: Duration) -> String {

@@ -18,7 +18,7 @@ extension Agent {
     }
 
     /// The secrets that the environment of an executor names; `nil` when it names none.
-    func secrets(of row: ExecutorRow, _ framework: FrameworkInfo?) -> SecretRequest? {
+    func secrets(of row: ExecutorRow) -> SecretRequest? {
         let references = row.info.command?.secrets ?? []
         return references.isEmpty
             ? nil : request(references, row.role, row.key.framework, tasks: [])

@@ -117,7 +117,10 @@ struct RebindCommand: AsyncParsableCommand {
         @Argument(help: "The id.")
         var id: String
 
-        @Option(help: ArgumentHelp("The public key.", valueName: "public-key"))
+        // Unconditional: a key may begin with a dash.
+        @Option(
+            parsing: .unconditional,
+            help: ArgumentHelp("The public key.", valueName: "public-key"))
         var key: String?
 
         func order(_ kind: String) async throws {

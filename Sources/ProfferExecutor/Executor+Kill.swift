@@ -98,13 +98,3 @@ extension Executor {
         }
     }
 }
-
-extension TaskRow.KillCause {
-    /// Whether the task has gone beyond something.
-    fileprivate var isLimit: Bool {
-        switch self {
-        case .disk, .completionTime: true
-        case .request, .unhealthy, .group, .shutdown: false
-        }
-    }
-}

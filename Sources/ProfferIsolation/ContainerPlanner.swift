@@ -248,12 +248,17 @@ public struct ContainerPlanner: Hashable, Sendable {
         }
         let secrets = try secrets(subject)
         steps += secrets.steps
-        let config = configuration(subject, mounts + secrets.mounts).description
-        steps.append(
-            subject.hasSecretEnvironment
-                ? .makeSecret("\(bundle)/config.json", SecretContents(config), owner: .root)
-                : .makeFile("\(bundle)/config.json", contents: config, mode: 0o600))
+        steps.append(configurationFile(subject, mounts + secrets.mounts, bundle))
         return steps
+    }
+
+    private func configurationFile(
+        _ subject: BundleSubject, _ mounts: [JSON], _ bundle: String
+    ) -> IsolationStep {
+        let text = configuration(subject, mounts).description
+        return subject.hasSecretEnvironment
+            ? .makeSecret("\(bundle)/config.json", SecretContents(text), owner: .root)
+            : .makeFile("\(bundle)/config.json", contents: text, mode: 0o600)
     }
 
     // MARK: Groups

@@ -158,14 +158,6 @@ struct AgentCommand: AsyncParsableCommand {
     var cpuLimit: String?
 
     @Option(
-        name: .customLong("disk-limit"),
-        help: """
-            Whether a task is killed whose sandbox takes more than its disk, true or false \
-            (default: false).
-            """)
-    var diskLimit: String?
-
-    @Option(
         name: .customLong("reserved-disk"),
         help: """
             MiB that the agent keeps for its own records on a disk that tasks fill (default: 32, \
@@ -338,7 +330,7 @@ struct AgentCommand: AsyncParsableCommand {
             "pressure-memory": pressureMemory, "pressure-stall": pressureStall,
             "pressure-patience": pressurePatience,
             "isolation": isolation, "cgroup-root": cgroupRoot, "cpu-limit": cpuLimit,
-            "disk-limit": diskLimit, "reserved-disk": reservedDisk,
+            "reserved-disk": reservedDisk,
             "task-swap": taskSwap, "task-processes": taskProcesses, "task-cores": taskCores,
             "disk-limit": diskLimit, "disk-interval": diskInterval,
             "runtime": runtime, "volume-drivers": volumeDrivers,

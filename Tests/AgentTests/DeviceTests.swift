@@ -28,7 +28,7 @@ struct DeviceTests {
     /// What the executor was told of the GPUs of the task launched last.
     private func given(_ bench: AgentBench) -> [String: String] {
         var found: [String: String] = [:]
-        for case .launch(let info, _) in bench.toExecutors {
+        for case .launch(let info, _, _) in bench.toExecutors {
             for variable in info.command?.environment ?? [] {
                 found[variable.name] = variable.value
             }
@@ -81,7 +81,7 @@ struct DeviceTests {
         bench.fromMaster(launch("t1", gpus: 1))
         bench.say(.update(update("t1", .running, 1)), from: PeerID(5))
         let living = [bench.launches[0].containerID]
-        var next = bench.restarted(living: living, Self.configuration)
+        var next = bench.restarted(living: living, configuration: Self.configuration)
         next.give(.masterOpened(AgentBench.master))
         guard case .reregister(let message, _, _)? = next.toMaster.first else {
             Issue.record("no re-registration")

@@ -6,7 +6,8 @@ extension Dice {
         let (isExternal, isSecret) = (bool(), number(0...3) == 0)
         return Volume(
             containerPath: text(), hostPath: maybe { $0.text() }, isReadOnly: bool(),
-            sandboxPath: isExternal || isSecret ? nil : maybe { .init($0.text(), isShared: $0.bool()) },
+            sandboxPath: isExternal || isSecret
+                ? nil : maybe { .init($0.text(), isShared: $0.bool()) },
             temporaryBytes: maybe { $0.int64() },
             secret: isSecret && !isExternal ? secret() : nil,
             external: isExternal

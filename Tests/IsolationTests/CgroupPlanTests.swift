@@ -223,7 +223,7 @@ struct CgroupPlanTests {
     @Test("what an executor is told arrives as it was")
     func environment() {
         let settings = IsolationSettings(
-            mode: .cgroup, cgroupRoot: "/a", limitsCPU: true, limitsDisk: true, swapBytes: 7,
+            mode: .cgroup, cgroupRoot: "/a", limitsCPU: true, swapBytes: 7,
             processLimit: 9, descriptorLimit: 11, cores: "0-3", oomScore: -5, user: "web")
         let list = settings.environment
         let read = IsolationSettings { name in list.last { $0.name == name }?.value }

@@ -216,7 +216,7 @@ struct HostileTests {
                 "large", "head -c 8000000 /dev/zero >f; exec sleep 600", on: probe, disk: 4)
             let end = try await probe.update("large", .failed)
             #expect(end.reason == .containerLimitationDisk)
-            #expect(end.message?.contains("above the 4 MiB that it has") == true)
+            #expect(end.message?.contains("of its sandbox, and has taken 4") == true)
             #expect(probe.history.states(of: "small") == [.running])
             await probe.stop(teardown: true)
         }

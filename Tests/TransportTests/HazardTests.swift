@@ -153,7 +153,8 @@ struct HazardTests {
 
     @Test("a routing id that is in use is not to be had for another key")
     func stolenRoute() async throws {
-        let server = try Server(echoes: true)
+        // An owner whose connection broke would have to wait for the thief to give up.
+        let server = try Server(echoes: true) { $0.socket.heartbeatMilliseconds = 0 }
         let owner = try RawClient(server, try server.newKeys(), routingID: "agent")
         try await owner.open(77)
         let thief = try RawClient(server, try server.newKeys(), routingID: "agent")

@@ -110,7 +110,10 @@ final class RawClient {
     init(_ server: Server, _ keys: KeyPair, routingID: String? = nil) throws {
         context = try Context()
         socket = try Socket(.dealer, in: context)
-        try socket.apply(SocketLimits(), isRouter: false)
+        // On a machine that stands still for seconds the connection has to stay.
+        var limits = SocketLimits()
+        limits.heartbeatMilliseconds = 0
+        try socket.apply(limits, isRouter: false)
         if let routingID { try socket.setRoutingID(routingID) }
         try socket.actAsClient(keys, server: server.keys.publicKey)
         try socket.connect(server.address)

@@ -57,6 +57,7 @@ enum Samples {
             Volume(
                 containerPath: "/p", isReadOnly: true,
                 secret: .reference(SecretReference(name: "key"))),
+            Volume(
                 containerPath: "/e",
                 external: .init(driver: "nfs", name: "nas:/x", options: [Label("o", "ro")])),
         ], network: .named("weave"),
