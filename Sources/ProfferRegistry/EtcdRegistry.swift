@@ -326,7 +326,15 @@ public final class EtcdRegistry: Sendable {
 
     /// What an operator should know of a version; `nil` is nothing.
     public static func warning(version: String) -> String? {
-        guard version.hasPrefix("3.4.") || version == "3.4" else { return nil }
+        let numbers = version.split(whereSeparator: { $0 == "." || $0 == "-" })
+            .prefix(3).compactMap { Int($0) }
+        guard numbers.count >= 2, numbers[0] == 3 else { return nil }
+        if numbers[1] == 5, numbers.count < 3 || numbers[2] < 5 {
+            return "etcd \(version) has faults that are mended in 3.5.5: its members may come to"
+                + " differ, and without space it refuses even what writes nothing, so that no"
+                + " master goes on leading; use 3.5.5 or later"
+        }
+        guard numbers[1] == 4 else { return nil }
         return
             "etcd \(version) belongs to a line that gets no more fixes: leases may end or seem to"
             + " go on wrongly, reads after a pause may be old, and permissions may be passed by."

@@ -18,7 +18,10 @@ struct CrashPolicy: FrameworkPolicy {
         var intended: Set<TaskID> = []
         for entry in before {
             switch entry {
-            case .intent(let task): intended.insert(task)
+            case .intent(let task):
+                intended.insert(task)
+                // One that was dropped may have been launched again by the process that died.
+                states[task] = nil
             case .update(let task, let uuid, let state):
                 isKept.insert(uuid)
                 states[task] = TaskState.allCases.first { $0.name == state }
@@ -52,6 +55,7 @@ struct CrashPolicy: FrameworkPolicy {
         while let id = waiting.first, let taken = budget.take(cpus: cpus, mem: Milli(1)) {
             waiting.removeFirst()
             actions.append(.output(.intent(id)))
+            states[id] = nil
             launched.append(
                 TaskInfo(
                     name: id.value, id: id, agentID: offer.agentID, resources: taken,

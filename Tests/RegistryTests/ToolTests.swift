@@ -41,6 +41,16 @@ struct ToolTests {
         }
     }
 
+    @Test(
+        "an operator is warned of releases of etcd with known faults, and of no others",
+        arguments: [
+            ("3.4.23", true), ("3.5.0-rc.1", true), ("3.5.1", true), ("3.5.4", true),
+            ("3.5.5", false), ("3.5.21", false), ("3.6.0", false), ("4.0.1", false), ("", false),
+        ])
+    func warnings(version: String, isExpected: Bool) {
+        #expect((EtcdRegistry.warning(version: version) != nil) == isExpected)
+    }
+
     @Test("a registry in SQLite has one owner at a time, and epochs that only rise")
     func owner() async throws {
         let registry = try sqlite()
