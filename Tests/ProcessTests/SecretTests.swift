@@ -96,13 +96,8 @@ struct SecretTests {
 
     private func answers(_ cluster: ProcessCluster, _ task: String) async throws -> [String] {
         let master = try cluster.master.http
-        let agent = try #require(
-            JSONDecoder().decode(
-                Endpoints.self,
-                from: try Data(
-                    contentsOf: URL(
-                        fileURLWithPath: cluster.data("agent-0") + "/endpoints.json"))
-            ).http)
+        let file = URL(fileURLWithPath: cluster.data("agent-0") + "/endpoints.json")
+        let agent = try JSONDecoder().decode(Endpoints.self, from: Data(contentsOf: file)).http
         var bodies: [String] = []
         for path in ["summary", "agents", "frameworks", "roles", "offers", "tasks", "quotas"] {
             let answer = try await get("\(master)/v1/\(path)")
