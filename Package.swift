@@ -369,7 +369,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: ["ProfferSimulation", "ServicePolicy", "BatchPolicy"],
-            exclude: ["seeds.txt", "transcripts.txt"], swiftSettings: edge),
+            exclude: ["planted.txt", "seeds.txt", "transcripts.txt"], swiftSettings: edge),
         .testTarget(
             name: "ZeroMQTests", dependencies: ["ProfferZeroMQ"], swiftSettings: edge),
         .testTarget(
