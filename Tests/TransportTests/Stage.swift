@@ -49,9 +49,6 @@ final class Server: Sendable {
             coding: coding)
         configuration.clusterID = "c"
         configuration.epoch = 3
-        // Beside many other tests a raw client, which says nothing by itself, may have to wait for
-        // a thread longer than a session lasts without a word.
-        configuration.session.lease = .seconds(600)
         configure(&configuration)
         reactor = try Reactor<Order>(configuration, context: try Context())
         let recorder = recorder
