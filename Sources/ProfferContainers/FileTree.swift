@@ -51,7 +51,7 @@ enum FileTree {
         let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
         guard directory >= 0 else { return }
         defer { close(directory) }
-        _ = empty(directory, unless: { false }) { false }
+        _ = empty(directory, unless: { false }, until: { false })
     }
 
     /// Removes what is in a directory, in as many passes as something was moved up.

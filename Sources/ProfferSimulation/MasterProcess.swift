@@ -360,10 +360,10 @@ final class MasterProcess: SimulatedProcess {
     /// What is waiting in queues, for the bounds.
     var longestQueue: Int { max(frameworkEnd?.longestQueue ?? 0, agentEnd?.longestQueue ?? 0) }
 
-    /// What the leading master answers to a question right now, without being asked by anybody.
     /// Takes a call of an operator, as one that comes over HTTP.
     func order(_ call: OperatorCall) { arrive(.mail(.wanted(.call(call)))) }
 
+    /// What the leading master answers to a question right now, without being asked by anybody.
     func ask(_ call: OperatorCall) -> OperatorAnswer? {
         guard var copy = machine else { return nil }
         var effects = Outbox<MasterEffect>()
