@@ -11,10 +11,8 @@ extension Agent {
         let rows = unit.tasks.compactMap { tasks[$0] }
         let references = rows.flatMap { $0.info?.secrets ?? [] }
         guard !references.isEmpty, let first = rows.first else { return nil }
-        let once = references.sorted().reduce(into: [SecretReference]()) {
-            if $0.last != $1 { $0.append($1) }
-        }
-        return request(once, first.role, first.key.framework, tasks: rows.map(\.key.task))
+        return request(
+            references.eachOnce, first.role, first.key.framework, tasks: rows.map(\.key.task))
     }
 
     /// The secrets that the environment of an executor names; `nil` when it names none.

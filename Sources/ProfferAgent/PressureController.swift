@@ -84,8 +84,8 @@ struct PressureGauge: Sendable {
 /// Kills revocable tasks, one after each measurement, while a node is beyond its limits.
 ///
 /// From the first measurement beyond a limit on nothing more is offered; tasks go when so many in a
-/// row are. Who goes is the
-/// revocable task that uses the most of what is short; of equal ones the youngest.
+/// row are. Who goes is the revocable task that uses the most of what is short; of equal ones the
+/// youngest.
 public struct PressureController: QoSController {
     private let patience: Int
     private var gauge: PressureGauge

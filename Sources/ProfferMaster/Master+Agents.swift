@@ -221,6 +221,8 @@ extension Master {
         row.publicKey = row.publicKey ?? peerKeys[peer]
         row.state = row.isDeactivated ? .deactivated : .active
         row.version = version
+        // It says so again, unless it was started without.
+        row.oversubscribed = Resources()
         row.registeredAt = row.registeredAt ?? wallClock.time(at: now)
         row.unreachableSince = nil
         // What is durable already, or about to be, need not be written again: after a failover of

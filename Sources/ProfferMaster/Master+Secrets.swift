@@ -8,11 +8,7 @@ extension Master {
 
     /// What is wrong with the secrets of a task, or `nil`.
     func problemOfSecrets(_ task: TaskInfo) -> String? {
-        for variable in task.command?.environment ?? [] {
-            if let problem = variable.secret?.problem {
-                return "the secret of its environment variable '\(variable.name)' \(problem)"
-            }
-        }
+        if let problem = problemOfSecrets(task.command) { return problem }
         for volume in task.container?.volumes ?? [] {
             if let problem = volume.secret?.problem {
                 return "the secret of its volume '\(volume.containerPath)' \(problem)"
@@ -23,14 +19,19 @@ extension Master {
 
     /// What is wrong with the secrets of an executor, or `nil`.
     func problemOfSecrets(_ executor: ExecutorInfo) -> String? {
-        for variable in executor.command?.environment ?? [] {
+        if let problem = problemOfSecrets(executor.command) { return problem }
+        let volumes = executor.container?.volumes ?? []
+        return volumes.contains { $0.secret != nil }
+            ? "an executor can have secrets in its environment only" : nil
+    }
+
+    private func problemOfSecrets(_ command: CommandInfo?) -> String? {
+        for variable in command?.environment ?? [] {
             if let problem = variable.secret?.problem {
                 return "the secret of its environment variable '\(variable.name)' \(problem)"
             }
         }
-        let volumes = executor.container?.volumes ?? []
-        return volumes.contains { $0.secret != nil }
-            ? "an executor can have secrets in its environment only" : nil
+        return nil
     }
 }
 

@@ -90,19 +90,22 @@ extension TaskInfo {
     public var secrets: [SecretReference] {
         let ofVolumes = container?.volumes.compactMap(\.secret?.reference) ?? []
         let ofEnvironment = command?.environment.compactMap(\.secret?.reference) ?? []
-        return eachOnce(ofEnvironment + ofVolumes)
+        return (ofEnvironment + ofVolumes).eachOnce
     }
 }
 
 extension CommandInfo {
     /// The secrets that its environment names, each once, in order.
     public var secrets: [SecretReference] {
-        eachOnce(environment.compactMap(\.secret?.reference))
+        environment.compactMap(\.secret?.reference).eachOnce
     }
 }
 
-private func eachOnce(_ list: [SecretReference]) -> [SecretReference] {
-    list.sorted().reduce(into: []) { if $0.last != $1 { $0.append($1) } }
+extension [SecretReference] {
+    /// Each of them once, in order.
+    package var eachOnce: [SecretReference] {
+        sorted().reduce(into: []) { if $0.last != $1 { $0.append($1) } }
+    }
 }
 
 extension Secret {

@@ -4,8 +4,7 @@ public struct VolumePlace: Hashable, Comparable, Sendable {
     public var top: String
     /// The path below that, one name a level.
     ///
-    /// Empty when the volume is a whole file system, whose
-    /// top stays when the volume goes.
+    /// Empty when the volume is a whole file system, whose top stays when the volume goes.
     public var names: [String]
 
     /// Names a place.

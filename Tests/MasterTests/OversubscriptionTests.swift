@@ -132,6 +132,19 @@ struct OversubscriptionTests {
         #expect(offered?.revocable == Self.revocable(1))
     }
 
+    @Test("what an agent offered beyond its resources is void until it says so in its new session")
+    func newSession() throws {
+        var (stage, agent, id) = try full()
+        stage.tell(.oversubscribed(Self.revocable(2)), by: agent)
+        let own = try #require(stage.master.agents[agent]?.info)
+        stage.comeBack(agent, own)
+        // This one was started again without.
+        #expect(stage.master.agents[agent]?.oversubscribed.isEmpty == true)
+        stage.pass(.seconds(10))
+        let offered = stage.offers[id]?.reduce(into: Resources()) { $0 += $1.resources }
+        #expect(offered?.revocable.isEmpty == true)
+    }
+
     @Test("a framework that does not know TASK_GONE hears of a task that was taken back as lost")
     func classic() throws {
         var stage = Stage()

@@ -135,7 +135,8 @@ extension NodeBench {
         var text = ""
         while !needed.allSatisfy(text.contains) {
             if Clock.now() > begin + 30 { throw BenchProblem("no recovery in 30 s:\n\(text)") }
-            usleep(1000)
+            // As exact as the figure needs to be, which is counted in hundredths of a second.
+            try await Task.sleep(for: .milliseconds(1))
             text = (try? String(contentsOfFile: cluster.agentLog(0), encoding: .utf8)) ?? ""
         }
         let elapsed = Clock.now() - begin
