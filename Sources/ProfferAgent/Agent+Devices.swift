@@ -6,7 +6,7 @@ internal import ProfferModel
 /// It stands in what is kept of them, so that it holds over a restart of the agent: in the
 /// environment of their command, or in the labels of a task that has none.
 enum GPUAssignment {
-    private static let name = "PROFFER_GPUS"
+    private static let name = GPUNames.variable
     /// What tools and libraries of the maker go by.
     private static let others = ["NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"]
 
@@ -64,16 +64,10 @@ enum GPUAssignment {
         environment.filter { $0.name != name && !others.contains($0.name) }
     }
 
-    /// The GPUs in variables.
-    static func devices(in environment: [EnvironmentVariable]) -> [String] {
-        (environment.last { $0.name == name }?.value ?? "").split(separator: ",").map(String.init)
-    }
-
     /// The GPUs of a task.
     static func devices(of task: TaskInfo) -> [String] {
-        if let command = task.command { return devices(in: command.environment) }
-        let label = task.labels.last { $0.key == name }?.value ?? ""
-        return label.split(separator: ",").map(String.init)
+        if let command = task.command { return GPUNames.names(in: command.environment) }
+        return GPUNames.names(in: task.labels.last { $0.key == name }?.value ?? "")
     }
 }
 
@@ -87,7 +81,7 @@ extension Agent {
             taken += GPUAssignment.devices(of: info)
         }
         for slot in executors.slots {
-            taken += GPUAssignment.devices(in: executors[slot]?.info.command?.environment ?? [])
+            taken += GPUNames.names(in: executors[slot]?.info.command?.environment ?? [])
         }
         return configuration.gpus.filter { !taken.contains($0) }
     }

@@ -18,17 +18,7 @@ struct Cgroup: Sendable {
 
     /// The groups directly below.
     private var below: [Cgroup] {
-        guard let stream = opendir(path) else { return [] }
-        defer { closedir(stream) }
-        var found: [Cgroup] = []
-        while let entry = readdir(stream) {
-            guard entry.pointee.d_type == UInt8(DT_DIR) else { continue }
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { found.append(Cgroup(path + "/" + name)) }
-        }
-        return found
+        DirectoryNames.list(path, directoriesOnly: true).map { Cgroup(path + "/" + $0) }
     }
 
     /// Writes to one of its files.

@@ -24,13 +24,15 @@ public struct EndedDirectories: Sendable {
     ///
     /// - Complexity: O(directories).
     public func entries() -> [Entry] {
-        let sandboxes = names(root + "/sandboxes").flatMap { framework in
-            names("\(root)/sandboxes/\(framework)").map { "\(root)/sandboxes/\(framework)/\($0)" }
+        let sandboxes = directories(root + "/sandboxes").flatMap { framework in
+            directories("\(root)/sandboxes/\(framework)").map {
+                "\(root)/sandboxes/\(framework)/\($0)"
+            }
         }
-        let executors = names(root + "/executors").flatMap { framework in
-            names("\(root)/executors/\(framework)").flatMap { executor in
+        let executors = directories(root + "/executors").flatMap { framework in
+            directories("\(root)/executors/\(framework)").flatMap { executor in
                 let path = "\(root)/executors/\(framework)/\(executor)"
-                return names(path).map { "\(path)/\($0)" }
+                return directories(path).map { "\(path)/\($0)" }
             }
         }
         return (sandboxes + executors).map { path in
@@ -94,7 +96,7 @@ public struct EndedDirectories: Sendable {
     ) -> (removed: Int, left: [String]) {
         var removed = 0
         var left: [String] = []
-        for name in names(discarded) where !isStopped() {
+        for name in directories(discarded) where !isStopped() {
             let path = "\(discarded)/\(name)"
             if FileTree.remove(path, unless: isStopped) {
                 removed += 1
@@ -105,19 +107,8 @@ public struct EndedDirectories: Sendable {
         return (removed, left)
     }
 
-    /// The directories in a directory that is the agent's own.
-    private func names(_ path: String) -> [String] {
-        guard let stream = opendir(path) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let isDirectory = entry.pointee.d_type == UInt8(DT_DIR)
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if isDirectory, name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
+    private func directories(_ path: String) -> [String] {
+        DirectoryNames.list(path, directoriesOnly: true)
     }
 
     private static func changeTime(_ path: String) -> Int64 {

@@ -260,9 +260,10 @@ public struct ImageStore: Sendable {
     /// Removes images until what is left takes no more room than it may.
     private func collect(keeping newest: String, report: (String) -> Void) {
         let inUse = Set(
-            entries(uses).compactMap { $0.split(separator: "-").first.map(String.init) })
+            DirectoryNames.list(uses).compactMap { $0.split(separator: "-").first.map(String.init) }
+        )
         var kept: [(digest: String, size: Int64, usedAt: Int)] = []
-        for digest in entries(unpacked) {
+        for digest in DirectoryNames.list(unpacked) {
             let path = "\(unpacked)/\(digest)/size"
             var status = stat()
             guard stat(path, &status) == 0 else {
@@ -284,7 +285,7 @@ public struct ImageStore: Sendable {
         }
         if removed.isEmpty { return }
         guard let umoci = ContainerRuntime.path(of: "umoci") else { return }
-        for key in entries(names) {
+        for key in DirectoryNames.list(names) {
             guard let digest = ProcFile.text("\(names)/\(key)", limit: 256),
                 removed.contains(digest)
             else { continue }
@@ -295,18 +296,5 @@ public struct ImageStore: Sendable {
         }
         try? tool(
             [umoci, "gc", "--layout", layout], "remove layers from", layout, Self.toolTimeout)
-    }
-
-    private func entries(_ path: String) -> [String] {
-        guard let stream = opendir(path) else { return [] }
-        defer { closedir(stream) }
-        var found: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { found.append(name) }
-        }
-        return found.sorted()
     }
 }

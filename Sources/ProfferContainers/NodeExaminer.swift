@@ -153,14 +153,9 @@ public struct NodeExaminer: Sendable {
     }
 
     private func files(below path: String, levels: Int) -> [NodeExamination.PrivateFile] {
-        guard levels > 0, let stream = opendir(path) else { return [] }
-        defer { closedir(stream) }
+        guard levels > 0 else { return [] }
         var found: [NodeExamination.PrivateFile] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name == "." || name == ".." { continue }
+        for name in DirectoryNames.list(path) {
             var status = stat()
             guard lstat("\(path)/\(name)", &status) == 0 else { continue }
             switch status.st_mode & S_IFMT {

@@ -64,7 +64,7 @@ public enum NodeGPUs {
     /// The numbers of device files, by the names of the GPUs.
     private static func minorNumbers(_ directory: String) -> [String: Int] {
         var minors: [String: Int] = [:]
-        for name in names(in: directory) {
+        for name in DirectoryNames.list(directory) {
             let text = ProcFile.text("\(directory)/\(name)/information", limit: 65_536) ?? ""
             if let (uuid, minor) = GPUSettings.information(text) { minors[uuid] = minor }
         }
@@ -72,22 +72,9 @@ public enum NodeGPUs {
     }
 
     private static func numbers(in directory: String) -> [Int] {
-        names(in: directory).compactMap { name in
+        DirectoryNames.list(directory).compactMap { name in
             name.hasPrefix("nvidia") ? Int(name.dropFirst(6)) : nil
         }.sorted()
-    }
-
-    private static func names(in path: String) -> [String] {
-        guard let stream = opendir(path) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names.sorted()
     }
 
     private static func node(_ path: String) -> DeviceNode? {

@@ -46,16 +46,8 @@ public struct NodeNetworks: Hashable, Sendable {
     }
 
     private func files() -> [String] {
-        guard let stream = opendir(settings.networks) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            let isKnown = [".conflist", ".conf", ".json"].contains { name.hasSuffix($0) }
-            if isKnown { names.append(name) }
-        }
-        return names.sorted().map { "\(settings.networks)/\($0)" }
+        DirectoryNames.list(settings.networks)
+            .filter { name in [".conflist", ".conf", ".json"].contains { name.hasSuffix($0) } }
+            .map { "\(settings.networks)/\($0)" }
     }
 }

@@ -347,16 +347,8 @@ public struct PlanRunner: Sendable {
 
     /// The names of the plans that are not undone.
     public func names() -> [String] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name.hasSuffix(".plan") { names.append(String(name.dropLast(5))) }
-        }
-        return names.sorted()
+        DirectoryNames.list(directory).filter { $0.hasSuffix(".plan") }
+            .map { String($0.dropLast(5)) }
     }
 
     /// Undoes plans of processes that are no more, waiting for what dies.

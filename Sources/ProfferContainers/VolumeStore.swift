@@ -52,8 +52,10 @@ public struct VolumeStore: Sendable {
     /// What goes with a volume: its directory, or what is in it when it is a whole file system.
     private func contents(of place: VolumePlace) -> [String] {
         if !place.names.isEmpty { return [place.path] }
-        return Self.names(place.top).filter { $0 != "lost+found" && !$0.hasPrefix(Self.discarded) }
-            .map { "\(place.top)/\($0)" }
+        return DirectoryNames.list(place.top).filter {
+            $0 != "lost+found" && !$0.hasPrefix(Self.discarded)
+        }
+        .map { "\(place.top)/\($0)" }
     }
 
     private static func move(_ path: String, _ prefix: String) throws(SystemError) -> String? {
@@ -90,7 +92,7 @@ public struct VolumeStore: Sendable {
         var waiting = ["\(directory)/roles"]
         // Roles, and names too long for one level, are the levels above volumes.
         while let path = waiting.popLast() {
-            for name in Self.names(path) {
+            for name in DirectoryNames.list(path) {
                 if name.hasPrefix(Self.discarded) {
                     found.append("\(path)/\(name)")
                 } else if path == "\(directory)/roles" || name.hasSuffix("+") {
@@ -99,18 +101,5 @@ public struct VolumeStore: Sendable {
             }
         }
         return remove(found)
-    }
-
-    private static func names(_ path: String) -> [String] {
-        guard let stream = opendir(path) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
     }
 }

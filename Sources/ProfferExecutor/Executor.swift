@@ -221,7 +221,6 @@ public struct Executor: Machine {
         guard let problem else { return }
         if !mayGoOn {
             kill(slot, because: .disk(problem), grace: .zero, at: now, into: &outbox)
-            killGroup(of: slot, at: now, into: &outbox)
         } else if isNews {
             report(slot, .running, message: problem, at: now, into: &outbox)
         }

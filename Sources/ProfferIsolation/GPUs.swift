@@ -56,13 +56,9 @@ public struct GPUSettings: Hashable, Sendable {
         self.common = common
     }
 
-    /// What a task finds in its environment: the names of its GPUs, separated by commas.
-    public static let variable = "PROFFER_GPUS"
-
     /// Those of a task, by its environment.
     public func devices(of environment: [EnvironmentVariable]) -> [GPUDevice] {
-        let text = environment.last { $0.name == Self.variable }?.value ?? ""
-        let names = text.split(separator: ",").map(String.init)
+        let names = GPUNames.names(in: environment)
         return devices.filter { names.contains($0.name) }
     }
 
