@@ -21,12 +21,11 @@ demo: build ## Show a whole cluster at work on this machine
 	@exec .build/release/proffer demo
 
 # Simulated clusters keep every thread of the tests busy, and real ones every core: others that wait
-# beside them would wait in vain. Sessions of the transport end when nobody has time for them.
+# beside them would wait in vain.
 test: setup ## Run all tests
 	@swift build --build-tests
-	@swift test --skip-build --disable-xctest \
-		--skip 'SimulationTests|CrashTests|DocumentTests|TransportTests'
-	@swift test --skip-build --disable-xctest --filter 'DocumentTests|TransportTests'
+	@swift test --skip-build --disable-xctest --skip 'SimulationTests|CrashTests|DocumentTests'
+	@swift test --skip-build --disable-xctest --filter DocumentTests
 	@swift test --skip-build --disable-xctest --filter SimulationTests
 	@swift build -c release --product proffer
 	@.build/debug/proffer simulate --seeds 20 --hashes > .build/hashes-of-debug

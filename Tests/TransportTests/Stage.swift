@@ -110,10 +110,7 @@ final class RawClient {
     init(_ server: Server, _ keys: KeyPair, routingID: String? = nil) throws {
         context = try Context()
         socket = try Socket(.dealer, in: context)
-        // On a machine that stands still for seconds the connection has to stay.
-        var limits = SocketLimits()
-        limits.heartbeatMilliseconds = 0
-        try socket.apply(limits, isRouter: false)
+        try socket.apply(SocketLimits(), isRouter: false)
         if let routingID { try socket.setRoutingID(routingID) }
         try socket.actAsClient(keys, server: server.keys.publicKey)
         try socket.connect(server.address)
@@ -158,6 +155,15 @@ final class RawClient {
     func contents(_ session: UInt64) throws -> [Envelope.Content] {
         try drain()
         return received.filter { $0.session == session }.map(\.content)
+    }
+
+    /// The numbers of the messages that have come in a session so far, each once.
+    func messages(_ session: UInt64) throws -> Set<UInt64> {
+        try drain()
+        return received.reduce(into: []) { numbers, envelope in
+            guard envelope.session == session, case .message = envelope.content else { return }
+            numbers.insert(envelope.sequence)
+        }
     }
 
     /// Waits until a session is closed, and returns the reason.
